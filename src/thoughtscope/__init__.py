@@ -1,0 +1,1 @@
+"""thoughtscope: a pipeline that studies language models which reason in vectors instead of words."""

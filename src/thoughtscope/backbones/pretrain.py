@@ -1,0 +1,66 @@
+"""Pre-trains a tiny backbone on short texts, so that it has a language before any method starts.
+
+Plain PyTorch: these models have no latents, and one process is enough. The same number of updates on
+the same batches for every family.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import torch
+
+from thoughtscope.backbones.prompt import prompt_ids, response_ids
+from thoughtscope.backbones.settings import Pretraining
+from thoughtscope.errors import UserError
+from thoughtscope.latents.columns import align
+from thoughtscope.latents.forward import segmented_forward
+from thoughtscope.latents.layout import Sequence as TokenSequence
+from thoughtscope.latents.layout import sequence
+from thoughtscope.latents.scoring import loss_sum
+from thoughtscope.training.data import labelled_tokens
+
+
+def pretrain(
+    model: Any,
+    tokenizer: Any,
+    rows: Sequence[Mapping[str, str]],
+    settings: Pretraining,
+    log: Callable[[str], None],
+) -> list[dict[str, float]]:
+    """Train `model` in place on question-response pairs, labels on the response; return its loss curve.
+
+    Raises:
+        UserError: there is nothing to learn from.
+    """
+    if not rows:
+        raise UserError("pretraining.tasks", "their pre-training texts are empty", "name a task that has some")
+    texts = [_sequence(tokenizer, row, i) for i, row in enumerate(rows)]
+    optimizer = torch.optim.AdamW(model.parameters(), lr=settings.learning_rate, weight_decay=0.01)
+    warmup = max(1, round(settings.warmup * settings.updates))
+    numbers = random.Random(settings.seed)
+    model.train()
+    curve = []
+    for update in range(settings.updates):
+        left = 1 - max(0, update - warmup) / max(1, settings.updates - warmup)
+        for group in optimizer.param_groups:
+            group["lr"] = settings.learning_rate * min(1.0, (update + 1) / warmup) * left
+        chosen = numbers.sample(texts, min(settings.batch_size, len(texts)))
+        batch = align(chosen, tokenizer.pad_token_id)
+        loss = loss_sum(model, segmented_forward(model, batch, None), batch) / labelled_tokens(chosen)
+        optimizer.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        if update % 50 == 0 or update == settings.updates - 1:
+            curve.append({"step": update + 1, "loss": round(loss.item(), 6)})
+            log(f"pre-training {update + 1}/{settings.updates}  loss {loss.item():.4f}")
+    model.eval()
+    return curve
+
+
+def _sequence(tokenizer: Any, row: Mapping[str, str], number: int) -> TokenSequence:
+    prompt = prompt_ids(tokenizer, row["question"], True, {})
+    return sequence(f"text-{number}", prompt, [*response_ids(tokenizer, row["response"]), tokenizer.eos_token_id])

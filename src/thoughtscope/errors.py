@@ -1,0 +1,48 @@
+"""The one error a user is meant to read: what is wrong, where, and how to mend it.
+
+Knows nothing of what went wrong; scripts print it as a single line and end with status 2.
+"""
+
+from __future__ import annotations
+
+import functools
+import sys
+from collections.abc import Callable
+
+
+class UserError(Exception):
+    """A mistake in the input that the user can mend.
+
+    Args:
+        where: the file, and the key inside it, e.g. ``config/tasks/chain.yaml: splits.test``.
+        problem: what is wrong, in one clause.
+        mend: what to do about it.
+    """
+
+    def __init__(self, where: str, problem: str, mend: str) -> None:
+        super().__init__(f"{where}: {problem}; {mend}")
+        self.where, self.problem, self.mend = where, problem, mend
+
+
+def one_line_errors(main: Callable[[], int | None]) -> Callable[[], int]:
+    """Wrap a program's ``main`` so that a `UserError` or a full disk prints one line instead of a traceback."""
+
+    @functools.wraps(main)
+    def wrapped() -> int:
+        try:
+            return main() or 0
+        except UserError as error:
+            print(f"error: {error}", file=sys.stderr)
+            return 2
+        except OSError as error:
+            if error.errno not in {28, 30, 122}:  # no space, read-only file system, quota
+                raise
+            where = error.filename or "results folder"
+            print(
+                f"error: {where}: {error.strerror}; free or mend the disk and run again: "
+                "finished artifacts are kept and unfinished ones are made anew",
+                file=sys.stderr,
+            )
+            return 2
+
+    return wrapped

@@ -1,0 +1,52 @@
+"""Accuracy of a reasoner on a fixed set of questions, by free greedy generation. Knows nothing about training."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from thoughtscope.evaluation.statistics import wilson_interval
+from thoughtscope.latents.generate import Decoding
+from thoughtscope.methods.curriculum import Example
+from thoughtscope.reasoner import Reasoner
+from thoughtscope.tasks.reasoning import extract_answer
+
+
+def predict(
+    reasoner: Reasoner,
+    examples: Sequence[Example],
+    decoding: Decoding,
+    anyone: Callable[[bool], bool] = bool,
+) -> list[dict[str, Any]]:
+    """Answer every question and return one row each: `tables.PREDICTIONS` without run, step and split."""
+    rows = []
+    for example, generation in zip(examples, reasoner.generate(examples, decoding, anyone), strict=True):
+        text = reasoner.text(generation)
+        predicted = extract_answer(text)
+        rows.append(
+            {
+                "example_id": example.example_id,
+                "correct": predicted is not None and predicted == example.gold,
+                "predicted": predicted,
+                "response": text,
+                "latents": generation.latents + generation.prompt.latents,
+                "visible_tokens": len(generation.response) - generation.latents,
+                "stopped": generation.stopped,
+            }
+        )
+    return rows
+
+
+def summarise(rows: Sequence[dict[str, Any]], confidence: float) -> dict[str, Any]:
+    """Return n, correct, accuracy with its Wilson interval, and the mean latents and text tokens a response."""
+    n, correct = len(rows), sum(row["correct"] for row in rows)
+    low, high = wilson_interval(correct, n, confidence)
+    return {
+        "n": n,
+        "correct": correct,
+        "accuracy": correct / n,
+        "ci_low": low,
+        "ci_high": high,
+        "mean_latents": sum(row["latents"] for row in rows) / n,
+        "mean_visible_tokens": sum(row["visible_tokens"] for row in rows) / n,
+    }

@@ -1,0 +1,221 @@
+"""Free responses: batched, cached, latents inside, each row at its own pace.
+
+Every step computes one position for every row that is still alive, text or latent; rows that end leave
+the batch and their cache with them. Forced latents (Coconut's) are part of the prompt.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from collections.abc import Sequence as Rows
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from thoughtscope.latents.attention import attention_mask, attention_windows
+from thoughtscope.latents.columns import align, in_order_of_shape
+from thoughtscope.latents.fill import Fill, logits, nucleus
+from thoughtscope.latents.forward import segmented_forward
+from thoughtscope.latents.layout import Sequence, sequence
+from thoughtscope.settings import Count, Positive, Probability, Strict
+
+Stopped = Literal["eos", "length", "loop"]
+
+
+class Decoding(Strict):
+    """How responses are decoded."""
+
+    max_new_tokens: Positive = 64
+    max_latents: Count = Field(16, description="latents the model may choose; 0 bans them")
+    max_latents_in_a_row: Positive = 4
+    temperature: float = Field(0.0, ge=0, description="0: greedy")
+    top_p: Probability = 1.0
+    seed: int = Field(0, description="of sampling; each example draws its own numbers, whatever the batch")
+    loop_period: Positive = Field(8, description="longest repeated piece of text that counts as a loop")
+    loop_repeats: Positive = Field(8, description="repetitions of a piece that end a response")
+    batch_size: Positive = 256
+
+
+@dataclass
+class Generation:
+    """A prompt with its response: ids, which of them are latents, and why it stopped."""
+
+    prompt: Sequence
+    response: list[int] = field(default_factory=list)
+    stopped: Stopped = "length"
+    latents: int = 0
+    latents_in_a_row: int = 0
+
+    def sequence(self, latent_id: int) -> Sequence:
+        """Return prompt and response as one sequence without labels, latents marked."""
+        whole = sequence(self.prompt.example_id, [0], self.response, latent_id=latent_id)
+        return Sequence(
+            self.prompt.example_id,
+            (*self.prompt.token_ids, *self.response),
+            (*self.prompt.is_latent, *whole.is_latent[1:]),
+            (-100,) * (len(self.prompt.token_ids) + len(self.response)),
+            self.prompt.prompt_length,
+        )
+
+
+@torch.no_grad()
+def generate(
+    model: Any,
+    prompts: Rows[Sequence],
+    fill: Fill | None,
+    decoding: Decoding,
+    *,
+    latent_id: int | None,
+    eos_id: int,
+    pad_id: int,
+    anyone: Callable[[bool], bool] = bool,
+) -> list[Generation]:
+    """Generate a response for each prompt; the batch changes nothing but the time.
+
+    Args:
+        fill: what is fed at latents, forced or chosen; None without latents.
+        latent_id: the token whose prediction means a latent; None: it cannot be chosen.
+        anyone: whether any rank still needs a step (ranks that shard a model step together).
+    """
+    results: list[Generation] = [Generation(prompt) for prompt in prompts]
+    order = in_order_of_shape(prompts)
+    start = 0
+    while anyone(start < len(order)):
+        chosen = order[start : start + decoding.batch_size]
+        rows = [results[i] for i in chosen]
+        _Batch(model, rows, fill, decoding, latent_id, eos_id, pad_id).run(anyone)
+        start += decoding.batch_size
+    return results
+
+
+class _Batch:
+    """Rows that are generated together; every tensor holds the rows still alive, in the order of `alive`."""
+
+    def __init__(
+        self,
+        model: Any,
+        rows: list[Generation],
+        fill: Fill | None,
+        decoding: Decoding,
+        latent_id: int | None,
+        eos_id: int,
+        pad_id: int,
+    ) -> None:
+        self.model, self.fill, self.decoding = model, fill, decoding
+        self.latent_id, self.eos_id = latent_id, eos_id
+        self.windows = attention_windows(model.config.get_text_config())
+        self.idle = not rows  # a rank without rows keeps step with the others on a row that nobody reads
+        nobody = sequence("nobody", [eos_id], [])
+        self.alive = rows or [Generation(nobody)]
+        prompts = [row.prompt for row in self.alive]
+        batch = align(prompts, pad_id, sequential=fill is None or fill.settings.sequential, device=model.device)
+        layer = fill.settings.layer if fill else None
+        trace = segmented_forward(model, batch, fill, [] if layer is None else [layer])
+        self.cache, self.valid, self.positions = trace.cache, batch.valid, batch.positions
+        self.next_position = (batch.columns >= 0).sum(1)
+        index = torch.arange(len(prompts), device=model.device), batch.last_columns()
+        self.last = trace.last[index]
+        self.chosen = self.last if layer is None else trace.layers[layer][index]
+        self.draws = [random.Random(f"{decoding.seed}:{row.prompt.example_id}") for row in self.alive]
+
+    def run(self, anyone: Callable[[bool], bool]) -> None:
+        """Step until every row has ended here and on all other ranks."""
+        steps = 0
+        limit = self.decoding.max_new_tokens + self.decoding.max_latents
+        finished = self.idle
+        while steps < limit:
+            tokens = self._choose()
+            ended = [self._append(row, token) for row, token in zip(self.alive, tokens.tolist(), strict=True)]
+            finished = finished or all(ended)
+            if not anyone(not finished):
+                return
+            if not finished:
+                tokens = self._drop(ended, tokens)
+            self._advance(tokens)
+            steps += 1
+
+    def _choose(self) -> Tensor:
+        scores = logits(self.model, self.last).float()
+        if self.latent_id is not None:
+            banned = [not self._may_think(row) for row in self.alive]
+            scores[torch.tensor(banned, device=scores.device), self.latent_id] = -torch.inf
+        if self.decoding.temperature == 0:
+            return scores.argmax(-1)
+        inside = nucleus((scores / self.decoding.temperature).softmax(-1), self.decoding.top_p, keep_crossing=True)
+        draws = torch.tensor([draw.random() for draw in self.draws], device=scores.device)
+        crossed = inside.cumsum(-1) > draws[:, None] * inside.sum(-1, keepdim=True)
+        return crossed.int().argmax(-1)
+
+    def _may_think(self, row: Generation) -> bool:
+        decoding = self.decoding
+        return row.latents < decoding.max_latents and row.latents_in_a_row < decoding.max_latents_in_a_row
+
+    def _append(self, row: Generation, token: int) -> bool:
+        """Add a token to a row and return whether the row has ended."""
+        if self.idle:
+            return True
+        if token == self.eos_id:
+            row.stopped = "eos"
+            return True
+        row.response.append(token)
+        if token == self.latent_id:
+            row.latents += 1
+            row.latents_in_a_row += 1
+            return False
+        row.latents_in_a_row = 0
+        if _loops(row.response, self.decoding.loop_period, self.decoding.loop_repeats):
+            row.stopped = "loop"
+            return True
+        return len(row.response) - row.latents >= self.decoding.max_new_tokens
+
+    def _drop(self, ended: list[bool], tokens: Tensor) -> Tensor:
+        """Let ended rows leave; their part of the cache goes with them."""
+        if not any(ended):
+            return tokens
+        keep = torch.tensor([i for i, done in enumerate(ended) if not done], device=tokens.device)
+        self.alive = [self.alive[i] for i in keep.tolist()]
+        self.draws = [self.draws[i] for i in keep.tolist()]
+        self.cache.batch_select_indices(keep)
+        self.valid, self.positions = self.valid[keep], self.positions[keep]
+        self.next_position, self.last, self.chosen = (
+            self.next_position[keep],
+            self.last[keep],
+            self.chosen[keep],
+        )
+        return tokens[keep]
+
+    def _advance(self, tokens: Tensor) -> None:
+        """Compute one more position for every row."""
+        fed = self.model.get_input_embeddings()(tokens)
+        if self.fill is not None and self.latent_id is not None and self.fill.settings.sequential:
+            thoughts = self.fill.bind(self.model)(self.last, self.chosen).to(fed.dtype)
+            fed = torch.where((tokens == self.latent_id)[:, None], thoughts, fed)
+        now = self.next_position[:, None]
+        self.positions = torch.cat([self.positions, now], dim=1)
+        self.valid = torch.cat([self.valid, torch.ones_like(now, dtype=torch.bool)], dim=1)
+        layer = self.fill.settings.layer if self.fill else None
+        out = self.model.get_decoder()(
+            inputs_embeds=fed[:, None],
+            attention_mask=attention_mask(self.windows, now, self.positions, self.valid, fed.dtype),
+            position_ids=now,
+            past_key_values=self.cache,
+            use_cache=True,
+            output_hidden_states=layer is not None,
+        )
+        self.last = out.last_hidden_state[:, -1]
+        self.chosen = self.last if layer is None else out.hidden_states[layer][:, -1]
+        self.next_position = self.next_position + 1
+
+
+def _loops(response: list[int], longest_period: int, repeats: int) -> bool:
+    """Whether the response ends in one piece of at most `longest_period` ids repeated `repeats` times."""
+    for period in range(1, longest_period + 1):
+        size = period * repeats
+        tail = response[-size:]
+        if len(tail) == size and tail[:-period] == tail[period:]:
+            return True
+    return False

@@ -1,0 +1,73 @@
+"""Where the latents of a response stand. Knows nothing about batches, models or vectors; imports no torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from thoughtscope.errors import UserError
+
+IGNORE = -100
+
+
+@dataclass(frozen=True)
+class Sequence:
+    """One prompt and response as token ids, with its latents marked.
+
+    Args:
+        example_id: the example it was made from.
+        token_ids: the ids; at a latent, the id of the latent token.
+        is_latent: whether each position is a latent.
+        labels: the id to be predicted *at* each position (from the one before), or `IGNORE`.
+        prompt_length: how many positions belong to the prompt.
+
+    Raises:
+        UserError: lengths differ, or a latent stands before any text.
+    """
+
+    example_id: str
+    token_ids: tuple[int, ...]
+    is_latent: tuple[bool, ...]
+    labels: tuple[int, ...]
+    prompt_length: int
+
+    def __post_init__(self) -> None:
+        if not len(self.token_ids) == len(self.is_latent) == len(self.labels):
+            raise UserError(f"sequence {self.example_id}", "its layout has another length", "lay it out anew")
+        if not self.token_ids or self.is_latent[0]:
+            raise UserError(f"sequence {self.example_id}", "a latent before any text", "start it with a prompt")
+
+    @property
+    def latents(self) -> int:
+        """How many latents it has."""
+        return sum(self.is_latent)
+
+    @property
+    def text_ids(self) -> list[int]:
+        """The response's token ids without its latents."""
+        pairs = zip(self.token_ids, self.is_latent, strict=True)
+        return [token for token, latent in list(pairs)[self.prompt_length :] if not latent]
+
+
+def sequence(
+    example_id: str,
+    prompt: list[int],
+    response: list[int],
+    *,
+    latent_id: int | None = None,
+    labelled: list[bool] | None = None,
+) -> Sequence:
+    """Build a `Sequence`: every `latent_id` of the response is a latent; `labelled` says which of its ids are labels.
+
+    By default the whole response is labelled, latents included; the prompt never is.
+    """
+    labelled = [True] * len(response) if labelled is None else labelled
+    return Sequence(
+        example_id,
+        (*prompt, *response),
+        (*([False] * len(prompt)), *(token == latent_id for token in response)),
+        (
+            *([IGNORE] * len(prompt)),
+            *(t if keep else IGNORE for t, keep in zip(response, labelled, strict=True)),
+        ),
+        len(prompt),
+    )

@@ -1,0 +1,157 @@
+"""Methods that keep the text and insert latents where the model is unsure: LT-Tuning (arXiv 2602.10229).
+
+One token, `<thinking>`, is inserted right before response tokens whose probability under the current
+model is low; it is itself a label, so the model learns when to think, and chooses so at test time.
+"""
+
+from __future__ import annotations
+
+import random
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from thoughtscope.latents.layout import Sequence, sequence
+from thoughtscope.methods.curriculum import Ending, Example, MethodSettings, Stage, TokenIds
+from thoughtscope.methods.fills import FillSettings
+from thoughtscope.settings import Positive, Probability, Strict
+
+LATENT = "<thinking>"
+
+
+class Insertion(Strict):
+    """Where latents go: right before response tokens that the current model finds unlikely."""
+
+    tau: Probability | None = Field(None, description="a token is a candidate if its probability is below")
+    quantile: Probability | None = Field(
+        None, description="instead: the least likely share of an example's response tokens are candidates"
+    )
+    selection: Literal["random", "least-confident", "anywhere"] = Field(
+        "random",
+        description="which candidates come first under the cap; anywhere: all tokens are candidates (control)",
+    )
+    keep: Probability = Field(..., description="chance that a selected candidate gets its latent")
+    second: Probability = Field(0.0, description="chance of a second latent in a row")
+    cap: Positive = Field(..., description="latents a response may have")
+    min_latents: float = Field(0.1, ge=0, description="mean latents a response must have, else the stage is an error")
+
+    @model_validator(mode="after")
+    def _one_threshold(self) -> Insertion:
+        if (self.tau is None) == (self.quantile is None):
+            raise ValueError("give tau or quantile, one of them")
+        return self
+
+
+class StageSettings(Strict):
+    """One stage: how long, which latents, what is fed there."""
+
+    name: str
+    share: Probability = Field(..., description="longest duration as a share of the updates")
+    ending: Ending = Ending()
+    insertion: Insertion | None = None
+    fill: FillSettings | None = None
+
+    @model_validator(mode="after")
+    def _latents_need_a_fill(self) -> StageSettings:
+        if (self.insertion is None) != (self.fill is None):
+            raise ValueError("insertion and fill go together: set both, or neither")
+        return self
+
+
+class Settings(MethodSettings):
+    """A curriculum of stages over the same text."""
+
+    kind: Literal["confidence-insertion"]
+    curriculum: list[StageSettings] = Field(..., min_length=1)
+    label_latents: bool = Field(True, description="whether `<thinking>` itself is a label")
+
+    @model_validator(mode="after")
+    def _shares_fit(self) -> Settings:
+        if sum(stage.share for stage in self.curriculum) > 1 + 1e-9:
+            raise ValueError("shares of the stages add up to more than 1")
+        return self
+
+
+def stages(settings: Settings, steps: int) -> list[Stage]:
+    """Return the curriculum; the number of `steps` does not matter to it."""
+    return [
+        Stage(
+            index=i,
+            name=stage.name,
+            share=stage.share,
+            min_updates=stage.ending.min_updates,
+            learned_at=stage.ending.learned_at,
+            fill=stage.fill,
+            chosen=stage.insertion is not None,
+            min_latents=stage.insertion.min_latents if stage.insertion else 0.0,
+            scored=stage.insertion is not None and stage.insertion.selection != "anywhere",
+        )
+        for i, stage in enumerate(settings.curriculum)
+    ]
+
+
+def tokens(settings: Settings) -> list[str]:
+    """Return the one token the method adds."""
+    return [LATENT]
+
+
+def latent_token(settings: Settings) -> str | None:
+    """Return the token that stands at latents."""
+    return LATENT
+
+
+def layout(
+    settings: Settings,
+    stage: Stage,
+    example: Example,
+    ids: TokenIds,
+    random_numbers: random.Random,
+    probabilities: list[float] | None,
+) -> Sequence:
+    """Insert latents into the response; the whole response is labelled, latents too (if so set).
+
+    Args:
+        probabilities: of each response token under the current model; None in stages that need none.
+    """
+    insertion = settings.curriculum[stage.index].insertion
+    response = example.response
+    places = insertion_places(insertion, response, probabilities, random_numbers) if insertion else []
+    filled: list[int] = []
+    for t, token in enumerate(response):
+        filled += [ids[LATENT]] * places.count(t) + [token]
+    labelled = [settings.label_latents or token != ids[LATENT] for token in filled]
+    return sequence(example.example_id, example.prompt, filled, latent_id=ids[LATENT], labelled=labelled)
+
+
+def insertion_places(
+    insertion: Insertion,
+    response: list[int],
+    probabilities: list[float] | None,
+    random_numbers: random.Random,
+) -> list[int]:
+    """Return the indices of response tokens before which a latent goes; an index twice means two in a row."""
+    candidates = _candidates(insertion, response, probabilities)
+    if insertion.selection == "least-confident" and probabilities is not None:
+        candidates.sort(key=lambda t: probabilities[t])
+    else:
+        random_numbers.shuffle(candidates)
+    places: list[int] = []
+    for t in candidates:
+        wanted = (random_numbers.random() < insertion.keep) * (1 + (random_numbers.random() < insertion.second))
+        places += [t] * min(wanted, insertion.cap - len(places))
+    return sorted(places)
+
+
+def _candidates(insertion: Insertion, response: list[int], probabilities: list[float] | None) -> list[int]:
+    everywhere = list(range(len(response)))
+    if insertion.selection == "anywhere" or probabilities is None:
+        return everywhere
+    if insertion.tau is not None:
+        return [t for t in everywhere if probabilities[t] < insertion.tau]
+    count = round((insertion.quantile or 0.0) * len(response))
+    return sorted(everywhere, key=lambda t: probabilities[t])[:count]
+
+
+def prompt(settings: Settings, stage: Stage, example: Example, ids: TokenIds) -> Sequence:
+    """Return the question alone: the model decides when to think."""
+    return sequence(example.example_id, example.prompt, [])

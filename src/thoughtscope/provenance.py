@@ -1,0 +1,130 @@
+"""What made an artifact: stage, settings, sources, versions, hardware and times. Never an input of anything.
+
+Also walks the import closure of a stage, so that a digest of its sources says when its result may change.
+"""
+
+from __future__ import annotations
+
+import ast
+import datetime
+import functools
+import hashlib
+import importlib.metadata
+import importlib.util
+import json
+import os
+import platform
+import subprocess
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+PACKAGE = "thoughtscope"
+_STARTED = datetime.datetime.now(datetime.UTC)
+_PINNED = ("torch", "transformers", "deepspeed", "peft", "scikit-learn", "pandas", "pyarrow", "matplotlib", "numpy")
+
+
+def record(stage: str, settings: Any, **facts: Any) -> dict[str, Any]:
+    """Return the provenance of an artifact that `stage` makes now from `settings`.
+
+    Args:
+        facts: anything else worth keeping, e.g. the number of ranks or the seed.
+    """
+    return {
+        "stage": stage,
+        "settings": settings,
+        "versions": {"python": platform.python_version(), **versions(_PINNED)},
+        "git_revision": _git_revision(),
+        "hardware": {"machine": platform.machine(), "cpus": os.cpu_count(), "system": platform.system()},
+        "threads": os.environ.get("OMP_NUM_THREADS"),
+        "started": _STARTED.isoformat(timespec="seconds"),
+        "finished": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        **facts,
+    }
+
+
+def versions(packages: Iterable[str]) -> dict[str, str]:
+    """Return the installed version of each package, leaving out those that are not installed."""
+    found = {}
+    for package in packages:
+        try:
+            found[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def digest(value: Any) -> str:
+    """Return 16 hexadecimal digits that identify a JSON value, whatever the order of its keys."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def sources_digest(roots: Iterable[str | Path]) -> str:
+    """Return a digest of the sources that `roots` (modules or program files) import inside the package.
+
+    It is made from syntax trees without docstrings, so comments, docstrings and formatting do not change it.
+    """
+    return digest({name: _code_digest(path) for name, path in sorted(stage_sources(roots).items())})
+
+
+def stage_sources(roots: Iterable[str | Path]) -> dict[str, Path]:
+    """Return every module of the package that `roots` import, directly or not, with its file; program files too."""
+    found: dict[str, Path] = {}
+    waiting = list(roots)
+    while waiting:
+        root = waiting.pop()
+        name = root.name if isinstance(root, Path) else root
+        path = root if isinstance(root, Path) else module_file(root)
+        if name in found or path is None:
+            continue
+        found[name] = path
+        waiting += [module for module in _imports(path) if module_file(module) is not None]
+    return found
+
+
+@functools.cache
+def module_file(module: str) -> Path | None:
+    """Return the file of a module of the package, or None if there is no such module."""
+    here = Path(__file__).parent
+    path = here.joinpath(*module.split(".")[1:])
+    if module.split(".")[0] != PACKAGE:
+        return None
+    if path.with_suffix(".py").is_file():
+        return path.with_suffix(".py")
+    return path / "__init__.py" if (path / "__init__.py").is_file() else None
+
+
+@functools.cache
+def _imports(path: Path) -> tuple[str, ...]:
+    """Return the dotted names that a file imports from the package, parents included."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
+            names.add(node.module)
+            names.update(f"{node.module}.{alias.name}" for alias in node.names)
+    inside = {name for name in names if name.split(".")[0] == PACKAGE}
+    parents = {".".join(name.split(".")[:k]) for name in inside for k in range(2, name.count(".") + 1)}
+    return tuple(sorted(inside | parents))
+
+
+@functools.cache
+def _code_digest(path: Path) -> str:
+    tree = ast.parse(path.read_text())
+    for node in ast.walk(tree):
+        body = getattr(node, "body", None)
+        if isinstance(body, list) and isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef)):
+            node.body = body[1:] if ast.get_docstring(node) is not None else body
+    return hashlib.sha256(ast.dump(tree).encode()).hexdigest()[:16]
+
+
+def _git_revision() -> str | None:
+    try:
+        done = subprocess.run(
+            ["git", "describe", "--always", "--dirty"], cwd=Path(__file__).parent, capture_output=True, text=True, timeout=10
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip() or None

@@ -1,0 +1,196 @@
+"""The columns of every table, in one place, with a writer and a reader that hold them.
+
+Knows nothing about what the numbers mean; every Parquet file of the pipeline passes through here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from thoughtscope.errors import UserError
+
+_RUN = [
+    ("run", pa.string()),
+    ("task", pa.string()),
+    ("backbone", pa.string()),
+    ("method", pa.string()),
+    ("trainable", pa.string()),
+    ("seed", pa.int32()),
+]
+
+REASONING = pa.schema(
+    [
+        ("example_id", pa.string()),
+        ("split", pa.string()),
+        ("question", pa.string()),
+        ("steps", pa.list_(pa.string())),
+        ("answer", pa.string()),
+        (
+            "step_values",
+            pa.list_(pa.string()),
+        ),  # the value each step reaches: what a probe may read; may be empty
+    ]
+)
+STATEMENTS = pa.schema(
+    [
+        ("example_id", pa.string()),
+        ("split", pa.string()),
+        ("subject", pa.string()),
+        ("attribute", pa.string()),
+        ("negated", pa.bool_()),
+        ("question", pa.string()),
+        ("response", pa.string()),
+        ("label", pa.int8()),  # 1 true, 0 false, null where the split has no truth (calibration)
+    ]
+)
+PRETRAINING = pa.schema([("question", pa.string()), ("response", pa.string())])
+ACCURACY = pa.schema(
+    [
+        *_RUN,
+        ("step", pa.int32()),
+        ("stage", pa.string()),
+        ("split", pa.string()),
+        ("n", pa.int32()),
+        ("correct", pa.int32()),
+        ("accuracy", pa.float64()),
+        ("ci_low", pa.float64()),
+        ("ci_high", pa.float64()),
+        ("mean_latents", pa.float64()),
+        ("mean_visible_tokens", pa.float64()),
+    ]
+)
+PREDICTIONS = pa.schema(
+    [
+        ("run", pa.string()),
+        ("step", pa.int32()),
+        ("split", pa.string()),
+        ("example_id", pa.string()),
+        ("correct", pa.bool_()),
+        ("predicted", pa.string()),
+        ("response", pa.string()),
+        ("latents", pa.int32()),
+        ("visible_tokens", pa.int32()),
+        ("stopped", pa.string()),  # eos | length | loop
+    ]
+)
+METRICS = pa.schema(
+    [
+        ("step", pa.int32()),
+        ("stage", pa.string()),
+        ("loss", pa.float64()),
+        ("learning_rate", pa.float64()),
+        ("gradient_norm", pa.float64()),
+        ("labelled_tokens", pa.int64()),
+        ("real_tokens", pa.int64()),
+        ("columns", pa.int64()),
+        ("passes", pa.int32()),
+        ("latents", pa.int64()),
+    ]
+)
+LATENT_PROBES = pa.schema(
+    [
+        *_RUN,
+        ("checkpoint_step", pa.int32()),
+        ("kind", pa.string()),  # input | output
+        ("layer", pa.int32()),
+        ("latent_index", pa.int32()),
+        ("target", pa.int32()),  # k: the k-th intermediate value, counted from 1
+        ("n", pa.int32()),
+        ("classes", pa.int32()),
+        ("accuracy", pa.float64()),
+        ("ci_low", pa.float64()),
+        ("ci_high", pa.float64()),
+        ("null_mean", pa.float64()),
+        ("null_p99", pa.float64()),
+    ]
+)
+TRUTH_PROBES = pa.schema(
+    [
+        *_RUN,
+        ("direction", pa.string()),  # difference-of-means | whitened-difference | pca-of-pairs | logistic
+        ("layer", pa.int32()),
+        ("subset", pa.string()),  # all | negated | surprisal-out | length-matched | text-only
+        ("n", pa.int32()),
+        ("auroc", pa.float64()),
+        ("ci_low", pa.float64()),
+        ("ci_high", pa.float64()),
+        ("null_random_p99", pa.float64()),
+        ("null_permutation_p99", pa.float64()),
+        ("passes_null", pa.bool_()),
+    ]
+)
+ACTIVITY = pa.schema(
+    [
+        *_RUN,
+        ("direction", pa.string()),
+        ("example_id", pa.string()),
+        ("label", pa.int8()),
+        ("layer", pa.int32()),
+        ("position", pa.int32()),  # of the response token, counted from 0
+        ("token", pa.string()),
+        ("score", pa.float64()),
+        ("passes_null", pa.bool_()),
+    ]
+)
+
+
+def hidden_state_schema(width: int, dtype: pa.DataType) -> pa.Schema:
+    """Columns of a hidden-state file: one row a vector of `width` entries of `dtype` (float16 or float32)."""
+    return pa.schema(
+        [
+            ("run", pa.string()),
+            ("checkpoint_step", pa.int32()),
+            ("example_id", pa.string()),
+            ("position", pa.int32()),  # in the whole sequence, counted from 0
+            ("latent_index", pa.int32()),  # 1 for the first latent of a response; null for text
+            ("token_id", pa.int32()),
+            ("token", pa.string()),
+            ("layer", pa.int32()),  # 0 = embedding output; null for kind input
+            ("kind", pa.string()),  # input | output
+            ("vector", pa.list_(dtype, width)),
+        ]
+    )
+
+
+def write(path: Path, schema: pa.Schema, rows: Iterable[Mapping[str, Any]]) -> int:
+    """Write `rows` to a Parquet file and return how many there were.
+
+    Raises:
+        UserError: a row lacks a column, has one too many, or a value of the wrong type.
+    """
+    rows = [dict(row) for row in rows]
+    for row in rows[:1]:
+        if set(row) != set(schema.names):
+            raise UserError(str(path), f"columns {sorted(row)} are not {sorted(schema.names)}", "mend the writer")
+    try:
+        table = pa.Table.from_pylist(rows, schema=schema)
+    except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
+        raise UserError(str(path), f"a value does not fit its column ({error})", "mend the source data") from error
+    pq.write_table(table, path)
+    return table.num_rows
+
+
+def read(path: Path, schema: pa.Schema, filters: Any = None) -> pa.Table:
+    """Read a Parquet file or partitioned folder and check that it has the columns of `schema`.
+
+    Raises:
+        UserError: the file is missing, cut short, or lacks a column or has it with another type.
+    """
+    if not path.exists():
+        raise UserError(str(path), "no such table", "run the stage that makes it")
+    try:
+        table = pq.read_table(path, filters=filters)
+    except (pa.ArrowInvalid, OSError) as error:
+        raise UserError(str(path), f"not a whole Parquet file ({error})", "delete it and run again") from error
+    for field in schema:
+        if field.name not in table.column_names:
+            raise UserError(str(path), f"column {field.name!r} is missing", "delete the file and run again")
+    try:
+        return table.select(schema.names).cast(schema)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, ValueError) as error:
+        raise UserError(str(path), f"a column has the wrong type ({error})", "delete it and run again") from error

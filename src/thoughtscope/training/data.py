@@ -1,0 +1,65 @@
+"""Which examples an update sees: a seeded order, the same for every method and number of ranks."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
+
+from thoughtscope.config.schema import Training
+from thoughtscope.errors import UserError
+from thoughtscope.latents.columns import in_order_of_shape
+from thoughtscope.latents.layout import IGNORE
+from thoughtscope.latents.layout import Sequence as TokenSequence
+
+
+def global_batch(seed: int, update: int, size: int, examples: int) -> list[tuple[int, int]]:
+    """Return (epoch, index of the example) for each place of the batch of the update after `update` finished ones.
+
+    Every epoch is its own permutation; batches run on across its end.
+    """
+    places = range(update * size, (update + 1) * size)
+    return [(place // examples, _permutation(seed, place // examples, examples)[place % examples]) for place in places]
+
+
+@lru_cache(maxsize=4)
+def _permutation(seed: int, epoch: int, examples: int) -> list[int]:
+    order = list(range(examples))
+    random.Random(f"{seed}:{epoch}").shuffle(order)
+    return order
+
+
+def accumulation_steps(training: Training, world: int) -> int:
+    """Return how many micro-batches a rank sees in one update.
+
+    Raises:
+        UserError: the global batch cannot be split evenly.
+    """
+    micro = training.micro_batch_size or training.batch_size // world
+    if micro < 1 or training.batch_size % (micro * world):
+        raise UserError(
+            "training.batch_size",
+            f"{training.batch_size} examples do not split into micro-batches of {micro} on {world} ranks",
+            "make it a multiple of micro_batch_size x ranks",
+        )
+    return training.batch_size // (micro * world)
+
+
+def micro_batches(
+    sequences: Sequence[TokenSequence], steps: int, rank: int, world: int
+) -> Iterator[tuple[list[TokenSequence], int]]:
+    """Split a global batch into this rank's micro-batches, each with the passes that all ranks agree on.
+
+    Rows of like shape come together, so that alignment wastes few columns; since every rank sees the
+    whole batch's layout, no message is needed to agree.
+    """
+    ordered = [sequences[i] for i in in_order_of_shape(sequences)]
+    size = len(ordered) // steps
+    for step in range(steps):
+        rows = ordered[step * size : (step + 1) * size]
+        yield rows[rank::world], 1 + max(row.latents for row in rows)
+
+
+def labelled_tokens(sequences: Sequence[TokenSequence]) -> int:
+    """Return how many labels a batch has, over all ranks and micro-batches."""
+    return sum(label != IGNORE for one in sequences for label in one.labels)

@@ -1,0 +1,59 @@
+"""What must never happen while a run trains, each said in one line."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+
+from torch import Tensor
+
+from thoughtscope.errors import UserError
+
+
+def check_update(run: str, step: int, loss: float, norm: float, largest_norm: float) -> None:
+    """Refuse to go on after an update whose loss or gradient is off the scale.
+
+    Raises:
+        UserError: the loss is not finite, or the gradient norm is not finite or above `largest_norm`.
+    """
+    if not math.isfinite(loss):
+        raise UserError(f"run {run}", f"the loss is {loss} at update {step}", "lower the learning rate or clip harder")
+    if not norm <= largest_norm:
+        raise UserError(
+            f"run {run}",
+            f"the gradient norm is {norm:.3g} at update {step}, above training.max_gradient_norm",
+            "lower the learning rate, or raise that limit if this is expected",
+        )
+
+
+def weights_digest(weights: dict[str, Tensor]) -> str:
+    """Return a digest of tensors by name, equal only if every bit is."""
+    digest = hashlib.sha256()
+    for name in sorted(weights):
+        digest.update(name.encode())
+        digest.update(weights[name].detach().cpu().contiguous().view(-1).float().numpy().tobytes())
+    return digest.hexdigest()
+
+
+def check_moved(run: str, step: int, before: str, after: str) -> None:
+    """Refuse a run whose weights did not change between two evaluations.
+
+    Raises:
+        UserError: the digests are equal.
+    """
+    if before == after:
+        raise UserError(
+            f"run {run}", f"no weight changed up to update {step}", "raise the learning rate, or check `trainable`"
+        )
+
+
+def check_fixed(run: str, before: str, after: str) -> None:
+    """Refuse a frozen run whose backbone moved.
+
+    Raises:
+        UserError: the digests differ.
+    """
+    if before != after:
+        raise UserError(
+            f"run {run}", "a parameter of the frozen backbone moved", "report this: it is a fault in thoughtscope"
+        )

@@ -1,0 +1,55 @@
+"""A stage's dataset: every training example laid out, with latents where the stage puts them.
+
+Stages that insert latents where the model is unsure score the very ids that are trained, shared out
+over ranks, before their first update.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from thoughtscope.errors import UserError
+from thoughtscope.latents.layout import Sequence as TokenSequence
+from thoughtscope.latents.layout import sequence
+from thoughtscope.latents.scoring import label_probabilities
+from thoughtscope.methods.curriculum import Example, draw
+from thoughtscope.reasoner import Reasoner
+from thoughtscope.training.ranks import Ranks
+
+Layout = Callable[[int, int], TokenSequence]
+
+
+def response_probabilities(
+    reasoner: Reasoner, examples: Sequence[Example], ranks: Ranks, batch_size: int
+) -> list[list[float]]:
+    """Return the probability of each response token of each example under the current model, teacher-forced."""
+    mine = [sequence(one.example_id, one.prompt, one.response) for one in ranks.share(examples)]
+    return ranks.join(label_probabilities(reasoner.model, mine, reasoner.fill, reasoner.pad_id, batch_size))
+
+
+def lay_out(
+    reasoner: Reasoner,
+    example: Example,
+    seed: int,
+    epoch: int,
+    probabilities: list[float] | None,
+) -> TokenSequence:
+    """Lay out one example as the reasoner's stage has it; its random numbers are its own in every epoch."""
+    method, stage = reasoner.method, reasoner.stage
+    numbers = draw(seed, stage.index, epoch, example.example_id)
+    laid: TokenSequence = method.module.layout(method.settings, stage, example, reasoner.ids, numbers, probabilities)
+    return laid
+
+
+def check_latents(stage_name: str, minimum: float, mean: float) -> None:
+    """Refuse a stage that needs latents and has too few.
+
+    Raises:
+        UserError: the mean number of latents an example is below the stage's minimum.
+    """
+    if mean < minimum:
+        raise UserError(
+            f"stage {stage_name!r}",
+            f"it inserts {mean:.3f} latents a response, fewer than its minimum of {minimum}",
+            "raise tau, take a quantile, shorten the stage before, or lower min_latents",
+        )

@@ -1,0 +1,87 @@
+"""What is trained: a backbone with the method's tokens, whole (`live`) or through an adapter (`frozen`)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from peft import LoraConfig, get_peft_model
+from torch import Tensor, nn
+
+from thoughtscope.config.schema import Frozen
+from thoughtscope.errors import UserError
+from thoughtscope.latents.columns import Batch
+from thoughtscope.latents.fill import Fill
+from thoughtscope.latents.forward import segmented_forward
+from thoughtscope.latents.scoring import loss_sum
+
+
+class Network(nn.Module):
+    """A causal LM and its fill in one module, so that the engine sees every parameter that trains.
+
+    Its forward returns the summed cross-entropy of a batch's labelled tokens, a scalar.
+    """
+
+    def __init__(self, model: Any, fill: Fill | None) -> None:
+        super().__init__()
+        self.model, self.fill = model, fill
+        self.uses_fill = False
+
+    def forward(self, batch: Batch) -> Tensor:
+        """Return the loss summed over labels; latents are filled if `uses_fill` is set."""
+        trace = segmented_forward(self.model, batch, self.fill if self.uses_fill else None)
+        return loss_sum(self.model, trace, batch)
+
+
+def add_tokens(model: Any, tokenizer: Any, tokens: list[str], initial_rows: dict[str, str]) -> list[int]:
+    """Add `tokens` to the vocabulary and return their ids; their rows start as copies of other tokens' rows.
+
+    Args:
+        initial_rows: for a token, the text whose last token it starts from; EOS for those not named
+            (as LT-Tuning does; Coconut starts from an existing token too).
+    """
+    new = [token for token in tokens if token not in tokenizer.get_vocab()]
+    tokenizer.add_tokens(new, special_tokens=True)
+    rows = model.get_input_embeddings().weight.shape[0]
+    if len(tokenizer) > rows:
+        model.resize_token_embeddings(len(tokenizer), mean_resizing=False)
+    ids = [tokenizer.convert_tokens_to_ids(token) for token in tokens]
+    tables = {id(table.weight): table for table in (model.get_input_embeddings(), model.get_output_embeddings())}
+    with torch.no_grad():
+        for token, row in zip(tokens, ids, strict=True):
+            text = initial_rows.get(token)
+            source = tokenizer.encode(text, add_special_tokens=False)[-1] if text else tokenizer.eos_token_id
+            for table in tables.values():
+                table.weight[row] = table.weight[source]
+    return ids
+
+
+def freeze(model: Any, frozen: Frozen, token_ids: list[int], seed: int) -> Any:
+    """Fix every parameter of `model` and inject a LoRA adapter; the rows of `token_ids` train as well.
+
+    Returns the same causal LM, adapters inside; `merge` undoes it.
+
+    Raises:
+        UserError: `target_modules` matches no module.
+    """
+    tables = {"embed_tokens": token_ids}
+    if not getattr(model.config.get_text_config(), "tie_word_embeddings", False):
+        tables["lm_head"] = token_ids
+    lora = LoraConfig(
+        r=frozen.rank,
+        lora_alpha=frozen.alpha,
+        lora_dropout=frozen.dropout,
+        target_modules=frozen.target_modules,
+        trainable_token_indices=tables if token_ids else None,
+        task_type="CAUSAL_LM",
+    )
+    torch.manual_seed(seed)
+    try:
+        return get_peft_model(model, lora)
+    except ValueError as error:
+        raise UserError("frozen.target_modules", str(error).split(".")[0], "name modules the backbone has") from error
+
+
+def own_parameters(model: Any) -> dict[str, Tensor]:
+    """Return the backbone's own parameters, those that `freeze` fixes, by name."""
+    return {name: value for name, value in model.named_parameters() if not value.requires_grad}

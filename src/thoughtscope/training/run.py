@@ -1,0 +1,404 @@
+"""One run from its backbone to its artifact: stages, updates, measurements, states.
+
+Reads as the experiment: `Run.execute`. Everything that can change the result comes in as settings.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from thoughtscope.backbones.load import load_model, load_tokenizer
+from thoughtscope.errors import UserError
+from thoughtscope.evaluation.accuracy import predict, summarise
+from thoughtscope.latents.columns import align
+from thoughtscope.latents.fill import Fill
+from thoughtscope.latents.generate import Decoding
+from thoughtscope.latents.layout import Sequence as TokenSequence
+from thoughtscope.methods.curriculum import Example, Stage
+from thoughtscope.reasoner import Method, Reasoner, device_and_dtype, make_fill
+from thoughtscope.training import guards
+from thoughtscope.training.data import accumulation_steps, global_batch, labelled_tokens, micro_batches
+from thoughtscope.training.engine import Engine
+from thoughtscope.training.insertion import check_latents, lay_out, response_probabilities
+from thoughtscope.training.network import Network, add_tokens, freeze, own_parameters
+from thoughtscope.training.ranks import Ranks
+from thoughtscope.training.schedule import Realised, learning_rate, stage_lengths
+from thoughtscope.training.settings import TrainSettings
+from thoughtscope.training.state import Journal, State, load_newest, save_state
+
+
+class ContinueLaterError(Exception):
+    """The run was asked to stop; its state is saved and the next start goes on."""
+
+
+@dataclass
+class Splits:
+    """The examples of a run as token ids, and the seed that orders them."""
+
+    train: list[Example]
+    validation: list[Example]
+    test: list[Example]
+    seed: int
+
+
+@dataclass
+class Progress:
+    """Where a run is; saved with its state."""
+
+    step: int = 0
+    stage: int = 0
+    stage_start: int = 0
+    learned: bool = False
+    tokens: int = 0
+    optimizer_steps: int = 0
+    realised: list[dict[str, Any]] = field(default_factory=list)
+    kept: list[int] = field(default_factory=list)
+    weights: str = ""
+
+
+class Run:
+    """A run on this rank.
+
+    Args:
+        settings: all that can change the result.
+        rows: the reasoning task's rows.
+        backbone: the backbone's folder.
+        yoke: stages of the run whose schedule this one follows, or None.
+        state_folder: where the resumable state lives; the same for all starts of this run.
+        report: called with a line, and with the progress of the run.
+        stop_asked: whether the process was told to stop.
+        clock: seconds, for deciding when to save.
+    """
+
+    def __init__(
+        self,
+        settings: TrainSettings,
+        rows: Sequence[Mapping[str, Any]],
+        backbone: Path,
+        yoke: Sequence[dict[str, Any]] | None,
+        state_folder: Path,
+        report: Any,
+        stop_asked: Callable[[], bool],
+        clock: Callable[[], float],
+    ) -> None:
+        self.settings, self.training, self.report = settings, settings.training, report
+        self.state_folder, self.stop_asked, self.clock = state_folder, stop_asked, clock
+        self.ranks = Ranks.here()
+        self.seed = int(settings.run.rsplit("seed", 1)[1])
+        self.reasoner, network = self._build(backbone, rows)
+        self.splits = self._encode(rows)
+        self.stages = self.reasoner.method.stages(self.reasoner.steps)
+        self.lengths = stage_lengths(self.stages, self.training.updates, yoke)
+        self.yoked = yoke is not None
+        self.steps = accumulation_steps(self.training, self.ranks.world)
+        self.engine = Engine(network, self.training, settings.deepspeed, self.ranks, self.steps, self.dtype)
+        self.fixed = guards.weights_digest(own_parameters(network)) if settings.frozen else ""
+        self.progress = Progress()
+        self.probabilities: list[list[float]] | None = None
+        self.journals = {name: Journal(state_folder / f"{name}.jsonl") for name in ("metrics", "accuracy", "predictions")}
+        self.saved_at = clock()
+
+    # building ---------------------------------------------------------------------------------
+
+    def _build(self, backbone: Path, rows: Sequence[Mapping[str, Any]]) -> tuple[Reasoner, Network]:
+        settings = self.settings
+        self.device, self.dtype = device_and_dtype(self.training.precision)
+        method = Method.parse(settings.run.split("/")[2], settings.method)
+        torch.manual_seed(self.seed)
+        model, tokenizer = load_model(backbone, attention=settings.attention), load_tokenizer(backbone)
+        ids = add_tokens(model, tokenizer, method.tokens, method.settings.initial_rows)
+        if settings.frozen:
+            self.peft = freeze(model, settings.frozen, ids, self.seed)
+            model = self.peft.get_base_model()
+        if self.training.gradient_checkpointing:
+            raise UserError(
+                "training.gradient_checkpointing",
+                "it would switch off the cache that latents need",
+                "set it to false, and lower micro_batch_size to save memory",
+            )
+        model.to(self.device)
+        most = max(len(row["steps"]) for row in rows)
+        stages = method.stages(most)
+        reasoner = Reasoner(model, tokenizer, method, stages[0], None, settings.prompting, most)
+        return reasoner, Network(model, self._fill(reasoner, stages))
+
+    def _fill(self, reasoner: Reasoner, stages: Sequence[Stage]) -> Fill | None:
+        """Return the module that holds the parameters of all fills: that of the last stage which has one."""
+        for stage in reversed(stages):
+            if stage.fill is not None:
+                last = copy.copy(reasoner)
+                last.stage = stage
+                fill = make_fill(last, reasoner.model.config.get_text_config().hidden_size)
+                return fill.to(self.device) if fill is not None else None
+        return None
+
+    def _encode(self, rows: Sequence[Mapping[str, Any]]) -> Splits:
+        found: dict[str, list[Example]] = {"train": [], "validation": [], "test": []}
+        for row in rows:
+            if row["split"] in found:
+                found[row["split"]].append(self.reasoner.encode(row))
+        for split, examples in found.items():
+            if not examples:
+                raise UserError(f"task of {self.settings.run}", f"split {split} is empty", "give it examples")
+        evaluation = self.settings.evaluation
+        found["validation"] = found["validation"][: evaluation.validation_examples]
+        found["test"] = found["test"][: evaluation.examples]
+        return Splits(**found, seed=self.seed)
+
+    # the experiment ---------------------------------------------------------------------------
+
+    def execute(self) -> None:
+        """Train every stage to its end, from the newest saved state if there is one.
+
+        Raises:
+            ContinueLaterError: the process was told to stop; the state is saved.
+            UserError: a guard refused to go on.
+        """
+        self._resume()
+        if self.progress.step == 0 and not self.journals["accuracy"].read():
+            self._begin_stage()
+            self._measure()
+        while self.progress.stage < len(self.stages):
+            self._train_stage()
+        if self.settings.frozen:
+            guards.check_fixed(self.settings.run, self.fixed, guards.weights_digest(own_parameters(self.engine.network)))
+
+    def _train_stage(self) -> None:
+        progress = self.progress
+        last = progress.stage == len(self.stages) - 1
+        length = self.lengths[progress.stage]
+        end = sum(self.lengths) if last and not self.yoked else progress.stage_start + length
+        while progress.step < end and not progress.learned:
+            self._keep_checkpoint()
+            self._update()
+            self._measure()
+            progress.learned = not last and self._learned()
+            self._maybe_save()
+        stage, learned = self.stages[progress.stage], progress.learned
+        realised = Realised(stage.name, progress.stage_start, progress.step, learned, stage.fill is not None)
+        progress.realised.append(realised.as_json())
+        self.report.line(f"stage {stage.name!r} ended after update {progress.step}" + (", learned" if learned else ""))
+        progress.stage, progress.learned = progress.stage + 1, False
+        progress.stage_start = progress.step
+        if progress.stage < len(self.stages):
+            self._begin_stage()
+        else:
+            self._keep_checkpoint()
+
+    def _begin_stage(self) -> None:
+        """Take up the current stage: score, check its latents, and do to the optimiser what its policy says."""
+        self._use_stage()
+        stage = self.stages[self.progress.stage]
+        self.probabilities = None
+        if stage.scored:
+            self.engine.network.eval()
+            batch_size = self.settings.evaluation.batch_size
+            scorer = copy.copy(self.reasoner)
+            scorer.fill = None
+            self.probabilities = response_probabilities(scorer, self.splits.train, self.ranks, batch_size)
+        if stage.min_latents:
+            total = sum(self._laid_out(0, i).latents for i in range(len(self.splits.train)))
+            mean = total / len(self.splits.train)
+            check_latents(stage.name, stage.min_latents, mean)
+            self.report.line(f"stage {stage.name!r}: {mean:.2f} latents a response")
+        if self.progress.stage > 0 and self.training.optimizer.at_stage_switch != "keep":
+            self.engine.forget_moments()
+            self.progress.optimizer_steps = 0
+
+    def _use_stage(self) -> None:
+        stage = self.stages[self.progress.stage]
+        self.reasoner.stage = stage
+        self.reasoner.fill = None
+        network = self.engine.network
+        network.uses_fill = stage.fill is not None
+        if stage.fill is not None and network.fill is not None:
+            network.fill.settings = stage.fill
+            self.reasoner.fill = network.fill
+
+    def _laid_out(self, epoch: int, index: int) -> TokenSequence:
+        probabilities = self.probabilities[index] if self.probabilities else None
+        return lay_out(self.reasoner, self.splits.train[index], self.seed, epoch, probabilities)
+
+    def _update(self) -> None:
+        progress, network = self.progress, self.engine.network
+        network.train()
+        chosen = global_batch(self.seed, progress.step, self.training.batch_size, len(self.splits.train))
+        sequences = [self._laid_out(epoch, index) for epoch, index in chosen]
+        fill = self.reasoner.fill
+        sequential = fill is not None and fill.settings.sequential
+        batches = [
+            align(
+                rows,
+                self.reasoner.pad_id,
+                sequential=sequential,
+                device=self.device,
+                passes=passes if sequential else None,
+            )
+            for rows, passes in micro_batches(sequences, self.steps, self.ranks.rank, self.ranks.world)
+        ]
+        since = progress.step - progress.stage_start if progress.stage else None
+        rate = learning_rate(self.training.optimizer, progress.step, self.training.updates, since)
+        labels = labelled_tokens(sequences)
+        loss, norm = self.engine.update(batches, labels, rate)
+        progress.step += 1
+        progress.optimizer_steps += 1
+        real = sum(len(one.token_ids) for one in sequences)
+        progress.tokens += real
+        guards.check_update(self.settings.run, progress.step, loss, norm, self.training.max_gradient_norm)
+        self._note(
+            "metrics",
+            {
+                "step": progress.step,
+                "stage": self.reasoner.stage.name,
+                "loss": loss,
+                "learning_rate": rate,
+                "gradient_norm": norm,
+                "labelled_tokens": labels,
+                "real_tokens": real,
+                "columns": sum(batch.token_ids.numel() for batch in batches) * self.ranks.world,
+                "passes": max(len(batch.passes) for batch in batches),
+                "latents": sum(one.latents for one in sequences),
+            },
+        )
+        self.report.update(progress.step, sum(self.lengths), loss)
+
+    # measuring --------------------------------------------------------------------------------
+
+    def _decoding(self) -> Decoding:
+        evaluation = self.settings.evaluation
+        return Decoding(
+            max_new_tokens=evaluation.max_new_tokens,
+            max_latents=evaluation.max_latents,
+            max_latents_in_a_row=evaluation.max_latents_in_a_row,
+            batch_size=evaluation.batch_size,
+        )
+
+    def _predict(self, examples: list[Example]) -> list[dict[str, Any]]:
+        self.engine.network.eval()
+        mine = self.ranks.share(examples)
+        return self.ranks.join(predict(self.reasoner, mine, self._decoding(), self.ranks.anyone))
+
+    def _measure(self) -> None:
+        """Measure accuracy on the test questions, if this is an update at which that is due."""
+        step, evaluation = self.progress.step, self.settings.evaluation
+        if step % evaluation.every and step != sum(self.lengths):
+            return
+        rows = self._predict(self.splits.test)
+        summary = summarise(rows, evaluation.confidence)
+        common = {"step": step, "split": "test"}
+        self._note("accuracy", {**common, "stage": self.reasoner.stage.name, **summary})
+        self._note("predictions", *({**common, **row} for row in rows))
+        self.report.measured(step, sum(self.lengths), self.reasoner.stage.name, summary)
+        self._check_moved()
+
+    def _check_moved(self) -> None:
+        digest = guards.weights_digest(self.engine.take_weights())
+        guards.check_moved(self.settings.run, self.progress.step, self.progress.weights, digest)
+        self.progress.weights = digest
+
+    def _learned(self) -> bool:
+        """Return whether the stage is learned, on validation questions, if this is an update at which that is due."""
+        stage, since = self.reasoner.stage, self.progress.step - self.progress.stage_start
+        due = since >= stage.min_updates and since % self.settings.evaluation.check_every == 0
+        if self.yoked or stage.learned_at is None or not due:
+            return False
+        rows = self._predict(self.splits.validation)
+        return sum(row["correct"] for row in rows) >= stage.learned_at * len(rows)
+
+    # keeping ----------------------------------------------------------------------------------
+
+    def _note(self, journal: str, *rows: dict[str, Any]) -> None:
+        if self.ranks.first:
+            self.journals[journal].append(list(rows))
+
+    def _keep_checkpoint(self) -> None:
+        """Keep the model at the asked-for fractions of the way from the first latent stage to the end."""
+        latent = [stage for stage in self.progress.realised if stage["latents"]]
+        first = latent[0]["first_step"] if latent else self.progress.stage_start
+        thinking = bool(latent) or (self.reasoner.stage.fill is not None)
+        end = sum(self.lengths)
+        wanted = {first + round(share * (end - first)) for share in self.training.keep_checkpoints}
+        step = self.progress.step
+        if thinking and step in wanted and step not in self.progress.kept:
+            self.save_model(self.state_folder / "checkpoints" / f"step{step:06d}")
+            self.progress.kept.append(step)
+
+    def save_model(self, folder: Path) -> None:
+        """Save the current model as an ordinary folder; an adapter is merged into its backbone. All ranks must call it."""
+        weights = self.engine.take_weights()
+        if not self.ranks.first:
+            return
+        reasoner, network = copy.copy(self.reasoner), self.engine.network
+        prefix = "model."
+        if self.settings.frozen:
+            peft = copy.deepcopy(self.peft).to("cpu", torch.float32)
+            _load(peft.get_base_model(), weights, prefix)
+            reasoner.model = peft.merge_and_unload()
+        else:
+            reasoner.model = copy.deepcopy(network.model).to("cpu", torch.float32)
+            _load(reasoner.model, weights, prefix)
+        if reasoner.fill is not None:
+            reasoner.fill = copy.deepcopy(reasoner.fill).to("cpu", torch.float32)
+            _load(reasoner.fill, weights, "fill.")
+        reasoner.save(folder)
+
+    def _maybe_save(self) -> None:
+        stop = self.ranks.anyone(self.stop_asked())
+        due = self.ranks.anyone(self.clock() - self.saved_at >= self.training.save_every_seconds)
+        if stop or due:
+            self._save()
+        if stop:
+            raise ContinueLaterError(f"saved at update {self.progress.step}")
+
+    def _save(self) -> None:
+        tensors = {f"weight/{name}": value for name, value in self.engine.take_weights().items()}
+        tensors |= self.engine.take_moments()
+        for rank, value in enumerate(self.ranks.gather(torch.get_rng_state())):
+            tensors[f"random/{rank}"] = value
+        if self.ranks.first:
+            facts = {"progress": vars(self.progress), "probabilities": self.probabilities}
+            save_state(self.state_folder, self.progress.step, State(tensors, facts), self.training.keep_states)
+        self.ranks.wait()
+        self.saved_at = self.clock()
+
+    def _resume(self) -> None:
+        state = load_newest(self.state_folder, self.report.line)
+        self.ranks.wait()
+        if state is None:
+            if self.ranks.first:
+                for journal in self.journals.values():
+                    journal.cut(-1)
+            self.ranks.wait()
+            return
+        self.progress = Progress(**state.facts["progress"])
+        if self.ranks.first:
+            for journal in self.journals.values():
+                journal.cut(self.progress.step)
+        self.ranks.wait()
+        parts = {kind: _under(state.tensors, f"{kind}/") for kind in ("weight", "random")}
+        self.engine.put_weights(parts["weight"])
+        self.engine.put_moments(state.tensors, self.progress.optimizer_steps)
+        own = parts["random"].get(str(self.ranks.rank))
+        if own is not None:
+            torch.set_rng_state(own)
+        self._use_stage()
+        self.probabilities = state.facts["probabilities"]
+        self.report.line(f"resumed at update {self.progress.step}")
+
+
+def _under(tensors: Mapping[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:
+    return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
+
+
+@torch.no_grad()
+def _load(module: Any, weights: Mapping[str, torch.Tensor], prefix: str) -> None:
+    """Set the parameters of `module` that stand in `weights` under `prefix`."""
+    for name, value in module.named_parameters():
+        if prefix + name in weights:
+            value.copy_(weights[prefix + name])

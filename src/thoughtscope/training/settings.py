@@ -1,0 +1,22 @@
+"""Everything a training run is told: the slice of the config that can change its result, and nothing else."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from thoughtscope.config.schema import Evaluation, Frozen, Training
+from thoughtscope.reasoner import Prompting
+from thoughtscope.settings import Strict
+
+
+class TrainSettings(Strict):
+    """The settings of one run; its digest names the folder of its resumable state."""
+
+    run: str
+    method: dict[str, Any]
+    training: Training
+    frozen: Frozen | None
+    evaluation: Evaluation
+    prompting: Prompting
+    attention: str
+    deepspeed: dict[str, Any]

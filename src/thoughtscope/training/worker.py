@@ -1,0 +1,118 @@
+"""The program of one rank, started by torchrun: reads its inputs, trains, and writes the run's artifact.
+
+Ends with status `CONTINUE` when it was asked to stop and has saved; the next start goes on.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import signal
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import deepspeed
+import torch
+
+from thoughtscope import tables
+from thoughtscope.artifacts import MANIFEST, artifact_folder, sha256, write_json
+from thoughtscope.config.load import Run as RunName
+from thoughtscope.config.load import parse
+from thoughtscope.errors import one_line_errors
+from thoughtscope.provenance import digest, record
+from thoughtscope.tasks.prepare import EXAMPLES
+from thoughtscope.training.ranks import Ranks
+from thoughtscope.training.report import Report
+from thoughtscope.training.run import ContinueLaterError, Run
+from thoughtscope.training.settings import TrainSettings
+
+CONTINUE = 75  # EX_TEMPFAIL of sysexits.h: try again later
+SCHEDULE = "schedule.json"
+
+
+@one_line_errors
+def main() -> int:
+    """Run this rank."""
+    arguments = _arguments()
+    asked: list[int] = []
+    for number in (signal.SIGTERM, signal.SIGUSR1):
+        signal.signal(number, lambda received, _frame: asked.append(received))
+    settings = parse(TrainSettings, json.loads(arguments.settings), "train settings")
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    deepspeed.init_distributed(dist_backend="nccl" if torch.cuda.is_available() else "gloo", verbose=False)
+    if torch.cuda.is_available():
+        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
+    report = Report(settings.run, Ranks.here().first)
+    rows = tables.read(arguments.task / EXAMPLES, tables.REASONING).to_pylist()
+    yoke = json.loads((arguments.yoke / SCHEDULE).read_text())["stages"] if arguments.yoke else None
+    state_folder = arguments.state / digest(_identity(settings, arguments))
+    state_folder.mkdir(parents=True, exist_ok=True)
+    run = Run(settings, rows, arguments.backbone, yoke, state_folder, report, lambda: bool(asked), time.monotonic)
+    try:
+        run.execute()
+    except ContinueLaterError as pause:
+        report.line(f"{pause}: asked to stop, start again to go on")
+        return CONTINUE
+    finally:
+        report.close()
+    _write(run, settings, arguments)
+    return 0
+
+
+def _identity(settings: TrainSettings, arguments: argparse.Namespace) -> dict[str, Any]:
+    """Return what decides a run's result: its settings and the content of its inputs."""
+    inputs = [arguments.task, arguments.backbone] + ([arguments.yoke] if arguments.yoke else [])
+    return {
+        "settings": settings.model_dump(mode="json"),
+        "inputs": [sha256(folder / MANIFEST) for folder in inputs],
+    }
+
+
+def _write(run: Run, settings: TrainSettings, arguments: argparse.Namespace) -> None:
+    """Write the artifact of a finished run; then its resumable state may go."""
+    name = RunName.parse(settings.run)
+    model = run.state_folder / "model"
+    run.save_model(model)
+    ranks = Ranks.here()
+    if ranks.first:
+        facts = {"seed": name.seed, "ranks": ranks.world, "state": run.state_folder.name}
+        provenance = record("train", settings.model_dump(mode="json"), **facts)
+        with artifact_folder(arguments.output, provenance) as folder:
+            shutil.copytree(model, folder / "model")
+            if (run.state_folder / "checkpoints").is_dir():
+                shutil.copytree(run.state_folder / "checkpoints", folder / "checkpoints")
+            tables.write(
+                folder / "accuracy.parquet",
+                tables.ACCURACY,
+                ({**name.columns, **row} for row in run.journals["accuracy"].read()),
+            )
+            tables.write(
+                folder / "predictions.parquet",
+                tables.PREDICTIONS,
+                ({"run": name.path, **row} for row in run.journals["predictions"].read()),
+            )
+            tables.write(folder / "metrics.parquet", tables.METRICS, run.journals["metrics"].read())
+            progress = run.progress
+            schedule = {"stages": progress.realised, "updates": progress.step, "tokens": progress.tokens}
+            write_json(folder / SCHEDULE, schedule)
+        shutil.rmtree(run.state_folder, ignore_errors=True)
+    ranks.wait()
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--settings", required=True, help="TrainSettings as JSON")
+    parser.add_argument("--task", type=Path, required=True)
+    parser.add_argument("--backbone", type=Path, required=True)
+    parser.add_argument("--yoke", type=Path, help="folder of the run whose schedule is followed")
+    parser.add_argument("--state", type=Path, required=True, help="folder of resumable states")
+    parser.add_argument("--output", type=Path, required=True)
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
