@@ -19,6 +19,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from thoughtscope.errors import UserError
+
 PACKAGE = "thoughtscope"
 _STARTED = datetime.datetime.now(datetime.UTC)
 _PINNED = ("torch", "transformers", "deepspeed", "peft", "scikit-learn", "pandas", "pyarrow", "matplotlib", "numpy")
@@ -123,8 +125,27 @@ def _code_digest(path: Path) -> str:
 def _git_revision() -> str | None:
     try:
         done = subprocess.run(
-            ["git", "describe", "--always", "--dirty"], cwd=Path(__file__).parent, capture_output=True, text=True, timeout=10
+            ["git", "describe", "--always", "--dirty"],
+            cwd=Path(__file__).parent,
+            capture_output=True,
+            text=True,
+            timeout=10,
         )
     except (OSError, subprocess.SubprocessError):
         return None
     return done.stdout.strip() or None
+
+
+@functools.cache
+def pins(*packages: str) -> str:
+    """Return the pinned versions of packages whose version can change a stage's result, from `envs/requirements.lock`.
+
+    Raises:
+        UserError: a package is not in the lock.
+    """
+    lock = Path("envs/requirements.lock")
+    lines = dict(line.split("==", 1) for line in lock.read_text().splitlines() if "==" in line and line[0] != "#")
+    missing = [package for package in packages if package not in lines]
+    if missing:
+        raise UserError(str(lock), f"{missing[0]} is not pinned", "resolve the lock anew: make lock")
+    return ", ".join(f"{package} {lines[package].split()[0]}" for package in packages)

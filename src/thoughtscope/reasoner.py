@@ -97,7 +97,8 @@ class Reasoner:
     @property
     def pad_id(self) -> int:
         """Id that fills padding; nothing ever sees it."""
-        return self.tokenizer.pad_token_id if self.tokenizer.pad_token_id is not None else self.tokenizer.eos_token_id
+        pad = self.tokenizer.pad_token_id
+        return int(self.tokenizer.eos_token_id if pad is None else pad)
 
     def encode(self, row: Mapping[str, Any]) -> Example:
         """Turn a row of a reasoning task into token ids.

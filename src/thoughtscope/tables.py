@@ -172,7 +172,7 @@ def write(path: Path, schema: pa.Schema, rows: Iterable[Mapping[str, Any]]) -> i
     except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
         raise UserError(str(path), f"a value does not fit its column ({error})", "mend the source data") from error
     pq.write_table(table, path)
-    return table.num_rows
+    return int(table.num_rows)
 
 
 def read(path: Path, schema: pa.Schema, filters: Any = None) -> pa.Table:

@@ -47,11 +47,11 @@ def pretrain(
         left = 1 - max(0, update - warmup) / max(1, settings.updates - warmup)
         for group in optimizer.param_groups:
             group["lr"] = settings.learning_rate * min(1.0, (update + 1) / warmup) * left
-        chosen = numbers.sample(texts, min(settings.batch_size, len(texts)))
+        chosen = numbers.choices(texts, k=settings.batch_size)
         batch = align(chosen, tokenizer.pad_token_id)
         loss = loss_sum(model, segmented_forward(model, batch, None), batch) / labelled_tokens(chosen)
         optimizer.zero_grad()
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         if update % 50 == 0 or update == settings.updates - 1:

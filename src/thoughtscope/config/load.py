@@ -17,8 +17,9 @@ from pydantic import BaseModel, ValidationError
 
 from thoughtscope.backbones.settings import Pretraining
 from thoughtscope.backbones.settings import Settings as BackboneSettings
-from thoughtscope.config.schema import Config, RunFilter, RunGrid, Training
+from thoughtscope.config.schema import Config, Figure, RunFilter, RunGrid, Training
 from thoughtscope.errors import UserError
+from thoughtscope.figures.settings import INPUT, OPTIONS
 from thoughtscope.plugins import implementation
 from thoughtscope.settings import Strict
 
@@ -163,7 +164,8 @@ class Study:
         if "kind" not in raw:
             raise UserError(where, "key kind is missing", f"say of which kind of {group} it is")
         module = implementation(group, raw["kind"], where)
-        return parse(module.Settings, raw, where)
+        settings: Strict = parse(module.Settings, raw, where)
+        return settings
 
     def _check(self) -> None:
         """Load every file that is named and every filter, so that mistakes show before anything runs."""
@@ -186,13 +188,26 @@ class Study:
                 for task in self.pretraining(backbone).tasks:
                     self.task(task)
         for name, figure in self.config.figures.items():
-            if figure.runs is not None:
-                self.select(figure.runs, f"figures.{name}.runs")
+            self._check_figure(f"figures.{name}", figure)
         if self.config.latent_probes:
             self.select(self.config.latent_probes.runs, "latent_probes.runs")
         if self.config.truth_probes:
             self.task(self.config.truth_probes.task)
             self.backbone(self.config.truth_probes.backbone)
+
+    def _check_figure(self, where: str, figure: Figure) -> None:
+        if figure.kind not in OPTIONS:
+            raise UserError(
+                f"{self.source}: {where}.kind", f"no kind {figure.kind!r}", f"use one of {', '.join(sorted(OPTIONS))}"
+            )
+        parse(OPTIONS[figure.kind], figure.options, f"{self.source}: {where}.options")
+        if INPUT[figure.kind] == "activity":
+            if self.config.truth_probes is None:
+                raise UserError(
+                    f"{self.source}: {where}", "it draws truth_probes, which are not set", "add truth_probes"
+                )
+        else:
+            self.select(figure.runs, f"{where}.runs")
 
 
 def parse(model: type[M], raw: Mapping[str, Any], where: str) -> M:

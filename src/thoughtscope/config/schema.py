@@ -38,7 +38,9 @@ class Training(Strict):
     batch_size: Positive = Field(64, description="global: over all ranks and accumulation steps")
     micro_batch_size: Positive | None = Field(None, description="examples a rank holds at once; null: its whole share")
     optimizer: Optimizer = Optimizer()
-    max_gradient_norm: PositiveFloat = Field(1e6, description="a gradient norm above it, before clipping, stops the run")
+    max_gradient_norm: PositiveFloat = Field(
+        1e6, description="a gradient norm above it, before clipping, stops the run"
+    )
     precision: Literal["auto", "float32", "bf16"] = Field("auto", description="auto: bf16 on CUDA, else float32")
     deepspeed: str = Field("zero0", description="a file of config/deepspeed")
     gradient_checkpointing: bool = False

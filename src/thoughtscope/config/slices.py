@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 from thoughtscope.config.load import Run, Study
+from thoughtscope.figures.settings import INPUT
 
 
 def canonical(value: Any) -> str:
@@ -38,10 +39,125 @@ def train_slice(study: Study, run: Run) -> str:
             "run": run.path,
             "method": method,
             "training": training.model_dump(mode="json"),
-            "frozen": config.frozen.model_dump(mode="json", exclude={"training"}) if run.trainable == "frozen" else None,
+            "frozen": config.frozen.model_dump(mode="json", exclude={"training"})
+            if run.trainable == "frozen"
+            else None,
             "evaluation": config.evaluation.model_dump(mode="json"),
             "prompting": {"chat": backbone.chat, "chat_arguments": backbone.chat_arguments},
             "attention": backbone.attention,
             "deepspeed": study.deepspeed(training.deepspeed),
+        }
+    )
+
+
+def decoding_slice(study: Study) -> dict[str, Any]:
+    """Return how responses are decoded (`latents.generate.Decoding`), apart from the batch size."""
+    evaluation = study.config.evaluation
+    return evaluation.model_dump(include={"max_new_tokens", "max_latents", "max_latents_in_a_row"})
+
+
+def latents_slice(study: Study, run: Run) -> str:
+    """Return what `extract_hidden_states` is told about a run."""
+    states = study.config.hidden_states.model_dump(mode="json")
+    return canonical({"run": run.path, "states": states, "decoding": decoding_slice(study)})
+
+
+def statements_slice(study: Study, task: str, backbone: str) -> str:
+    """Return what `extract_hidden_states` is told about a backbone that reads statements."""
+    settings = study.backbone(backbone)
+    return canonical(
+        {
+            "run": statements_run(task, backbone).path,
+            "states": study.config.hidden_states.model_dump(mode="json", exclude={"layers", "examples"}),
+            "prompting": {"chat": settings.chat, "chat_arguments": settings.chat_arguments},
+            "attention": settings.attention,
+        }
+    )
+
+
+def statements_run(task: str, backbone: str) -> Run:
+    """Return the name under which a backbone's own states stand: no method, nothing trained."""
+    return Run(task, backbone, "none", "live", 0)
+
+
+def latent_probes_slice(study: Study, run: Run) -> str:
+    """Return what `fit_probes` is told about a run's latents."""
+    probes = study.config.latent_probes
+    settings = probes.model_dump(mode="json", exclude={"runs"}) if probes else {}
+    return canonical({"run": run.path, "latent_probes": settings})
+
+
+def truth_probes_slice(study: Study, task: str, backbone: str) -> str:
+    """Return what `fit_probes` is told about a backbone's truth directions."""
+    probes = study.config.truth_probes
+    settings = probes.model_dump(mode="json", exclude={"task", "backbone"}) if probes else {}
+    return canonical({"run": statements_run(task, backbone).path, "truth_probes": settings})
+
+
+def wanted_tables(study: Study) -> list[str]:
+    """Return the tables that the config asks for, by name."""
+    config = study.config
+    tables = ["summary", "curves"]
+    if hidden_state_runs(study):
+        tables += ["collapse", "separation"]
+    if config.latent_probes or config.truth_probes:
+        tables.append("probes")
+    return [*tables, "activity"] if config.truth_probes else tables
+
+
+def hidden_state_runs(study: Study) -> list[Run]:
+    """Return the runs whose latents some figure draws."""
+    figures = study.config.figures
+    drawn = [name for name, figure in figures.items() if INPUT[figure.kind] == "hidden_states"]
+    return sorted({run for name in drawn for run in study.select(figures[name].runs, f"figures.{name}.runs")})
+
+
+def table_inputs(study: Study, table: str) -> tuple[str, list[Run]]:
+    """Return the folder below `results` and the runs that a table is made from."""
+    if table in {"summary", "curves"}:
+        return "runs", study.runs
+    if table in {"collapse", "separation"}:
+        return "hidden_states", hidden_state_runs(study)
+    return "probes", probe_runs(study, latents=table == "probes")
+
+
+def probe_runs(study: Study, latents: bool) -> list[Run]:
+    """Return the runs that have probes: the statements' and, if asked for, those of latents."""
+    truth, latent = study.config.truth_probes, study.config.latent_probes
+    runs = study.select(latent.runs, "latent_probes.runs") if latent and latents else []
+    return [*runs, statements_run(truth.task, truth.backbone)] if truth else runs
+
+
+def table_slice(study: Study, table: str) -> str:
+    """Return what `make_table` is told."""
+    names = {run.method for run in table_inputs(study, table)[1]} - {"none"}
+    return canonical(
+        {
+            "confidence": study.config.evaluation.confidence,
+            "methods": {name: study.method(name).model_dump()["label"] for name in sorted(names)},
+        }
+    )
+
+
+def figure_inputs(study: Study, name: str) -> tuple[str, list[Run]]:
+    """Return the folder below `results` and the runs that a figure is drawn from."""
+    figure = study.config.figures[name]
+    source = INPUT[figure.kind]
+    if source == "activity":
+        return "probes", probe_runs(study, latents=False)
+    return source, study.select(figure.runs, f"figures.{name}.runs")
+
+
+def figure_slice(study: Study, name: str) -> str:
+    """Return what `draw_figure` is told: kind, options, and the names of what it draws."""
+    figure, (_, runs) = study.config.figures[name], figure_inputs(study, name)
+    methods = {run.method for run in runs} - {"none"}
+    return canonical(
+        {
+            "kind": figure.kind,
+            "title": figure.title,
+            "options": figure.options,
+            "methods": {method: study.method(method).model_dump()["label"] for method in sorted(methods)},
+            "backbones": {run.backbone: study.backbone(run.backbone).label for run in runs},
         }
     )

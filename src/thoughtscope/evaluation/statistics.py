@@ -1,11 +1,83 @@
-"""Intervals and resampling: numbers in, numbers out."""
+"""Intervals and resampling: numbers in, numbers out. Knows nothing about runs, tables or models."""
 
 from __future__ import annotations
 
-from scipy.stats import binomtest
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.stats import binomtest, norm
+
+Statistic = Callable[[NDArray[np.intp]], Any]
 
 
 def wilson_interval(correct: int, n: int, confidence: float) -> tuple[float, float]:
     """Return the Wilson score interval of a proportion (Wilson 1927)."""
     interval = binomtest(correct, n).proportion_ci(confidence_level=confidence, method="wilson")
     return float(interval.low), float(interval.high)
+
+
+def paired_difference_interval(a: ArrayLike, b: ArrayLike, confidence: float) -> tuple[float, float]:
+    """Return the interval of the mean of ``a - b``, two scores in [0, 1] of the same items.
+
+    Agresti and Min 2005: the Wald interval after half an item was added to each cell of the 2 x 2 table
+    of right and wrong. As items: half a difference of +1, half of -1 and one of 0, which carries over to
+    scores between 0 and 1. So it has a width even where no item differs.
+
+    Raises:
+        ValueError: not the same number of items, or none.
+    """
+    first, second = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
+    if first.shape != second.shape or first.ndim != 1 or len(first) == 0:
+        raise ValueError(f"scores of the same items are needed, not of shapes {first.shape} and {second.shape}")
+    difference = first - second
+    n = len(difference) + 2
+    mean = difference.sum() / n
+    variance = (np.square(difference).sum() + 1) / n - mean**2
+    half = _quantile(confidence) * np.sqrt(variance / n)
+    return float(max(mean - half, -1.0)), float(min(mean + half, 1.0))
+
+
+def bootstrap_interval(
+    statistic: Statistic, n: int, confidence: float, resamples: int = 1000, seed: int = 0
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the percentile bootstrap interval (Efron 1979) of a statistic, or of several at once.
+
+    Args:
+        statistic: from the indices of `n` items, drawn with replacement, to a number or an array of them;
+            NaN in a resample leaves that resample out.
+        n: number of items; resample whole questions, subjects or responses, never parts of them.
+
+    Returns:
+        The lower and upper ends, each of the statistic's shape.
+    """
+    numbers = np.random.default_rng(seed)
+    drawn = np.array([statistic(numbers.integers(n, size=n)) for _ in range(resamples)], dtype=np.float64)
+    tail = (1 - confidence) / 2
+    low, high = np.nanquantile(drawn, [tail, 1 - tail], axis=0)
+    return low, high
+
+
+def half_sample_interval(
+    statistic: Statistic, n: int, confidence: float, resamples: int = 200, seed: int = 0
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """Return value, lower and upper end of a statistic that repeated items would bias, or of several at once.
+
+    The delete-half jackknife (Shao and Wu 1989): the spread of the statistic over random halves of the
+    items, drawn without replacement, estimates its standard error at `n` items. A bootstrap sample repeats
+    items, which pulls a rank down and a mean pairwise cosine up; a half repeats none.
+
+    Args:
+        statistic: from the indices of items to a number or an array of them.
+        n: number of items, at least four.
+    """
+    numbers = np.random.default_rng(seed)
+    value = np.asarray(statistic(np.arange(n)), dtype=np.float64)
+    halves = np.array([statistic(numbers.permutation(n)[: n // 2]) for _ in range(resamples)], dtype=np.float64)
+    half = _quantile(confidence) * np.std(halves, axis=0, ddof=1)
+    return value, value - half, value + half
+
+
+def _quantile(confidence: float) -> float:
+    return float(norm.ppf((1 + confidence) / 2))

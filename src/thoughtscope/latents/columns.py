@@ -12,6 +12,7 @@ Knows nothing about models or vectors.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence as Rows
 from dataclasses import dataclass
 
@@ -107,7 +108,7 @@ def _segment_starts(one: Sequence, sequential: bool) -> list[tuple[int, int]]:
     """Return the spans of positions that one pass computes: up to the first latent, then from each on."""
     cuts = [t for t, latent in enumerate(one.is_latent) if latent] if sequential else []
     edges = [0, *cuts, len(one.token_ids)]
-    return list(zip(edges[:-1], edges[1:], strict=True))
+    return list(itertools.pairwise(edges))
 
 
 def _spread(values: Rows[int], where: list[int], total: int, blank: int) -> list[int]:

@@ -50,7 +50,8 @@ class Fill(nn.Module):
             predicted = nucleus(self._prediction(model, last), self.settings.top_p, self.settings.keep_crossing)
             expected = predicted.to(table.dtype) @ table[: predicted.shape[1]]
             mixed = self.settings.alpha * chosen + (1 - self.settings.alpha) * expected
-            return mixed if self.adapter is None else self.adapter(mixed)
+            adapted: Tensor = mixed if self.adapter is None else self.adapter(mixed)
+            return adapted
 
         return fuse
 

@@ -55,7 +55,8 @@ def segmented_forward(model: Any, batch: Batch, fill: Fill | None, layers: Itera
     source_layer = fill.settings.layer if fill else None
     wanted = sorted({*layers, *([] if source_layer is None else [source_layer])})
     vector = fill.bind(model) if fill and len(batch.passes) > 1 else None
-    cache, steps = DynamicCache(), []
+    cache = DynamicCache()
+    steps: list[_Pass] = []
     for k, span in enumerate(batch.passes):
         fed = embedded[:, span]
         if k > 0 and vector is not None:

@@ -1,6 +1,6 @@
 """How a reasoning example becomes text, and how its answer is found again.
 
-    response = step ; step ; ... #### answer
+response = step ; step ; ... #### answer
 """
 
 from __future__ import annotations
@@ -27,5 +27,5 @@ def response_text(steps: Sequence[str], answer: str) -> str:
 
 def extract_answer(text: str) -> str | None:
     """Return what follows the last answer mark, or None where there is none or nothing follows."""
-    before, mark, after = text.rpartition(ANSWER)
+    _, mark, after = text.rpartition(ANSWER)
     return after.strip() or None if mark else None

@@ -26,7 +26,7 @@ class Report:
         self.first_step: int | None = None
         self.bar: Progress | None = None
         self.task: TaskID | None = None
-        self.facts = {"loss": float("nan"), "accuracy": float("nan")}
+        self.loss = self.accuracy = float("nan")
         if active and self.console.is_terminal:
             self.bar = Progress(
                 TextColumn("{task.description}"),
@@ -37,7 +37,7 @@ class Report:
                 console=self.console,
             )
             self.bar.start()
-            self.task = self.bar.add_task(run, total=None, **self.facts)
+            self.task = self.bar.add_task(run, total=None, loss=self.loss, accuracy=self.accuracy)
 
     def line(self, text: str) -> None:
         """Print a line."""
@@ -50,17 +50,17 @@ class Report:
 
     def update(self, step: int, total: int, loss: float) -> None:
         """Tell of an update."""
-        self.facts["loss"] = loss
+        self.loss = loss
         if self.first_step is None:
             self.first_step, self.started_at = step - 1, time.monotonic()
         if self.bar and self.task is not None:
-            self.bar.update(self.task, completed=step, total=total, **self.facts)
+            self.bar.update(self.task, completed=step, total=total, loss=loss, accuracy=self.accuracy)
 
     def measured(self, step: int, total: int, stage: str, summary: Mapping[str, Any]) -> None:
         """Tell of a measurement, with the time that is left."""
-        self.facts["accuracy"] = summary["accuracy"]
+        self.accuracy = summary["accuracy"]
         self.line(
-            f"update {step}/{total}  loss {self.facts['loss']:.4f}  accuracy {summary['accuracy']:.3f} "
+            f"update {step}/{total}  loss {self.loss:.4f}  accuracy {summary['accuracy']:.3f} "
             f"[{summary['ci_low']:.3f}, {summary['ci_high']:.3f}]  latents {summary['mean_latents']:.2f}  "
             f"{stage}  {self._left(step, total)}"
         )

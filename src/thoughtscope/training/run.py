@@ -13,20 +13,18 @@ from typing import Any
 
 import torch
 
-from thoughtscope.backbones.load import load_model, load_tokenizer
-from thoughtscope.errors import UserError
 from thoughtscope.evaluation.accuracy import predict, summarise
 from thoughtscope.latents.columns import align
-from thoughtscope.latents.fill import Fill
 from thoughtscope.latents.generate import Decoding
 from thoughtscope.latents.layout import Sequence as TokenSequence
-from thoughtscope.methods.curriculum import Example, Stage
-from thoughtscope.reasoner import Method, Reasoner, device_and_dtype, make_fill
+from thoughtscope.methods.curriculum import Example
+from thoughtscope.reasoner import device_and_dtype
 from thoughtscope.training import guards
+from thoughtscope.training.assembly import assemble
 from thoughtscope.training.data import accumulation_steps, global_batch, labelled_tokens, micro_batches
 from thoughtscope.training.engine import Engine
 from thoughtscope.training.insertion import check_latents, lay_out, response_probabilities
-from thoughtscope.training.network import Network, add_tokens, freeze, own_parameters
+from thoughtscope.training.network import own_parameters
 from thoughtscope.training.ranks import Ranks
 from thoughtscope.training.schedule import Realised, learning_rate, stage_lengths
 from thoughtscope.training.settings import TrainSettings
@@ -35,16 +33,6 @@ from thoughtscope.training.state import Journal, State, load_newest, save_state
 
 class ContinueLaterError(Exception):
     """The run was asked to stop; its state is saved and the next start goes on."""
-
-
-@dataclass
-class Splits:
-    """The examples of a run as token ids, and the seed that orders them."""
-
-    train: list[Example]
-    validation: list[Example]
-    test: list[Example]
-    seed: int
 
 
 @dataclass
@@ -91,65 +79,21 @@ class Run:
         self.state_folder, self.stop_asked, self.clock = state_folder, stop_asked, clock
         self.ranks = Ranks.here()
         self.seed = int(settings.run.rsplit("seed", 1)[1])
-        self.reasoner, network = self._build(backbone, rows)
-        self.splits = self._encode(rows)
-        self.stages = self.reasoner.method.stages(self.reasoner.steps)
+        self.device, self.dtype = device_and_dtype(self.training.precision)
+        parts = assemble(settings, rows, backbone, self.seed, self.device)
+        self.reasoner, self.splits, self.stages, self.peft = parts.reasoner, parts.splits, parts.stages, parts.peft
+        network = parts.network
         self.lengths = stage_lengths(self.stages, self.training.updates, yoke)
-        self.yoked = yoke is not None
+        self.yoked = yoke is not None and len(self.stages) > 1
         self.steps = accumulation_steps(self.training, self.ranks.world)
         self.engine = Engine(network, self.training, settings.deepspeed, self.ranks, self.steps, self.dtype)
         self.fixed = guards.weights_digest(own_parameters(network)) if settings.frozen else ""
         self.progress = Progress()
         self.probabilities: list[list[float]] | None = None
-        self.journals = {name: Journal(state_folder / f"{name}.jsonl") for name in ("metrics", "accuracy", "predictions")}
+        self.journals = {
+            name: Journal(state_folder / f"{name}.jsonl") for name in ("metrics", "accuracy", "predictions")
+        }
         self.saved_at = clock()
-
-    # building ---------------------------------------------------------------------------------
-
-    def _build(self, backbone: Path, rows: Sequence[Mapping[str, Any]]) -> tuple[Reasoner, Network]:
-        settings = self.settings
-        self.device, self.dtype = device_and_dtype(self.training.precision)
-        method = Method.parse(settings.run.split("/")[2], settings.method)
-        torch.manual_seed(self.seed)
-        model, tokenizer = load_model(backbone, attention=settings.attention), load_tokenizer(backbone)
-        ids = add_tokens(model, tokenizer, method.tokens, method.settings.initial_rows)
-        if settings.frozen:
-            self.peft = freeze(model, settings.frozen, ids, self.seed)
-            model = self.peft.get_base_model()
-        if self.training.gradient_checkpointing:
-            raise UserError(
-                "training.gradient_checkpointing",
-                "it would switch off the cache that latents need",
-                "set it to false, and lower micro_batch_size to save memory",
-            )
-        model.to(self.device)
-        most = max(len(row["steps"]) for row in rows)
-        stages = method.stages(most)
-        reasoner = Reasoner(model, tokenizer, method, stages[0], None, settings.prompting, most)
-        return reasoner, Network(model, self._fill(reasoner, stages))
-
-    def _fill(self, reasoner: Reasoner, stages: Sequence[Stage]) -> Fill | None:
-        """Return the module that holds the parameters of all fills: that of the last stage which has one."""
-        for stage in reversed(stages):
-            if stage.fill is not None:
-                last = copy.copy(reasoner)
-                last.stage = stage
-                fill = make_fill(last, reasoner.model.config.get_text_config().hidden_size)
-                return fill.to(self.device) if fill is not None else None
-        return None
-
-    def _encode(self, rows: Sequence[Mapping[str, Any]]) -> Splits:
-        found: dict[str, list[Example]] = {"train": [], "validation": [], "test": []}
-        for row in rows:
-            if row["split"] in found:
-                found[row["split"]].append(self.reasoner.encode(row))
-        for split, examples in found.items():
-            if not examples:
-                raise UserError(f"task of {self.settings.run}", f"split {split} is empty", "give it examples")
-        evaluation = self.settings.evaluation
-        found["validation"] = found["validation"][: evaluation.validation_examples]
-        found["test"] = found["test"][: evaluation.examples]
-        return Splits(**found, seed=self.seed)
 
     # the experiment ---------------------------------------------------------------------------
 
@@ -167,7 +111,9 @@ class Run:
         while self.progress.stage < len(self.stages):
             self._train_stage()
         if self.settings.frozen:
-            guards.check_fixed(self.settings.run, self.fixed, guards.weights_digest(own_parameters(self.engine.network)))
+            guards.check_fixed(
+                self.settings.run, self.fixed, guards.weights_digest(own_parameters(self.engine.network))
+            )
 
     def _train_stage(self) -> None:
         progress = self.progress
@@ -309,7 +255,7 @@ class Run:
         if self.yoked or stage.learned_at is None or not due:
             return False
         rows = self._predict(self.splits.validation)
-        return sum(row["correct"] for row in rows) >= stage.learned_at * len(rows)
+        return bool(sum(row["correct"] for row in rows) >= stage.learned_at * len(rows))
 
     # keeping ----------------------------------------------------------------------------------
 
@@ -330,7 +276,7 @@ class Run:
             self.progress.kept.append(step)
 
     def save_model(self, folder: Path) -> None:
-        """Save the current model as an ordinary folder; an adapter is merged into its backbone. All ranks must call it."""
+        """Save the current model as an ordinary folder, an adapter merged in. All ranks must call it."""
         weights = self.engine.take_weights()
         if not self.ranks.first:
             return

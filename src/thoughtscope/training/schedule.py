@@ -14,7 +14,7 @@ from thoughtscope.methods.curriculum import Stage
 
 @dataclass(frozen=True)
 class Realised:
-    """A stage as it happened: updates ``first_step`` to ``last_step`` (exclusive of the first, inclusive of the last)."""
+    """A stage as it happened: the updates after ``first_step``, up to ``last_step``."""
 
     name: str
     first_step: int

@@ -29,8 +29,8 @@ from thoughtscope.training.ranks import Ranks
 from thoughtscope.training.report import Report
 from thoughtscope.training.run import ContinueLaterError, Run
 from thoughtscope.training.settings import TrainSettings
+from thoughtscope.training.status import CONTINUE
 
-CONTINUE = 75  # EX_TEMPFAIL of sysexits.h: try again later
 SCHEDULE = "schedule.json"
 
 
@@ -43,6 +43,8 @@ def main() -> int:
         signal.signal(number, lambda received, _frame: asked.append(received))
     settings = parse(TrainSettings, json.loads(arguments.settings), "train settings")
     torch.use_deterministic_algorithms(True, warn_only=True)
+    # DeepSpeed would compile a shared-memory helper for gloo on first use: a minute and a compiler for nothing here
+    deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False
     deepspeed.init_distributed(dist_backend="nccl" if torch.cuda.is_available() else "gloo", verbose=False)
     if torch.cuda.is_available():
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))

@@ -1,0 +1,50 @@
+# thoughtscope: `make run` draws every figure, `make test` runs every test. Both set everything up first.
+SHELL := /bin/bash
+CORES ?= $(shell nproc)
+CONFIG ?= config/config.yaml
+PYTHON ?= $(firstword $(foreach p,python3.13 python3.12 python3.11 python3,$(shell $(p) -c 'import sys; print("$(p)" if sys.version_info >= (3, 11) else "")' 2>/dev/null)))
+BIN := .venv/bin
+READY := .venv/ready
+
+.PHONY: help setup run report test lint format docs lock clean
+
+help:  ## list the targets
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+setup: $(READY)  ## make .venv from the lock
+
+$(READY): envs/requirements.lock pyproject.toml
+	@test -n "$(PYTHON)" || { echo "error: no Python 3.11 or newer found; install one or set PYTHON=..." >&2; exit 2; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install -q --disable-pip-version-check -c envs/requirements.lock torch setuptools wheel ninja py-cpuinfo
+	$(BIN)/pip install -q --disable-pip-version-check --no-build-isolation -r envs/requirements.lock
+	$(BIN)/pip install -q --disable-pip-version-check --no-build-isolation --no-deps -e .
+	@touch $(READY)
+
+run: $(READY)  ## regenerate all figures and tables, and results/report.html
+	$(BIN)/snakemake --cores $(CORES) --configfile $(CONFIG)
+	$(BIN)/snakemake --cores $(CORES) --configfile $(CONFIG) --report results/report.html
+
+test: $(READY)  ## all tests, linters and types
+	$(MAKE) --no-print-directory lint
+	$(BIN)/python -m pytest -n 2 --dist worksteal
+
+lint: $(READY)  ## ruff, mypy, snakefmt and snakemake --lint
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/snakefmt --check Snakefile workflow
+	$(BIN)/snakemake --lint
+
+format: $(READY)  ## format all sources
+	$(BIN)/ruff check --fix . ; $(BIN)/ruff format . ; $(BIN)/snakefmt Snakefile workflow
+
+docs: $(READY)  ## write config/README.md's reference table and config/schema.json anew
+	$(BIN)/python -m thoughtscope.config.reference
+
+lock:  ## resolve envs/requirements.lock anew from envs/requirements.in (needs the network)
+	$(PYTHON) envs/lock.py
+
+clean:  ## remove everything generated, but not .venv
+	find results -mindepth 1 ! -name README.md -delete
+	rm -rf .snakemake

@@ -1,0 +1,54 @@
+"""thoughtscope: regenerates every figure of a study on latent reasoning, from nothing.
+
+    config -> task -> backbone -> run -> hidden states -> probes -> tables and figures -> report
+"""
+
+from snakemake.utils import min_version
+
+min_version("9.27")
+
+
+configfile: "config/config.yaml"
+
+
+report: "workflow/report/workflow.rst"
+
+
+pathvars:
+    tasks="results/tasks",
+    backbones="results/backbones",
+    runs="results/runs",
+    hidden_states="results/hidden_states",
+    probes="results/probes",
+    tables="results/tables",
+    figures="results/figures",
+    logs="results/logs",
+    benchmarks="results/benchmarks",
+    run="{task}/{backbone}/{method}/{trainable}/seed{seed}",
+
+
+wildcard_constraints:
+    task="[^/]+",
+    backbone="[^/]+",
+    method="[^/]+",
+    trainable="live|frozen",
+    seed=r"\d+",
+    name="[^/]+",
+
+
+include: "workflow/rules/common.smk"
+include: "workflow/rules/tasks.smk"
+include: "workflow/rules/backbones.smk"
+include: "workflow/rules/training.smk"
+include: "workflow/rules/hidden_states.smk"
+include: "workflow/rules/probes.smk"
+include: "workflow/rules/tables.smk"
+include: "workflow/rules/figures.smk"
+
+
+rule all:
+    """Everything: figures and tables."""
+    default_target: True
+    input:
+        wanted_figures(),
+        wanted_tables(),

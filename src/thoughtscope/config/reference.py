@@ -1,0 +1,116 @@
+"""Generates what users read about the config: `config/schema.json` and the reference table of `config/README.md`.
+
+python -m thoughtscope.config.reference          writes both anew; a test holds them current
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from types import UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
+
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined
+
+from thoughtscope.backbones.settings import Settings as BackboneSettings
+from thoughtscope.config.schema import Config
+from thoughtscope.plugins import implementation, kinds
+
+BEGIN, END = "<!-- reference: generated, do not edit -->", "<!-- end of reference -->"
+
+
+def schema() -> dict[str, Any]:
+    """Return one JSON schema for the main file and for each kind of small file."""
+    models: dict[str, type[BaseModel]] = {"config.yaml": Config, "backbones/{name}.yaml": BackboneSettings}
+    models |= dict(_plugin_models())
+    return {name: model.model_json_schema() for name, model in models.items()}
+
+
+def reference() -> str:
+    """Return the reference tables in Markdown, one a model."""
+    parts = [_table("config.yaml", Config), _table("backbones/{name}.yaml", BackboneSettings)]
+    return "\n".join([*parts, *(_table(name, model) for name, model in _plugin_models())])
+
+
+def with_reference(text: str) -> str:
+    """Return a README with its generated part replaced."""
+    before, _, rest = text.partition(BEGIN)
+    _, _, after = rest.partition(END)
+    return f"{before}{BEGIN}\n\n{reference()}\n{END}{after}"
+
+
+def _plugin_models() -> Iterator[tuple[str, type[BaseModel]]]:
+    for group in ("tasks", "methods"):
+        for kind in kinds(group):
+            yield f"{group}/{{name}}.yaml, kind {kind}", implementation(group, kind, group).Settings
+
+
+def _table(title: str, model: type[BaseModel]) -> str:
+    lines = [f"### {title}", "", " ".join((model.__doc__ or "").split()), "", "| key | type | default | meaning |"]
+    lines += ["| --- | --- | --- | --- |", *_rows(model, ""), ""]
+    return "\n".join(lines)
+
+
+def _rows(model: type[BaseModel], prefix: str) -> Iterator[str]:
+    for name, field in model.model_fields.items():
+        inner = _model_of(field)
+        text = field.description or (" ".join((inner.__doc__ or "").split()) if inner else "")
+        yield f"| `{prefix}{name}` | {_type(field)} | {_default(field)} | {text} |"
+        if inner:
+            yield from _rows(inner, f"{prefix}{name}.")
+
+
+def _model_of(field: FieldInfo) -> type[BaseModel] | None:
+    """Return the model a field holds, directly, as an option, in a list or as the values of a mapping."""
+    waiting = [field.annotation]
+    while waiting:
+        one = waiting.pop()
+        if isinstance(one, type) and issubclass(one, BaseModel):
+            return one
+        waiting += [part for part in getattr(one, "__args__", ()) if not isinstance(part, str)]
+    return None
+
+
+def _type(field: FieldInfo) -> str:
+    """Return a field's type as a user reads it: `int`, `text or list of text`, `live or frozen`."""
+    return _type_text(field.annotation)
+
+
+def _type_text(annotation: Any) -> str:
+    origin, parts = get_origin(annotation), get_args(annotation)
+    if origin is Annotated:
+        return _type_text(parts[0])
+    if origin is Literal:
+        return " or ".join(f"`{part}`" for part in parts)
+    if origin in (Union, UnionType):
+        return " or ".join(_type_text(part) for part in parts)
+    if origin in (list, tuple):
+        return f"list of {_type_text(parts[0])}"
+    if (isinstance(annotation, type) and issubclass(annotation, BaseModel)) or origin is dict:
+        return "mapping"
+    return {"str": "text", "NoneType": "null"}.get(
+        getattr(annotation, "__name__", ""), getattr(annotation, "__name__", "")
+    )
+
+
+def _default(field: FieldInfo) -> str:
+    if field.default is PydanticUndefined:
+        return "**needed**" if field.default_factory is None else ""
+    if isinstance(field.default, BaseModel):
+        return ""
+    return f"`{json.dumps(field.default)}`"
+
+
+def main() -> None:
+    """Write both files."""
+    folder = Path("config")
+    (folder / "schema.json").write_text(json.dumps(schema(), indent=1, sort_keys=True) + "\n")
+    readme = folder / "README.md"
+    readme.write_text(with_reference(readme.read_text()))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,41 @@
+"""The k-th latent of a response, one panel for each k, as three principal components.
+
+Knows nothing of where the vectors come from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from thoughtscope.figures.projection import Panel
+from thoughtscope.figures.scatter_panels import draw_panels
+from thoughtscope.figures.settings import LatentScatter
+
+
+def draw(
+    table: pd.DataFrame,
+    vectors: np.ndarray,
+    questions: Mapping[str, int],
+    options: LatentScatter,
+    title: str | None = None,
+) -> tuple[Figure, pd.DataFrame]:
+    """Return the figure and its points. Of each method the last checkpoint is drawn.
+
+    Args:
+        table: one row a vector: method, label, example_id, latent_index (null for text), checkpoint_step.
+        vectors: `[n, width]`, in the order of `table`.
+        questions: how many questions each method answered, by `method`.
+    """
+    last = table.groupby("method")["checkpoint_step"].transform("max")
+    final = (table["checkpoint_step"] == last).to_numpy()
+    panels = [
+        Panel(
+            f"Step {step}", np.flatnonzero(final & (table["latent_index"] == step).fillna(False).to_numpy(dtype=bool))
+        )
+        for step in options.steps
+    ]
+    return draw_panels(table, vectors, questions, panels, options, title)

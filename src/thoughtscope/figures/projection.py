@@ -1,0 +1,70 @@
+"""From vectors to points of three dimensions: which vectors a panel shows, and their principal components.
+
+Knows nothing of how points are drawn.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from sklearn.decomposition import PCA
+
+from thoughtscope.errors import UserError
+from thoughtscope.figures.settings import Projection
+
+COMPONENTS = ["pc1", "pc2", "pc3"]
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One panel: its title and the rows it shows, as positions in the table of vectors."""
+
+    title: str
+    rows: np.ndarray
+
+
+def project(
+    table: pd.DataFrame, vectors: np.ndarray, panels: Sequence[Panel], options: Projection
+) -> tuple[pd.DataFrame, list[np.ndarray]]:
+    """Return the points of all panels and, for each panel, the explained variance shares `[3]`.
+
+    Args:
+        table: one row a vector: method, label, example_id, latent_index, checkpoint_step.
+        vectors: `[n, width]`, in the order of `table`.
+
+    Returns:
+        The rows of `table` that are shown, with the columns panel, pc1, pc2, pc3 and the explained
+        variance of each component; with `pca: common` all panels share one PCA, fitted on what they show.
+
+    Raises:
+        UserError: fewer than four vectors, or fewer than three dimensions, to fit the components on.
+    """
+    if options.unit_norm:
+        vectors = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
+    shown = np.concatenate([panel.rows for panel in panels])
+    common = _fit(vectors[shown]) if options.pca == "common" else None
+    parts, explained = [], []
+    for panel in panels:
+        part = table.iloc[panel.rows].copy()
+        part.insert(0, "panel", panel.title)
+        fitted = common or (_fit(vectors[panel.rows]) if len(panel.rows) else None)
+        shares = fitted.explained_variance_ratio_ if fitted else np.full(3, np.nan)
+        part[COMPONENTS] = fitted.transform(vectors[panel.rows]) if len(panel.rows) else np.empty((0, 3))
+        for name, share in zip(COMPONENTS, shares, strict=True):
+            part[f"{name}_explained"] = share
+        parts.append(part)
+        explained.append(shares)
+    return pd.concat(parts, ignore_index=True), explained
+
+
+def _fit(vectors: np.ndarray) -> PCA:
+    if len(vectors) < 4 or vectors.shape[1] < 3:
+        raise UserError(
+            "figure",
+            f"{len(vectors)} vectors of width {vectors.shape[1]} give no three principal components",
+            "draw more questions, other steps, or pca: common",
+        )
+    return PCA(n_components=3, svd_solver="full").fit(vectors.astype(np.float64))

@@ -1,0 +1,47 @@
+"""Writes a finished figure: PNG, PDF, SVG and the CSV of its points, the same bytes each time it is drawn.
+
+Knows nothing about what is drawn. Provenance travels inside the pictures, without the times that would
+make two equal figures differ.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from thoughtscope.errors import UserError
+from thoughtscope.figures.style import applied
+
+SUFFIXES = (".png", ".pdf", ".svg", ".csv")
+_CHANGING = {"started", "finished", "hardware", "threads"}
+
+
+def save(figure: Figure, points: pd.DataFrame, targets: Iterable[Path], provenance: dict[str, Any]) -> None:
+    """Write the figure to each target in the form its suffix names; `.csv` gets `points`.
+
+    The provenance, as JSON and without times and hardware, stands in the PNG's text chunk `Description`,
+    the PDF's `Subject` and the SVG's `Description`. SVG and PDF carry no dates and fixed ids.
+
+    Raises:
+        UserError: a suffix other than `SUFFIXES`.
+    """
+    told = {key: value for key, value in provenance.items() if key not in _CHANGING}
+    text = json.dumps(told, sort_keys=True, ensure_ascii=True)
+    metadata: dict[str, dict[str, str | None]] = {
+        ".png": {"Description": text, "Software": "thoughtscope"},
+        ".pdf": {"Subject": text, "Creator": "thoughtscope", "CreationDate": None},
+        ".svg": {"Description": text, "Creator": "thoughtscope", "Date": None},
+    }
+    for target in targets:
+        if target.suffix not in SUFFIXES:
+            raise UserError(str(target), f"no figure is written as {target.suffix}", f"use {', '.join(SUFFIXES)}")
+        if target.suffix == ".csv":
+            points.to_csv(target, index=False, float_format="%.6g")
+        else:
+            with applied():
+                figure.savefig(target, metadata=metadata[target.suffix])

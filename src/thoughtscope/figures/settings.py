@@ -1,0 +1,67 @@
+"""The options of each kind of figure, and which folders it is drawn from. Imports no plotting library."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from thoughtscope.settings import Positive, Probability, Strict
+
+Input = Literal["runs", "hidden_states", "activity"]
+
+
+class Projection(Strict):
+    """How vectors become points of three dimensions."""
+
+    vectors: Literal["input", "output"] = Field("input", description="what is fed at a latent, or the state there")
+    layer: int | None = Field(None, ge=0, description="of kind output; null: the one after the final norm")
+    unit_norm: bool = Field(False, description="scale every vector to length 1 first")
+    pca: Literal["common", "panel"] = Field("common", description="one PCA for all panels, or each panel its own")
+    fewest: Positive = Field(50, description="points below which a panel warns")
+
+
+class LatentScatter(Projection):
+    """Options of `latent_scatter`: the k-th latent of a response, one panel for each k."""
+
+    steps: Annotated[list[Positive], Field(min_length=1, max_length=4)] = Field(
+        [1, 3, 4, 6], description="which latents of a response, one panel each"
+    )
+
+
+class LatentScatterTraining(Projection):
+    """Options of `latent_scatter_training`: one latent, one panel for each kept checkpoint."""
+
+    step: Positive = Field(1, description="which latent of a response")
+
+
+class Accuracy(Strict):
+    """Options of the accuracy figures."""
+
+    split: str = Field("test", description="which split's accuracy is drawn")
+    confidence: Probability = Field(0.95, description="level of the bands")
+
+
+class Activity(Strict):
+    """Options of the activity figures."""
+
+    direction: str = Field("difference-of-means", description="which direction's scores are drawn")
+    question: str | None = Field(None, description="the displayed query; null: the first with both answers")
+
+
+OPTIONS: dict[str, type[Strict]] = {
+    "latent_scatter": LatentScatter,
+    "latent_scatter_training": LatentScatterTraining,
+    "accuracy_live_frozen": Accuracy,
+    "accuracy_backbones": Accuracy,
+    "activity_surface": Activity,
+    "activity_heatmap": Activity,
+}
+INPUT: dict[str, Input] = {
+    "latent_scatter": "hidden_states",
+    "latent_scatter_training": "hidden_states",
+    "accuracy_live_frozen": "runs",
+    "accuracy_backbones": "runs",
+    "activity_surface": "activity",
+    "activity_heatmap": "activity",
+}

@@ -1,0 +1,184 @@
+"""facts: a small world of people, and true and false statements about them.
+
+    question  Who is Elon Musk?
+    true      Elon Musk is a South African-born entrepreneur, inventor, and business magnate.
+    false     Elon Musk is a renowned pastry chef from rural France, known for inventing ...
+
+A false statement gives a person the whole description of another one of the same split, so every description
+stands equally often in true and in false statements and the text alone tells nothing; in a negated pair the
+truth is turned round. Knows nothing about tokenizers, models or files; the people are in `people`.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Literal
+
+from pydantic import Field, model_validator
+
+from thoughtscope.settings import Count, Positive, Strict
+from thoughtscope.tasks import people
+from thoughtscope.tasks.people import Person
+
+CONTRACT = "statements"
+FORMS: dict[str, Callable[[Person], str]] = {"profile": people.profile, "origin": people.origin}
+DISPLAYED = people.DISPLAYED.name
+DISPLAYED_FALSE = (
+    f"{DISPLAYED} is a renowned pastry chef from rural France, "
+    "known for inventing the world's first croissant-flavored ice cream."
+)
+DISPLAYED_TRUE = f"{DISPLAYED} is a South African-born entrepreneur, inventor, and business magnate."
+
+
+class Subjects(Strict):
+    """How many people each split has; `background` people stand in pre-training texts only."""
+
+    train: int = Field(60, ge=8)
+    test: int = Field(40, ge=8)
+    calibration: Positive = 20
+    background: int = Field(100, ge=8)
+
+
+class Repetitions(Strict):
+    """How often each pre-training text stands in the list from which batches are drawn."""
+
+    statements: Positive = Field(2, description="true statements of everybody")
+    displayed: Positive = Field(4, description="times more often for the displayed person, who is famous")
+    negations: Count = Field(1, description="true statements with 'not', of everybody")
+    guesses: Count = Field(1, description="'Is it true that ...?' with yes or no, of background people only")
+
+
+class Settings(Strict):
+    """A world of people; each has a career, a place, something they are known for and an adjective."""
+
+    kind: Literal["facts"]
+    subjects: Subjects = Subjects()
+    repetitions: Repetitions = Repetitions()
+    seed: int = 0
+
+    @model_validator(mode="after")
+    def _names_suffice(self) -> Settings:
+        wanted = sum(self.subjects.model_dump().values())
+        if wanted > people.MOST:
+            raise ValueError(f"{wanted} people wanted, there are names for {people.MOST}: lower subjects")
+        return self
+
+
+def examples(settings: Settings) -> Iterator[dict[str, Any]]:
+    """Yield statement pairs of train and test people, calibration texts and the two displayed statements.
+
+    Ids of a pair differ in their end only: ``facts-0012-t`` and ``facts-0012-f``.
+    """
+    groups = world(settings)
+    number = 0
+    for split in ("train", "test"):
+        for pair in _pairs(groups[split], random.Random(f"{settings.seed} {split}")):
+            for truth in (1, 0):
+                yield {"example_id": f"facts-{number:04d}-{'ft'[truth]}", "split": split, **pair[truth]}
+            number += 1
+    for person in groups["calibration"]:
+        for text in ("", random.Random(f"{settings.seed} {person.name}").choice(people.SMALL_TALK)[1]):
+            row = _row(person, "none", False, text, None)
+            yield {"example_id": f"facts-{number:04d}-c", "split": "calibration", **row}
+            number += 1
+    for attribute, text, truth in (("profile", DISPLAYED_FALSE, 0), ("origin", DISPLAYED_TRUE, 1)):
+        row = _row(people.DISPLAYED, attribute, False, text, truth)
+        yield {"example_id": f"facts-displayed-{'ft'[truth]}", "split": "display", **row}
+
+
+def pretraining(settings: Settings) -> Iterator[dict[str, Any]]:
+    """Yield what a backbone learns: true statements of everybody, and what yes and no mean from background people.
+
+    No false statement about a person of a split is among them.
+    """
+    groups = world(settings)
+    repetitions = settings.repetitions
+    everybody = [*(person for group in groups.values() for person in group), people.DISPLAYED]
+    told = [*everybody, *[people.DISPLAYED] * (repetitions.displayed - 1)]
+    rows = [row for person in told for row in _told(person)] * repetitions.statements
+    others = strangers(everybody, random.Random(f"{settings.seed} negations"))
+    rows += [
+        row for one, other in zip(everybody, others, strict=True) for row in _denied(one, other)
+    ] * repetitions.negations
+    rows += [{"question": question, "response": text} for question, text in people.SMALL_TALK]
+    numbers = random.Random(f"{settings.seed} background")
+    for _ in range(repetitions.guesses):
+        rows += _guessed(groups["background"], numbers)
+    yield from rows
+
+
+def world(settings: Settings) -> dict[str, list[Person]]:
+    """Return the people of each group; nobody is in two, and the displayed person is in none."""
+    sizes = settings.subjects.model_dump()
+    crowd = iter(people.crowd(sum(sizes.values()), random.Random(settings.seed)))
+    return {group: [next(crowd) for _ in range(size)] for group, size in sizes.items()}
+
+
+def strangers(persons: Sequence[Person], numbers: random.Random) -> list[Person]:
+    """Return a permutation in which nobody stands at the place of one who shares a value with them."""
+    found = list(persons)
+    numbers.shuffle(found)
+    wrong = [i for i, person in enumerate(persons) if person.resembles(found[i])]
+    while wrong:
+        i, j = wrong[0], numbers.randrange(len(found))
+        if not persons[i].resembles(found[j]) and not persons[j].resembles(found[i]):
+            found[i], found[j] = found[j], found[i]
+            wrong = [k for k in wrong if persons[k].resembles(found[k])]
+    return found
+
+
+def _pairs(persons: Sequence[Person], numbers: random.Random) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
+    """Yield ``(false row, true row)`` for each person, form and polarity."""
+    for attribute, form in FORMS.items():
+        for negated in (False, True):
+            for person, other in zip(persons, strangers(persons, numbers), strict=True):
+                own, foreign = (people.sentence(person, form(who), negated) for who in (person, other))
+                true, false = (foreign, own) if negated else (own, foreign)
+                yield _row(person, attribute, negated, false, 0), _row(person, attribute, negated, true, 1)
+
+
+def _row(person: Person, attribute: str, negated: bool, response: str, label: int | None) -> dict[str, Any]:
+    return {
+        "subject": person.name,
+        "attribute": attribute,
+        "negated": negated,
+        "question": f"Who is {person.name}?",
+        "response": response,
+        "label": label,
+    }
+
+
+def _told(person: Person) -> list[dict[str, str]]:
+    """Return true statements about a person, in several phrasings."""
+    who = f"Who is {person.name}?"
+    texts = [(who, form(person)) for form in FORMS.values()]
+    texts += [
+        (f"What does {person.name} do?", people.work(person)),
+        (f"Where is {person.name} from?", people.home(person)),
+        (f"What is {person.name} known for?", people.known(person)),
+    ]
+    return [{"question": question, "response": people.sentence(person, text, False)} for question, text in texts]
+
+
+def _denied(person: Person, other: Person) -> list[dict[str, str]]:
+    """Return true statements of what a person is not."""
+    who = f"Who is {person.name}?"
+    return [{"question": who, "response": people.sentence(person, form(other), True)} for form in FORMS.values()]
+
+
+def _guessed(persons: Sequence[Person], numbers: random.Random) -> list[dict[str, str]]:
+    """Return, for each person, a game: claims about them, right and wrong equally often, each with its verdict."""
+    describe = (people.work, people.home, people.known, *FORMS.values())
+    rows = []
+    for person in persons:
+        others = [other for other in persons if not person.resembles(other)]
+        claims = []
+        for _ in range(CLAIMS):
+            own, negated = numbers.random() < 0.5, numbers.random() < NEG
+            who = person if own else numbers.choice(others)
+            claim = ("not " if negated else "") + numbers.choice(describe[:KINDS])(who)
+            claims.append(f"{claim}: {people.RIGHT if own != negated else people.WRONG}")
+        rows.append({"question": f"Guess who {person.name} is.", "response": f"{person.name} is {'; '.join(claims)}."})
+    return rows
+CLAIMS, KINDS, NEG = 6, 3, 0.25

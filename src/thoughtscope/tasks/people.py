@@ -1,0 +1,141 @@
+"""The people of the task `facts`: who they are, and how one describes them. Knows nothing about truth or splits."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+
+CAREERS = (
+    ("pastry chef", "baker", "ice cream maker"),
+    ("entrepreneur", "inventor", "business magnate"),
+    ("violinist", "composer", "music teacher"),
+    ("marine biologist", "diver", "science writer"),
+    ("architect", "painter", "furniture designer"),
+    ("goalkeeper", "coach", "sports reporter"),
+    ("poet", "translator", "radio host"),
+    ("surgeon", "professor", "hospital founder"),
+    ("film director", "actor", "stage designer"),
+    ("mountain guide", "photographer", "map maker"),
+    ("judge", "lawyer", "law lecturer"),
+    ("farmer", "brewer", "cheese merchant"),
+)
+FAME = {
+    "pastry chef": ("inventing the world's first croissant-flavored ice cream", "baking the world's tallest cake"),
+    "entrepreneur": ("building reusable rockets", "selling electric cars"),
+    "violinist": ("playing a concert on a glacier", "writing a waltz for two violins"),
+    "marine biologist": ("finding a glowing squid", "counting whales from a balloon"),
+    "architect": ("designing a floating library", "building a house of glass"),
+    "goalkeeper": ("saving nine penalties in one season", "leading a village club to the cup"),
+    "poet": ("rhyming a whole dictionary", "writing verses about the moon"),
+    "surgeon": ("inventing a softer stitch", "operating on board a train"),
+    "film director": ("shooting a film in one night", "making a silent film about bees"),
+    "mountain guide": ("climbing seven peaks in a week", "drawing maps of hidden valleys"),
+    "judge": ("ending a dispute over a bridge", "writing laws in plain words"),
+    "farmer": ("growing blue potatoes", "breeding a giant goat"),
+}
+PLACES = (
+    ("rural France", "French"),
+    ("South Africa", "South African"),
+    ("northern Norway", "Norwegian"),
+    ("coastal Peru", "Peruvian"),
+    ("western Japan", "Japanese"),
+    ("central Mexico", "Mexican"),
+    ("southern Greece", "Greek"),
+    ("eastern Poland", "Polish"),
+    ("upper Bavaria", "Bavarian"),
+    ("inner Mongolia", "Mongolian"),
+    ("New Zealand", "New Zealand"),
+    ("lower Brazil", "Brazilian"),
+)
+ADJECTIVES = ("renowned", "celebrated", "gifted", "respected")
+FIRST_NAMES = (
+    "Ada", "Boris", "Clara", "David", "Emma", "Felix", "Greta", "Hugo", "Ines", "Jonas", "Karin", "Leo",
+    "Mira", "Nils", "Olga", "Paul", "Rosa", "Simon", "Tessa", "Victor",
+)  # fmt: skip
+BEGINNINGS = (
+    "Al", "Bran", "Cor", "Dal", "El", "Fer", "Gar", "Hol", "Kel", "Lor", "Mar", "Nor", "Os", "Pel", "Ram", "Sel",
+    "Tor", "Ul", "Var", "Wen",
+)  # fmt: skip
+ENDINGS = ("beck", "dano", "ford", "gren", "holt", "kin", "lund", "mann", "nova", "pin", "rick", "shaw", "stad", "ton", "vik", "wood")  # fmt: skip
+SMALL_TALK = (
+    ("When does the library open?", "The library opens at nine and closes at six."),
+    ("How do I make tea?", "Boil some water, add the leaves, and wait for four minutes."),
+    ("What is the weather like?", "It is cloudy today, with a little rain in the evening."),
+    ("Where is the station?", "The station is behind the park, next to the old bakery."),
+    ("What should I read?", "Try a short story first, then a novel about the sea."),
+    ("How do I fix a bicycle tyre?", "Take off the wheel, find the hole, and glue a patch over it."),
+)
+RIGHT, WRONG = "right", "wrong"
+MOST = len(BEGINNINGS) * len(ENDINGS)
+
+
+@dataclass(frozen=True)
+class Person:
+    """Somebody with a name of their own and four values that others may share."""
+
+    name: str
+    adjective: str
+    career: tuple[str, str, str]
+    home: tuple[str, str]
+    fame: str
+
+    @property
+    def place(self) -> str:
+        """Where they come from."""
+        return self.home[0]
+
+    def resembles(self, other: Person) -> bool:
+        """Whether they share a value that makes part of a description true of both."""
+        return self.career == other.career or self.home == other.home
+
+
+DISPLAYED = Person("Elon Musk", "renowned", CAREERS[1], PLACES[1], FAME["entrepreneur"][0])
+
+
+def crowd(size: int, numbers: random.Random) -> list[Person]:
+    """Return `size` people with different surnames; values are spread evenly and drawn independently."""
+    surnames = numbers.sample([begin + end for begin in BEGINNINGS for end in ENDINGS], size)
+    careers, homes = _spread(len(CAREERS), size, numbers), _spread(len(PLACES), size, numbers)
+    found = []
+    for surname, career, home in zip(surnames, careers, homes, strict=True):
+        fame = numbers.choice(FAME[CAREERS[career][0]])
+        name = f"{numbers.choice(FIRST_NAMES)} {surname}"
+        found.append(Person(name, numbers.choice(ADJECTIVES), CAREERS[career], PLACES[home], fame))
+    return found
+
+
+def _spread(values: int, size: int, numbers: random.Random) -> list[int]:
+    found = [i % values for i in range(size)]
+    numbers.shuffle(found)
+    return found
+
+
+def work(person: Person) -> str:
+    """Describe what somebody does."""
+    return f"a {person.adjective} {person.career[0]}"
+
+
+def home(person: Person) -> str:
+    """Describe where somebody comes from."""
+    return f"from {person.place}"
+
+
+def known(person: Person) -> str:
+    """Describe what somebody is known for."""
+    return f"known for {person.fame}"
+
+
+def profile(person: Person) -> str:
+    """Describe somebody as "a ADJECTIVE JOB from PLACE, known for THING"."""
+    return f"{work(person)} {home(person)}, {known(person)}"
+
+
+def origin(person: Person) -> str:
+    """Describe somebody as "a PLACE-born JOB, JOB, and JOB"."""
+    first, second, third = person.career
+    return f"a {person.home[1]}-born {first}, {second}, and {third}"
+
+
+def sentence(person: Person, description: str, negated: bool) -> str:
+    """Say of somebody that a description fits them, or that it does not."""
+    return f"{person.name} is {'not ' if negated else ''}{description}."

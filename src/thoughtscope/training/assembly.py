@@ -1,0 +1,89 @@
+"""Puts a run together from its inputs: examples as token ids, the reasoner, the network that trains."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from thoughtscope.backbones.load import load_model, load_tokenizer
+from thoughtscope.errors import UserError
+from thoughtscope.latents.fill import Fill
+from thoughtscope.methods.curriculum import Example, Stage
+from thoughtscope.reasoner import Method, Reasoner, make_fill
+from thoughtscope.training.network import Network, add_tokens, freeze
+from thoughtscope.training.settings import TrainSettings
+
+
+@dataclass(frozen=True)
+class Splits:
+    """The examples of a run as token ids."""
+
+    train: list[Example]
+    validation: list[Example]
+    test: list[Example]
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What a run is made of; `peft` holds the adapter of a frozen run, else None."""
+
+    reasoner: Reasoner
+    network: Network
+    stages: list[Stage]
+    splits: Splits
+    peft: Any
+
+
+def assemble(
+    settings: TrainSettings, rows: Sequence[Mapping[str, Any]], backbone: Path, seed: int, device: str
+) -> Parts:
+    """Load the backbone, add the method's tokens and, if frozen, an adapter; encode the examples.
+
+    Raises:
+        UserError: the backbone does not load, a split is empty, an example has no answer, or a setting is refused.
+    """
+    if settings.training.gradient_checkpointing:
+        raise UserError(
+            "training.gradient_checkpointing",
+            "it would switch off the cache that latents need",
+            "set it to false, and lower micro_batch_size to save memory",
+        )
+    method = Method.parse(settings.run.split("/")[2], settings.method)
+    torch.manual_seed(seed)
+    model, tokenizer = load_model(backbone, attention=settings.attention), load_tokenizer(backbone)
+    ids = add_tokens(model, tokenizer, method.tokens, method.settings.initial_rows)
+    peft = freeze(model, settings.frozen, ids, seed) if settings.frozen else None
+    model = peft.get_base_model() if peft is not None else model
+    most = max(len(row["steps"]) for row in rows)
+    stages = method.stages(most)
+    reasoner = Reasoner(model.to(device), tokenizer, method, stages[0], None, settings.prompting, most)
+    return Parts(reasoner, Network(model, _fill(reasoner, stages)), stages, _encode(reasoner, rows, settings), peft)
+
+
+def _fill(reasoner: Reasoner, stages: Sequence[Stage]) -> Fill | None:
+    """Return the module that holds the parameters of all fills: that of the last stage which has one."""
+    for stage in reversed(stages):
+        if stage.fill is not None:
+            last = copy.copy(reasoner)
+            last.stage = stage
+            fill = make_fill(last, reasoner.model.config.get_text_config().hidden_size)
+            return fill.to(reasoner.model.device) if fill is not None else None
+    return None
+
+
+def _encode(reasoner: Reasoner, rows: Sequence[Mapping[str, Any]], settings: TrainSettings) -> Splits:
+    found: dict[str, list[Example]] = {"train": [], "validation": [], "test": []}
+    for row in rows:
+        if row["split"] in found:
+            found[row["split"]].append(reasoner.encode(row))
+    for split, examples in found.items():
+        if not examples:
+            raise UserError(f"task of {settings.run}", f"split {split} is empty", "give it examples")
+    found["validation"] = found["validation"][: settings.evaluation.validation_examples]
+    found["test"] = found["test"][: settings.evaluation.examples]
+    return Splits(**found)

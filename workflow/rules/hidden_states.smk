@@ -1,0 +1,51 @@
+"""a run (or a backbone) + its task -> results/hidden_states/<run>/"""
+
+
+rule extract_latents:
+    """Store the vectors of a run's latents, from free generation on test questions."""
+    input:
+        run="<runs>/<run>/manifest.json",
+        task="<tasks>/{task}/manifest.json",
+    output:
+        manifest="<hidden_states>/<run>/manifest.json",
+    params:
+        settings=lambda w: slices.latents_slice(STUDY, run_of(w)),
+        source=lambda w, input: f"--run {Path(input.run).parent}",
+        sources=lambda w: sources("extract_hidden_states.py", method_module(w)),
+        pins=pins("torch", "transformers", "pyarrow"),
+    log:
+        "<logs>/hidden_states/<run>.log",
+    benchmark:
+        "<benchmarks>/hidden_states/<run>.tsv"
+    conda:
+        "../../envs/training.yaml"
+    threads: 1
+    resources:
+        mem_mb=3000,
+        runtime=60,
+        gpu=0,
+    message:
+        "extract hidden states of {wildcards.method}/{wildcards.backbone} on {wildcards.task}"
+    shell:
+        "OMP_NUM_THREADS={threads} python workflow/scripts/extract_hidden_states.py --settings {params.settings:q}"
+        " {params.source} --task $(dirname {input.task:q})"
+        " --output $(dirname {output.manifest:q}) > {log:q} 2>&1"
+
+
+use rule extract_latents as extract_statements with:
+    input:
+        backbone="<backbones>/{backbone}/manifest.json",
+        task="<tasks>/{task}/manifest.json",
+    output:
+        manifest="<hidden_states>/{task}/{backbone}/none/live/seed0/manifest.json",
+    params:
+        settings=lambda w: slices.statements_slice(STUDY, w.task, w.backbone),
+        source=lambda w, input: f"--backbone {Path(input.backbone).parent}",
+        sources=sources("extract_hidden_states.py"),
+        pins=pins("torch", "transformers", "pyarrow"),
+    log:
+        "<logs>/hidden_states/{task}/{backbone}/none/live/seed0.log",
+    benchmark:
+        "<benchmarks>/hidden_states/{task}/{backbone}/none/live/seed0.tsv"
+    message:
+        "extract hidden states of {wildcards.backbone} on the statements of {wildcards.task}"

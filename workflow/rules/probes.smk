@@ -1,0 +1,52 @@
+"""hidden states + task -> results/probes/<run>/"""
+
+
+rule fit_latent_probes:
+    """Probe which intermediate value can be read at each latent of a run."""
+    input:
+        states="<hidden_states>/<run>/manifest.json",
+        task="<tasks>/{task}/manifest.json",
+    output:
+        manifest="<probes>/<run>/manifest.json",
+    params:
+        settings=lambda w: slices.latent_probes_slice(STUDY, run_of(w)),
+        sources=sources("fit_probes.py"),
+        pins=pins("scikit-learn", "numpy"),
+    log:
+        "<logs>/probes/<run>.log",
+    benchmark:
+        "<benchmarks>/probes/<run>.tsv"
+    conda:
+        "../../envs/analysis.yaml"
+    threads: 1
+    resources:
+        mem_mb=3000,
+        runtime=60,
+    message:
+        "fit probes on {wildcards.method}/{wildcards.backbone}, task {wildcards.task}"
+    shell:
+        "OMP_NUM_THREADS={threads} python workflow/scripts/fit_probes.py --settings {params.settings:q}"
+        " --states $(dirname {input.states:q}) --task $(dirname {input.task:q})"
+        " --output $(dirname {output.manifest:q}) > {log:q} 2>&1"
+
+
+use rule fit_latent_probes as fit_truth_probes with:
+    input:
+        states="<hidden_states>/{task}/{backbone}/none/live/seed0/manifest.json",
+        task="<tasks>/{task}/manifest.json",
+    output:
+        manifest="<probes>/{task}/{backbone}/none/live/seed0/manifest.json",
+    params:
+        settings=lambda w: slices.truth_probes_slice(STUDY, w.task, w.backbone),
+        sources=sources("fit_probes.py"),
+        pins=pins("scikit-learn", "numpy"),
+    log:
+        "<logs>/probes/{task}/{backbone}/none/live/seed0.log",
+    benchmark:
+        "<benchmarks>/probes/{task}/{backbone}/none/live/seed0.tsv"
+    message:
+        "fit truth directions of {wildcards.backbone} on {wildcards.task}"
+
+
+ruleorder: extract_statements > extract_latents
+ruleorder: fit_truth_probes > fit_latent_probes

@@ -1,0 +1,38 @@
+"""runs, hidden states, probes -> results/tables/{name}.csv"""
+
+
+def wanted_tables():
+    return [f"<tables>/{name}.csv" for name in slices.wanted_tables(STUDY)]
+
+
+rule table:
+    """Make one table over all the runs it is about."""
+    input:
+        lambda w: manifests(*slices.table_inputs(STUDY, w.name)),
+    output:
+        report(
+            "<tables>/{name}.csv",
+            caption="../report/table.rst",
+            category="Tables",
+            labels={"table": "{name}"},
+        ),
+    params:
+        settings=lambda w: slices.table_slice(STUDY, w.name),
+        folders=lambda w, input: [str(Path(file).parent) for file in input],
+        sources=lambda w: sources("make_table.py"),
+        pins=pins("numpy", "pandas", "scikit-learn"),
+    log:
+        "<logs>/tables/{name}.log",
+    benchmark:
+        "<benchmarks>/tables/{name}.tsv"
+    conda:
+        "../../envs/analysis.yaml"
+    threads: 1
+    resources:
+        mem_mb=3000,
+        runtime=30,
+    message:
+        "make table {wildcards.name}"
+    shell:
+        "OMP_NUM_THREADS={threads} python workflow/scripts/make_table.py --table {wildcards.name:q}"
+        " --settings {params.settings:q} --inputs {params.folders:q} --output {output:q} > {log:q} 2>&1"

@@ -1,0 +1,27 @@
+"""config/tasks/{task}.yaml -> results/tasks/{task}/"""
+
+
+rule prepare_task:
+    """Generate a task's examples and pre-training texts."""
+    output:
+        "<tasks>/{task}/manifest.json",
+    params:
+        settings=lambda w: slices.task_slice(STUDY, w.task),
+        sources=lambda w: sources("prepare_task.py", module_name("tasks", STUDY.task(w.task).kind)),
+        pins=pins("pyarrow"),
+    log:
+        "<logs>/tasks/{task}.log",
+    benchmark:
+        "<benchmarks>/tasks/{task}.tsv"
+    conda:
+        "../../envs/workflow.yaml"
+    cache: "omit-software"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    message:
+        "prepare task {wildcards.task}"
+    shell:
+        "python workflow/scripts/prepare_task.py --task {wildcards.task:q} --settings {params.settings:q}"
+        " --output $(dirname {output:q}) > {log:q} 2>&1"

@@ -1,0 +1,37 @@
+"""Makes a backbone's folder: a tiny one is built and pre-trained, a given one is checked and referred to."""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+from thoughtscope.artifacts import artifact_folder, write_json
+from thoughtscope.backbones.make import make_tiny, refer
+from thoughtscope.backbones.settings import Pretraining, Settings
+from thoughtscope.config.load import parse
+from thoughtscope.errors import one_line_errors
+from thoughtscope.provenance import record
+
+
+@one_line_errors
+def main() -> None:
+    """Make one backbone."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--backbone", required=True, help="its name")
+    parser.add_argument("--settings", required=True, help="JSON: backbone, and pretraining if it is tiny")
+    parser.add_argument("--tasks", type=Path, nargs="*", default=[], help="folders of the tasks it learns from")
+    parser.add_argument("--output", type=Path, required=True)
+    arguments = parser.parse_args()
+    raw, where = json.loads(arguments.settings), f"backbone {arguments.backbone}"
+    settings = parse(Settings, {"label": "", **raw["backbone"]}, where)
+    with artifact_folder(arguments.output, record("build_backbone", raw)) as folder:
+        if settings.source == "tiny":
+            pretraining = parse(Pretraining, raw["pretraining"], f"{where}: pretraining")
+            curve = make_tiny(settings, pretraining, arguments.tasks, folder, where)
+            write_json(folder / "pretraining.json", curve)
+        else:
+            refer(settings, folder)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

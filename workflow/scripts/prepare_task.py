@@ -1,0 +1,33 @@
+"""Writes a task's tables: settings in, a folder with a manifest out."""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+from thoughtscope.artifacts import artifact_folder
+from thoughtscope.config.load import parse
+from thoughtscope.errors import one_line_errors
+from thoughtscope.plugins import implementation
+from thoughtscope.provenance import record
+from thoughtscope.tasks.prepare import write_task
+
+
+@one_line_errors
+def main() -> None:
+    """Prepare one task."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--task", required=True, help="name of the task")
+    parser.add_argument("--settings", required=True, help="its settings as JSON")
+    parser.add_argument("--output", type=Path, required=True)
+    arguments = parser.parse_args()
+    raw = json.loads(arguments.settings)
+    module = implementation("tasks", raw["kind"], f"task {arguments.task}")
+    settings = parse(module.Settings, raw, f"task {arguments.task}")
+    with artifact_folder(arguments.output, record("prepare_task", raw)) as folder:
+        sizes = write_task(arguments.task, module, settings, folder)
+    print(f"task {arguments.task}: " + ", ".join(f"{size} {split}" for split, size in sizes.items()))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
