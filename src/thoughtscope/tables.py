@@ -92,6 +92,14 @@ METRICS = pa.schema(
         ("latents", pa.int64()),
     ]
 )
+SURPRISALS = pa.schema(
+    [
+        ("run", pa.string()),
+        ("example_id", pa.string()),
+        ("position", pa.int32()),  # in the whole sequence, as in the hidden states
+        ("surprisal", pa.float64()),  # negative log-likelihood of the token there, in nats
+    ]
+)
 LATENT_PROBES = pa.schema(
     [
         *_RUN,

@@ -11,11 +11,9 @@ rule prepare_task:
         pins=pins("pyarrow"),
     log:
         "<logs>/tasks/{task}.log",
-    benchmark:
-        "<benchmarks>/tasks/{task}.tsv"
     conda:
         "../../envs/workflow.yaml"
-    cache: "omit-software"
+    cache: "omit-software"  # which rules out a benchmark here
     threads: 1
     resources:
         mem_mb=2000,

@@ -1,1 +1,48 @@
-"""To come."""
+"""Draws one figure: artifact folders in; PNG, PDF, SVG and the CSV of its points out."""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+from thoughtscope.artifacts import MANIFEST, artifact_files, sha256
+from thoughtscope.config.load import parse
+from thoughtscope.errors import one_line_errors
+from thoughtscope.figures.inputs import read_inputs
+from thoughtscope.figures.save import SUFFIXES, save
+from thoughtscope.plugins import implementation
+from thoughtscope.provenance import record
+
+
+@one_line_errors
+def main() -> None:
+    """Draw one figure."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--figure", required=True, help="its name, for messages")
+    parser.add_argument("--settings", required=True, help="JSON: kind, title, options, methods, backbones")
+    parser.add_argument(
+        "--inputs", type=Path, nargs="+", required=True, help="folders of runs, hidden states or probes and task"
+    )
+    parser.add_argument("--output-stem", type=Path, required=True, help="the files' path without suffix")
+    arguments = parser.parse_args()
+    settings = json.loads(arguments.settings)
+    where = f"figures.{arguments.figure}"
+    kind = implementation("figures", settings["kind"], where)
+    options = parse(kind.Settings, settings.get("options", {}), f"{where}.options")
+    names = (settings.get("methods", {}), settings.get("backbones", {}))
+    data = read_inputs(settings["kind"], arguments.inputs, options, *names)
+    figure, points = kind.draw(*data, options, settings.get("title"))
+    stem = arguments.output_stem
+    made_by = record("draw_figure", settings, figure=arguments.figure, inputs=_digests(arguments.inputs))
+    with artifact_files(*(stem.with_name(stem.name + suffix) for suffix in SUFFIXES)) as staged:
+        save(figure, points, staged, made_by)
+    print(f"{stem}: {len(points)} points")
+
+
+def _digests(folders: list[Path]) -> dict[str, str]:
+    """Return the digest of each input's manifest, by the folder's path below `results`."""
+    return {"/".join(folder.parts[-6:]): sha256(folder / MANIFEST) for folder in folders}
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,1 +1,51 @@
-"""To come."""
+"""Makes one table over several runs: artifact folders in, a CSV file out."""
+
+import argparse
+import json
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from thoughtscope.artifacts import artifact_files
+from thoughtscope.config.load import parse
+from thoughtscope.errors import one_line_errors
+from thoughtscope.evaluation.activity import activity
+from thoughtscope.evaluation.collapse import collapse
+from thoughtscope.evaluation.curves import curves
+from thoughtscope.evaluation.probes import probes
+from thoughtscope.evaluation.separation import separation
+from thoughtscope.evaluation.settings import TableSettings
+from thoughtscope.evaluation.summary import summary
+
+TABLES: dict[str, Callable[[Sequence[Path], TableSettings], pd.DataFrame]] = {
+    "summary": summary,
+    "curves": curves,
+    "collapse": collapse,
+    "separation": separation,
+    "probes": probes,
+    "activity": activity,
+}
+
+
+@one_line_errors
+def main() -> None:
+    """Make one table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--table", required=True, choices=sorted(TABLES))
+    parser.add_argument("--settings", default="{}", help="TableSettings as JSON")
+    parser.add_argument(
+        "--inputs", type=Path, nargs="+", required=True, help="runs, hidden states or probes"
+    )
+    parser.add_argument("--output", type=Path, required=True)
+    arguments = parser.parse_args()
+    settings = parse(TableSettings, json.loads(arguments.settings), "table settings")
+    table = TABLES[arguments.table](arguments.inputs, settings)
+    with artifact_files(arguments.output) as (staged,):
+        table.to_csv(staged, index=False, float_format="%.6g")
+    print(f"{arguments.output}: {len(table)} rows")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from thoughtscope.evaluation.statistics import wilson_interval
-from thoughtscope.latents.generate import Decoding
+from thoughtscope.latents.generate import Decoding, Generation
 from thoughtscope.methods.curriculum import Example
 from thoughtscope.reasoner import Reasoner
 from thoughtscope.tasks.reasoning import extract_answer
@@ -19,22 +19,23 @@ def predict(
     anyone: Callable[[bool], bool] = bool,
 ) -> list[dict[str, Any]]:
     """Answer every question and return one row each: `tables.PREDICTIONS` without run, step and split."""
-    rows = []
-    for example, generation in zip(examples, reasoner.generate(examples, decoding, anyone), strict=True):
-        text = reasoner.text(generation)
-        predicted = extract_answer(text)
-        rows.append(
-            {
-                "example_id": example.example_id,
-                "correct": predicted is not None and predicted == example.gold,
-                "predicted": predicted,
-                "response": text,
-                "latents": generation.latents + generation.prompt.latents,
-                "visible_tokens": len(generation.response) - generation.latents,
-                "stopped": generation.stopped,
-            }
-        )
-    return rows
+    generations = reasoner.generate(examples, decoding, anyone)
+    return [prediction(reasoner, one, generation) for one, generation in zip(examples, generations, strict=True)]
+
+
+def prediction(reasoner: Reasoner, example: Example, generation: Generation) -> dict[str, Any]:
+    """Return one row of `predict`: what a generation answers, and whether that is right."""
+    text = reasoner.text(generation)
+    predicted = extract_answer(text)
+    return {
+        "example_id": example.example_id,
+        "correct": predicted is not None and predicted == example.gold,
+        "predicted": predicted,
+        "response": text,
+        "latents": generation.latents + generation.prompt.latents,
+        "visible_tokens": len(generation.response) - generation.latents,
+        "stopped": generation.stopped,
+    }
 
 
 def summarise(rows: Sequence[dict[str, Any]], confidence: float) -> dict[str, Any]:

@@ -13,14 +13,14 @@ from matplotlib.figure import Figure
 
 from thoughtscope.figures.projection import Panel
 from thoughtscope.figures.scatter_panels import draw_panels
-from thoughtscope.figures.settings import LatentScatter
+from thoughtscope.figures.settings import LatentScatter as Settings
 
 
 def draw(
     table: pd.DataFrame,
     vectors: np.ndarray,
     questions: Mapping[str, int],
-    options: LatentScatter,
+    options: Settings,
     title: str | None = None,
 ) -> tuple[Figure, pd.DataFrame]:
     """Return the figure and its points. Of each method the last checkpoint is drawn.

@@ -16,7 +16,7 @@ from thoughtscope.errors import UserError
 from thoughtscope.figures import style
 from thoughtscope.figures.projection import Panel
 from thoughtscope.figures.scatter_panels import draw_panels
-from thoughtscope.figures.settings import LatentScatterTraining
+from thoughtscope.figures.settings import LatentScatterTraining as Settings
 
 PANELS = 4
 
@@ -25,7 +25,7 @@ def draw(
     table: pd.DataFrame,
     vectors: np.ndarray,
     questions: Mapping[str, int],
-    options: LatentScatterTraining,
+    options: Settings,
     title: str | None = None,
 ) -> tuple[Figure, pd.DataFrame]:
     """Return the figure and its points; arguments as in `latent_scatter.draw`.

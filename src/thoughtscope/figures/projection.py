@@ -52,7 +52,7 @@ def project(
         part.insert(0, "panel", panel.title)
         fitted = common or (_fit(vectors[panel.rows]) if len(panel.rows) else None)
         shares = fitted.explained_variance_ratio_ if fitted else np.full(3, np.nan)
-        part[COMPONENTS] = fitted.transform(vectors[panel.rows]) if len(panel.rows) else np.empty((0, 3))
+        part[COMPONENTS] = fitted.transform(vectors[panel.rows]) if fitted and len(part) else np.empty((0, 3))
         for name, share in zip(COMPONENTS, shares, strict=True):
             part[f"{name}_explained"] = share
         parts.append(part)

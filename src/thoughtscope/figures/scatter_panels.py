@@ -70,7 +70,7 @@ def draw_panels(
 def _place(place: int) -> tuple[float, float, float, float]:
     row, column = divmod(place, 2)
     height = _TOP / 2
-    return 0.0 + column * 0.5, (1 - row) * height + 0.008, 0.485, height - 0.042
+    return 0.0 + column * 0.5, (1 - row) * height + 0.008, 0.485, height - 0.048
 
 
 def _limits(points: pd.DataFrame) -> list[tuple[float, float]]:
@@ -90,7 +90,7 @@ def _count(n: int, questions: int, fewest: int) -> str:
 def _dress(
     axes: Any, title: str, shares: np.ndarray, limits: list[tuple[float, float]], counts: list[tuple[str, str]]
 ) -> None:
-    axes.set_title(title, y=1.04, pad=0, fontweight="bold")
+    axes.set_title(title, y=1.0, pad=0, fontweight="bold").set_y(1.03)
     for axis, limit, share, name in zip("xyz", limits, shares, ("PC1", "PC2", "PC3"), strict=True):
         getattr(axes, f"set_{axis}lim")(*limit)
         label = f"{name} ({share:.0%})" if np.isfinite(share) else name
@@ -102,7 +102,7 @@ def _dress(
     axes.view_init(elev=20, azim=-55)
     axes.set_box_aspect((1, 1, 0.85), zoom=1.03)
     for line, (colour, text) in enumerate(counts):
-        axes.text2D(0.0, 0.985 - 0.055 * line, text, color=colour, fontsize=style.SMALL, transform=axes.transAxes)
+        axes.text2D(-0.02, 0.965 - 0.055 * line, text, color=colour, fontsize=style.SMALL, transform=axes.transAxes)
 
 
 def _note(options: Projection, explained: list[np.ndarray]) -> str:

@@ -28,11 +28,21 @@ class LatentScatter(Projection):
         [1, 3, 4, 6], description="which latents of a response, one panel each"
     )
 
+    @property
+    def latents(self) -> list[int]:
+        """The steps whose vectors are read."""
+        return self.steps
+
 
 class LatentScatterTraining(Projection):
     """Options of `latent_scatter_training`: one latent, one panel for each kept checkpoint."""
 
     step: Positive = Field(1, description="which latent of a response")
+
+    @property
+    def latents(self) -> list[int]:
+        """The steps whose vectors are read."""
+        return [self.step]
 
 
 class Accuracy(Strict):

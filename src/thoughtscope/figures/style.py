@@ -34,7 +34,7 @@ INK = "#333333"
 SCORE_MAP = "RdYlGn_r"  # green low, yellow 0, red high
 DIVERGING_MAP = "RdBu_r"  # the same direction, for readers who cannot tell green from red
 
-_RC: dict[str, Any] = {
+_RC: Any = {
     "font.family": "DejaVu Sans",
     "font.size": NORMAL,
     "axes.titlesize": NORMAL,
@@ -58,6 +58,7 @@ _RC: dict[str, Any] = {
     "legend.fancybox": False,
     "savefig.dpi": 300,
     "figure.dpi": 100,
+    "text.parse_math": False,
     "svg.hashsalt": "thoughtscope",
     "svg.fonttype": "path",
     "pdf.fonttype": 42,
@@ -132,6 +133,6 @@ def new_figure(width: float, height: float) -> Figure:
     return figure
 
 
-def ticks(most: int) -> MaxNLocator:
-    """Return a locator of at most `most` round intervals."""
-    return MaxNLocator(most, steps=[1, 2, 2.5, 5, 10])
+def ticks(most: int, integer: bool = False) -> MaxNLocator:
+    """Return a locator of at most `most` round intervals, at whole numbers only where `integer`."""
+    return MaxNLocator(most, steps=[1, 2, 5, 10] if integer else [1, 2, 2.5, 5, 10], integer=integer)

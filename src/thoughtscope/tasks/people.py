@@ -54,9 +54,9 @@ FIRST_NAMES = (
 )  # fmt: skip
 BEGINNINGS = (
     "Al", "Bran", "Cor", "Dal", "El", "Fer", "Gar", "Hol", "Kel", "Lor", "Mar", "Nor", "Os", "Pel", "Ram", "Sel",
-    "Tor", "Ul", "Var", "Wen",
+    "Tor", "Ul", "Var", "Wen", "Han", "Jor", "Mil", "Rud",
 )  # fmt: skip
-ENDINGS = ("beck", "dano", "ford", "gren", "holt", "kin", "lund", "mann", "nova", "pin", "rick", "shaw", "stad", "ton", "vik", "wood")  # fmt: skip
+ENDINGS = ("beck", "dano", "ford", "gren", "holt", "kin", "lund", "mann", "nova", "pin", "rick", "shaw", "stad", "ton", "vik", "wood", "berg", "dal", "fors", "gard", "mark", "nes", "rup", "sen")  # fmt: skip
 SMALL_TALK = (
     ("When does the library open?", "The library opens at nine and closes at six."),
     ("How do I make tea?", "Boil some water, add the leaves, and wait for four minutes."),

@@ -1,0 +1,36 @@
+"""The columns that name a run in every table made from several runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from thoughtscope.config.load import Run
+
+NAMES = ["task", "backbone", "method", "label", "trainable", "seed"]
+
+
+def run_of(folder: Path) -> Run:
+    """Return the run whose artifact a folder is: its last five parts are the run's path."""
+    return Run.parse("/".join(folder.parts[-5:]))
+
+
+def named(run: Run, methods: Mapping[str, str]) -> dict[str, Any]:
+    """Return the columns `NAMES` of a run; `label` is its method's name as figures print it."""
+    return {
+        "task": run.task,
+        "backbone": run.backbone,
+        "method": run.method,
+        "label": methods.get(run.method, run.method),
+        "trainable": run.trainable,
+        "seed": run.seed,
+    }
+
+
+def as_table(rows: Iterable[Mapping[str, Any]], columns: list[str]) -> pd.DataFrame:
+    """Return rows as a frame with the run's columns first, sorted by run and else in their order."""
+    frame = pd.DataFrame(list(rows), columns=[*NAMES, *columns])
+    return frame.sort_values([name for name in NAMES if name != "label"], kind="stable", ignore_index=True)

@@ -1,0 +1,61 @@
+"""The scores of `activity_surface` as heat maps with the tokens on the axis: no cell hides another."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib import colormaps
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Normalize, to_rgba
+from matplotlib.figure import Figure
+
+from thoughtscope.figures import style
+from thoughtscope.figures.activity import Grid, bound, grids
+from thoughtscope.figures.settings import Activity as Settings
+
+
+def draw(
+    rows: pd.DataFrame, statements: pd.DataFrame, options: Settings, title: str | None = None
+) -> tuple[Figure, pd.DataFrame]:
+    """Return the figure and its points; the false response above, the true one below.
+
+    Args:
+        rows: `tables.ACTIVITY`.
+        statements: `tables.STATEMENTS`.
+    """
+    found, points = grids(rows, statements, options)
+    limit = bound(found)
+    colours = ScalarMappable(Normalize(-limit, limit), colormaps[style.DIVERGING_MAP])
+    with style.applied():
+        figure = style.new_figure(style.PAGE, 4.9)
+        longest = max(len(grid.positions) for grid in found)
+        for place, grid in enumerate(found):
+            width = 0.8 * len(grid.positions) / longest
+            axes = figure.add_axes((0.07, 0.615 - 0.485 * place, width, 0.27))
+            _heatmap(axes, grid, colours)
+        bar = figure.colorbar(colours, cax=figure.add_axes((0.9, 0.3, 0.016, 0.4)))
+        bar.set_label("Activity Score", labelpad=1)
+        foot = f"grey, hatched: layers whose direction does not pass the null; direction: {options.direction}"
+        figure.text(0.5, 0.005, foot if title is None else f"{title}; {foot}", ha="center", fontsize=style.SMALL)
+    return figure, points
+
+
+def _heatmap(axes: Any, grid: Grid, colours: ScalarMappable) -> None:
+    cells = colours.to_rgba(grid.scores)
+    cells[~grid.passes] = to_rgba(style.MUTED)
+    axes.imshow(cells, origin="lower", aspect="auto", interpolation="nearest")
+    for row in np.flatnonzero(~grid.passes):
+        axes.axhspan(row - 0.5, row + 0.5, facecolor="none", edgecolor="#a0a0a0", hatch="////", linewidth=0)
+    axes.set_xticks(np.arange(len(grid.positions)), [_visible(token) for token in grid.tokens], rotation=90)
+    axes.tick_params(axis="x", labelsize=style.SMALL, length=1.5, pad=1)
+    every = max(1, -(-len(grid.layers) // 10))
+    axes.set_yticks(np.arange(len(grid.layers))[::every], grid.layers[::every])
+    axes.set_ylabel("Layer")
+    axes.set_title(f"{grid.title(100)} ({grid.name})", loc="left", fontsize=style.NORMAL - 0.5)
+
+
+def _visible(token: str) -> str:
+    text = token.strip(" ") or "␣"
+    return text.replace("\n", "↵")

@@ -1,0 +1,88 @@
+"""Two surfaces of scores over layer and token position: a false response on the left, a true one on the right."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib import colormaps
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Normalize, to_rgba
+from matplotlib.figure import Figure
+from mpl_toolkits.mplot3d import Axes3D
+
+from thoughtscope.figures import style
+from thoughtscope.figures.activity import Grid, bound, grids
+from thoughtscope.figures.settings import Activity as Settings
+
+FINE = 2  # drawn facets along each side of a cell
+
+
+def draw(
+    rows: pd.DataFrame, statements: pd.DataFrame, options: Settings, title: str | None = None
+) -> tuple[Figure, pd.DataFrame]:
+    """Return the figure and its points, the true cells. Facets between cells are interpolated linearly.
+
+    Args:
+        rows: `tables.ACTIVITY`.
+        statements: `tables.STATEMENTS`.
+    """
+    found, points = grids(rows, statements, options)
+    limit = bound(found)
+    colours = ScalarMappable(Normalize(-limit, limit), colormaps[style.SCORE_MAP])
+    layers = (min(grid.layers.min() for grid in found), max(grid.layers.max() for grid in found))
+    positions = (0, max(grid.positions.max() for grid in found))
+    with style.applied():
+        figure = style.new_figure(style.PAGE, 3.75)
+        for place, grid in enumerate(found):
+            axes: Any = figure.add_axes((0.435 * place, 0.03, 0.43, 0.80), projection=Axes3D.name)
+            _surface(axes, grid, colours)
+            axes.set_xlim(*layers)
+            axes.set_ylim(*positions)
+            axes.set_zlim(-limit, limit)
+            _dress(axes)
+            axes.set_title(_head(grid), y=1.0, pad=0, va="top", fontsize=style.NORMAL - 0.5).set_y(1.19)
+        bar = figure.colorbar(colours, cax=figure.add_axes((0.915, 0.18, 0.016, 0.5)))
+        bar.set_label("Activity Score", labelpad=1)
+        bar.ax.tick_params(labelsize=style.SMALL)
+        foot = f"grey: layers whose direction does not pass the null; direction: {options.direction}"
+        figure.text(0.5, 0.012, foot if title is None else f"{title}; {foot}", ha="center", fontsize=style.SMALL)
+    return figure, points
+
+
+def _head(grid: Grid) -> str:
+    return f"{grid.title(56)}\n({grid.name})"
+
+
+def _surface(axes: Any, grid: Grid, colours: ScalarMappable) -> None:
+    """Draw the scores; a facet takes the colour of its mean, or grey where its nearest layer does not pass."""
+    across, along = _finer(grid.layers), _finer(grid.positions)
+    rough = np.array([np.interp(along, grid.positions, row) for row in grid.scores])
+    fine = np.array([np.interp(across, grid.layers, column) for column in rough.T])  # [positions, layers]
+    facets = (fine[:-1, :-1] + fine[1:, :-1] + fine[:-1, 1:] + fine[1:, 1:]) / 4
+    faces = colours.to_rgba(facets)
+    middle = (across[:-1] + across[1:]) / 2
+    nearest = np.abs(middle[:, None] - grid.layers[None, :]).argmin(axis=1)
+    faces[:, ~grid.passes[nearest]] = to_rgba(style.MUTED)
+    x, y = np.meshgrid(across, along)
+    surface = axes.plot_surface(x, y, fine, facecolors=faces, rstride=1, cstride=1, shade=False)
+    surface.set_edgecolor(to_rgba(style.INK, 0.3))
+    surface.set_linewidth(0.15)
+
+
+def _finer(values: np.ndarray) -> np.ndarray:
+    between: np.ndarray = np.interp(np.arange((len(values) - 1) * FINE + 1) / FINE, np.arange(len(values)), values)
+    return between
+
+
+def _dress(axes: Any) -> None:
+    names = (("x", "Layer"), ("y", "Generated Token Position"), ("z", "Activity Score"))
+    for axis, name in names:
+        getattr(axes, f"set_{axis}label")(name, labelpad=-6, fontsize=style.SMALL + 0.5)
+        side = getattr(axes, f"{axis}axis")
+        side.set_pane_color((0.975, 0.975, 0.975, 1.0))
+        side.set_major_locator(style.ticks(6, integer=axis != "z"))
+        axes.tick_params(axis=axis, labelsize=style.SMALL, pad=-3, length=2)
+    axes.view_init(elev=26, azim=-52)
+    axes.set_box_aspect((1, 1.1, 0.8), zoom=0.97)

@@ -1,0 +1,94 @@
+"""Reads what figures are drawn from: artifact folders in, the tables that a kind's `draw` takes out.
+
+Knows nothing of how they are drawn; loads no model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from thoughtscope import tables
+from thoughtscope.config.load import Run
+from thoughtscope.errors import UserError
+from thoughtscope.figures.settings import INPUT, LatentScatter, LatentScatterTraining
+from thoughtscope.hidden_states.read import describe_states, read_vectors
+from thoughtscope.settings import Strict
+
+ACCURACY, ACTIVITY, TASK = "accuracy.parquet", "activity.parquet", "task.parquet"
+
+
+def read_inputs(
+    kind: str, folders: Sequence[Path], options: Strict, methods: Mapping[str, str], backbones: Mapping[str, str]
+) -> tuple[Any, ...]:
+    """Return the first arguments of the kind's `draw`, those before options and title.
+
+    Args:
+        folders: runs, hidden states, or probes together with their task, as `INPUT` says of the kind.
+        methods, backbones: their names in the figure.
+
+    Raises:
+        UserError: a table is missing, or what was given does not make one figure.
+    """
+    if INPUT[kind] == "runs":
+        return accuracy_rows(folders), backbones
+    if INPUT[kind] == "activity":
+        return activity_rows(folders)
+    if not isinstance(options, LatentScatter | LatentScatterTraining):
+        raise TypeError(f"{kind} has options of another kind: {type(options).__name__}")
+    return latent_vectors(folders, options, methods)
+
+
+def accuracy_rows(folders: Sequence[Path]) -> pd.DataFrame:
+    """Return `tables.ACCURACY` of all runs."""
+    return _read([folder / ACCURACY for folder in folders], tables.ACCURACY)
+
+
+def activity_rows(folders: Sequence[Path]) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return `tables.ACTIVITY` of the probes folders and `tables.STATEMENTS` of the task folders.
+
+    Raises:
+        UserError: there is not at least one of each.
+    """
+    scores = [folder / ACTIVITY for folder in folders if (folder / ACTIVITY).exists()]
+    tasks = [folder / TASK for folder in folders if (folder / TASK).exists()]
+    for found, name in ((scores, ACTIVITY), (tasks, TASK)):
+        if not found:
+            told = ", ".join(map(str, folders))
+            raise UserError("figure", f"no {name} in {told}", "give the folders of truth probes and of their task")
+    return _read(scores, tables.ACTIVITY), _read(tasks, tables.STATEMENTS)
+
+
+def latent_vectors(
+    folders: Sequence[Path], options: LatentScatter | LatentScatterTraining, methods: Mapping[str, str]
+) -> tuple[pd.DataFrame, np.ndarray, dict[str, int]]:
+    """Return the latents' table, their vectors `[n, width]`, and how many questions each method answered.
+
+    Raises:
+        UserError: two folders of one method, or vectors of different widths.
+    """
+    parts, vectors, questions = [], [], {}
+    for folder in folders:
+        method = Run.parse("/".join(folder.parts[-5:])).method
+        if method in questions:
+            raise UserError("figure", f"several runs of {method}", "name one task, backbone, trainable and seed")
+        questions[method] = int(describe_states(folder)["examples"])
+        for step in options.latents:
+            found, rows = read_vectors(folder, options.vectors, options.layer, latent_index=step)
+            vectors.append(found)
+            parts.append(rows.assign(method=method, label=methods.get(method, method)))
+    widths = {part.shape[1] for part in vectors}
+    if len(widths) > 1:
+        raise UserError("figure", f"vectors of widths {sorted(widths)}", "draw runs of one backbone")
+    columns = ["method", "label", "example_id", "latent_index", "checkpoint_step"]
+    return pd.concat(parts, ignore_index=True)[columns], np.concatenate(vectors), questions
+
+
+def _read(paths: Sequence[Path], schema: pa.Schema) -> pd.DataFrame:
+    parts: list[pd.DataFrame] = [tables.read(path, schema).to_pandas() for path in paths]
+    return pd.concat(parts, ignore_index=True)

@@ -1,0 +1,128 @@
+"""Distances, silhouettes and movements are those of clouds that were put where they are."""
+
+import numpy as np
+import pytest
+from scipy.spatial.distance import cdist
+from sklearn.metrics import silhouette_score
+from synthetic import write_states
+
+from thoughtscope.config.load import Run
+from thoughtscope.errors import UserError
+from thoughtscope.evaluation.separation import centroid_distance, separation, silhouette
+from thoughtscope.evaluation.settings import TableSettings
+
+WIDTH = 4
+SETTINGS = TableSettings(resamples=40)
+RED, BLUE, GREEN = (
+    Run("chain", "qwen3", method, "live", 0) for method in ("lt-tuning", "lt-tuning-without-stage-3", "coconut")
+)
+
+
+def cloud(n, at=0.0, seed=0):
+    return np.random.default_rng(seed).normal(size=(n, WIDTH)) + at * np.eye(WIDTH)[0]
+
+
+def pick(table, **wanted):
+    wanted = {"kind": "input", "unit_norm": False, "questions": "all", **wanted}
+    rows = table
+    for name, value in wanted.items():
+        rows = rows[rows[name] == value]
+    assert len(rows) == 1, wanted
+    return rows.iloc[0]
+
+
+@pytest.fixture(scope="module")
+def table(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("states")
+    return separation(
+        [
+            write_states(folder, RED, {1: cloud(100), 2: cloud(70, at=8, seed=1)}),
+            write_states(folder, BLUE, {1: cloud(100, seed=2), 2: cloud(100, at=-8, seed=3)}),
+            write_states(folder, GREEN, {1: cloud(100, at=4, seed=4), 2: cloud(10, at=4, seed=5)}),
+        ],
+        SETTINGS,
+    )
+
+
+def test_distance_is_that_of_the_centroids_over_the_spread_within():
+    """Unit variance in each of 4 dimensions: a spread of 2."""
+    one, other = cloud(5000), cloud(4000, at=6, seed=1)
+    assert centroid_distance(one, other) == pytest.approx(3, rel=0.03)
+
+
+def test_two_samples_of_one_distribution_are_not_apart():
+    distances = [centroid_distance(cloud(60, seed=2 * i), cloud(60, seed=2 * i + 1)) for i in range(200)]
+    assert np.mean(np.square(distances)) < 0.02
+
+
+def test_methods_move_apart_from_step_to_step(table):
+    near = pick(table, measure="distance", method="lt-tuning", other="lt-tuning-without-stage-3", latent_index=1)
+    far = pick(table, measure="distance", method="lt-tuning", other="lt-tuning-without-stage-3", latent_index=2)
+    assert near["value"] < 0.3
+    assert far["value"] == pytest.approx(8, rel=0.1)
+    assert near["ci_high"] < far["ci_low"] < far["value"] < far["ci_high"]
+    assert (far["n"], far["n_other"]) == (70, 100)
+
+
+def test_silhouettes_agree_with_what_the_eye_would_say(table):
+    pair = {"measure": "silhouette", "method": "lt-tuning", "other": "lt-tuning-without-stage-3"}
+    assert abs(pick(table, **pair, latent_index=1)["value"]) < 0.05
+    assert pick(table, **pair, latent_index=2)["value"] > 0.8
+
+
+def test_silhouette_is_that_of_scikit_learn():
+    both = np.concatenate([cloud(30), cloud(20, at=2, seed=1)])
+    distances = cdist(both, both)
+    drawn = np.random.default_rng(0).random(50) < 0.7
+    expected = silhouette_score(both[drawn], np.repeat([0, 1], [30, 20])[drawn])
+    assert silhouette(distances, (drawn[:30], drawn[30:])) == pytest.approx(expected)
+
+
+def test_movement_is_that_of_one_method_between_neighbouring_steps(table):
+    moved = table[(table["measure"] == "movement") & (table["kind"] == "input") & ~table["unit_norm"]]
+    assert set(moved["latent_index"]) == {2}
+    assert moved["other"].isna().all()
+    value = pick(table, measure="movement", method="lt-tuning", latent_index=2)
+    assert value["value"] == pytest.approx(4, rel=0.1)
+    assert value["n"] == 70
+
+
+def test_a_step_that_few_questions_reach_has_no_value(table):
+    row = pick(table, measure="distance", method="coconut", other="lt-tuning", latent_index=2)
+    assert row["n"] == 10
+    assert np.isnan(row["value"])
+
+
+def test_scale_alone_separates_nothing_at_unit_norm(tmp_path):
+    one = cloud(100, at=3)
+    folders = [write_states(tmp_path, RED, {1: one}), write_states(tmp_path, BLUE, {1: 10 * one})]
+    table = separation(folders, SETTINGS)
+    raw = pick(table, measure="distance")
+    unit = pick(table, measure="distance", unit_norm=True)
+    assert raw["value"] > 1
+    assert unit["value"] == pytest.approx(0, abs=1e-3)
+
+
+def test_common_questions_are_shown_where_they_differ_from_all(table):
+    common = table[table["questions"] == "common"]
+    assert set(common["latent_index"]) == {2}
+    assert set(common["n"]) == {10}
+
+
+def test_each_kind_is_measured(table):
+    assert pick(table, measure="movement", method="lt-tuning", kind="output")["layer"] == 2
+    assert (table["kind"] == "input").sum() == (table["kind"] == "output").sum()
+
+
+def test_runs_of_different_backbones_are_not_compared(tmp_path):
+    folders = [
+        write_states(tmp_path, Run("chain", backbone, "coconut", "live", 0), {1: cloud(60)})
+        for backbone in ("qwen3", "gemma3")
+    ]
+    assert separation(folders, SETTINGS).empty
+
+
+def test_vectors_of_different_widths_are_refused(tmp_path):
+    folders = [write_states(tmp_path, RED, {1: cloud(60)}), write_states(tmp_path, BLUE, {1: np.ones((60, 3))})]
+    with pytest.raises(UserError, match="different widths"):
+        separation(folders, SETTINGS)
