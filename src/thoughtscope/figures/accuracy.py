@@ -101,7 +101,7 @@ def draw_lines(
                 clip_on=False,
                 zorder=3,
             )
-        low = min(bottom, np.floor(points["ci_low"].min() * 5) / 5)
+        low = min(bottom, np.floor(points["ci_low"].min() * 20) / 20)
         axes.set_xlim(0, last * 1.02)
         axes.set_ylim(low, 1.0)
         axes.set_xlabel("Step")
@@ -112,7 +112,7 @@ def draw_lines(
         if title:
             axes.set_title(title)
         _place_legend(figure, axes, points, corner, _legend_title(points, options))
-        axes.set_yticks(np.arange(round(low * 5), 6) / 5)
+        axes.set_yticks(np.arange(np.ceil(low * 5 - 1e-9), 6) / 5)
     return figure
 
 

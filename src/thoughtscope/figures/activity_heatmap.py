@@ -36,9 +36,9 @@ def draw(
             axes = figure.add_axes((0.07, 0.615 - 0.485 * place, width, 0.27))
             _heatmap(axes, grid, colours)
         bar = figure.colorbar(colours, cax=figure.add_axes((0.9, 0.3, 0.016, 0.4)))
-        bar.set_label("Activity Score", labelpad=1)
-        foot = f"grey, hatched: layers whose direction does not pass the null; direction: {options.direction}"
-        figure.text(0.5, 0.005, foot if title is None else f"{title}; {foot}", ha="center", fontsize=style.SMALL)
+        bar.set_label("Activity Score", labelpad=3)
+        foot = f"positive leans true; grey, hatched: layers that do not pass the null; direction: {options.direction}"
+        figure.text(0.5, 0.012, foot if title is None else f"{title}; {foot}", ha="center", fontsize=style.SMALL)
     return figure, points
 
 

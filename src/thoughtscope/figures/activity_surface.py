@@ -44,9 +44,9 @@ def draw(
             _dress(axes)
             axes.set_title(_head(grid), y=1.0, pad=0, va="top", fontsize=style.NORMAL - 0.5).set_y(1.19)
         bar = figure.colorbar(colours, cax=figure.add_axes((0.915, 0.18, 0.016, 0.5)))
-        bar.set_label("Activity Score", labelpad=1)
+        bar.set_label("Activity Score", labelpad=3)
         bar.ax.tick_params(labelsize=style.SMALL)
-        foot = f"grey: layers whose direction does not pass the null; direction: {options.direction}"
+        foot = f"positive leans true; grey: layers that do not pass the null; direction: {options.direction}"
         figure.text(0.5, 0.012, foot if title is None else f"{title}; {foot}", ha="center", fontsize=style.SMALL)
     return figure, points
 

@@ -28,7 +28,7 @@ from thoughtscope.config.schema import HiddenStates
 from thoughtscope.errors import UserError
 from thoughtscope.evaluation.accuracy import prediction
 from thoughtscope.hidden_states.read import STATES
-from thoughtscope.hidden_states.write import Position, StateWriter, storage_type
+from thoughtscope.hidden_states.write import GENERATIONS, SURPRISALS, Position, StateWriter, storage_type
 from thoughtscope.latents.columns import Batch, align
 from thoughtscope.latents.fill import logits
 from thoughtscope.latents.forward import Trace, segmented_forward
@@ -38,7 +38,7 @@ from thoughtscope.latents.layout import sequence
 from thoughtscope.reasoner import Prompting, Reasoner, device_and_dtype, load_reasoner
 from thoughtscope.settings import Strict
 
-GENERATIONS, SURPRISALS = "generations.parquet", "surprisals.parquet"
+
 T = TypeVar("T")
 
 

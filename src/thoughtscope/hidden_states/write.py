@@ -21,6 +21,7 @@ from thoughtscope import tables
 from thoughtscope.errors import UserError
 
 NO_LAYER = "none"
+GENERATIONS, SURPRISALS = "generations.parquet", "surprisals.parquet"
 
 
 @dataclass(frozen=True)

@@ -177,8 +177,8 @@ def _guessed(persons: Sequence[Person], numbers: random.Random) -> list[dict[str
         for _ in range(CLAIMS):
             own, negated = numbers.random() < 0.5, numbers.random() < NEG
             who = person if own else numbers.choice(others)
-            claim = ("not " if negated else "") + numbers.choice(describe[:KINDS])(who)
-            claims.append(f"{claim}: {people.RIGHT if own != negated else people.WRONG}")
-        rows.append({"question": f"Guess who {person.name} is.", "response": f"{person.name} is {'; '.join(claims)}."})
+            claim = people.sentence(person, numbers.choice(describe[:KINDS])(who), negated)
+            claims.append(f"{claim} {people.RIGHT if own != negated else people.WRONG}")
+        rows.append({"question": f"Guess who {person.name} is.", "response": " ".join(claims)})
     return rows
 CLAIMS, KINDS, NEG = 6, 3, 0.25

@@ -65,7 +65,7 @@ SMALL_TALK = (
     ("What should I read?", "Try a short story first, then a novel about the sea."),
     ("How do I fix a bicycle tyre?", "Take off the wheel, find the hole, and glue a patch over it."),
 )
-RIGHT, WRONG = "right", "wrong"
+RIGHT, WRONG = "Right!", "Wrong!"
 MOST = len(BEGINNINGS) * len(ENDINGS)
 
 

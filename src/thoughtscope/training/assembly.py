@@ -30,12 +30,18 @@ class Splits:
 
 @dataclass(frozen=True)
 class Parts:
-    """What a run is made of; `peft` holds the adapter of a frozen run, else None."""
+    """What a run is made of.
+
+    Attributes:
+        new_rows: for each token that the method adds, its id and that of the token it starts from.
+        peft: holds the adapter of a frozen run, else None.
+    """
 
     reasoner: Reasoner
     network: Network
     stages: list[Stage]
     splits: Splits
+    new_rows: list[tuple[int, int]]
     peft: Any
 
 
@@ -56,13 +62,14 @@ def assemble(
     method = Method.parse(settings.run.split("/")[2], settings.method)
     torch.manual_seed(seed)
     model, tokenizer = load_model(backbone, attention=settings.attention), load_tokenizer(backbone)
-    ids = add_tokens(model, tokenizer, method.tokens, method.settings.initial_rows)
-    peft = freeze(model, settings.frozen, ids, seed) if settings.frozen else None
+    new_rows = add_tokens(model, tokenizer, method.tokens, method.settings.initial_rows)
+    peft = freeze(model, settings.frozen, [target for target, _ in new_rows], seed) if settings.frozen else None
     model = peft.get_base_model() if peft is not None else model
     most = max(len(row["steps"]) for row in rows)
     stages = method.stages(most)
     reasoner = Reasoner(model.to(device), tokenizer, method, stages[0], None, settings.prompting, most)
-    return Parts(reasoner, Network(model, _fill(reasoner, stages)), stages, _encode(reasoner, rows, settings), peft)
+    network = Network(model, _fill(reasoner, stages))
+    return Parts(reasoner, network, stages, _encode(reasoner, rows, settings), new_rows, peft)
 
 
 def _fill(reasoner: Reasoner, stages: Sequence[Stage]) -> Fill | None:

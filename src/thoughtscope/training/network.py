@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -33,8 +34,8 @@ class Network(nn.Module):
         return loss_sum(self.model, trace, batch)
 
 
-def add_tokens(model: Any, tokenizer: Any, tokens: list[str], initial_rows: dict[str, str]) -> list[int]:
-    """Add `tokens` to the vocabulary and return their ids; their rows start as copies of other tokens' rows.
+def add_tokens(model: Any, tokenizer: Any, tokens: list[str], initial_rows: dict[str, str]) -> list[tuple[int, int]]:
+    """Add `tokens` to the vocabulary; return for each its id and the id of the token that its rows start as copies of.
 
     Args:
         initial_rows: for a token, the text whose last token it starts from; EOS for those not named
@@ -42,18 +43,32 @@ def add_tokens(model: Any, tokenizer: Any, tokens: list[str], initial_rows: dict
     """
     new = [token for token in tokens if token not in tokenizer.get_vocab()]
     tokenizer.add_tokens(new, special_tokens=True)
-    rows = model.get_input_embeddings().weight.shape[0]
-    if len(tokenizer) > rows:
+    if len(tokenizer) > model.get_input_embeddings().weight.shape[0]:
         model.resize_token_embeddings(len(tokenizer), mean_resizing=False)
-    ids = [tokenizer.convert_tokens_to_ids(token) for token in tokens]
-    tables = {id(table.weight): table for table in (model.get_input_embeddings(), model.get_output_embeddings())}
-    with torch.no_grad():
-        for token, row in zip(tokens, ids, strict=True):
-            text = initial_rows.get(token)
-            source = tokenizer.encode(text, add_special_tokens=False)[-1] if text else tokenizer.eos_token_id
-            for table in tables.values():
-                table.weight[row] = table.weight[source]
-    return ids
+    rows = []
+    for token in tokens:
+        text = initial_rows.get(token)
+        source = tokenizer.encode(text, add_special_tokens=False)[-1] if text else tokenizer.eos_token_id
+        rows.append((tokenizer.convert_tokens_to_ids(token), source))
+    copy_rows({name: value.data for name, value in _token_tables(model)}, rows)
+    return rows
+
+
+def copy_rows(tables: Mapping[str, Tensor], rows: Sequence[tuple[int, int]]) -> None:
+    """Set, in each table ``[vocabulary, d]``, every target row to a copy of its source row."""
+    for table in tables.values():
+        for target, source in rows:
+            table[target] = table[source]
+
+
+def token_tables(network: Network) -> list[str]:
+    """Return the names of the network's parameters that have a row for each token: input embeddings and output head."""
+    return [f"model.{name}" for name, _ in _token_tables(network.model)]
+
+
+def _token_tables(model: Any) -> list[tuple[str, Tensor]]:
+    tables = [model.get_input_embeddings().weight, model.get_output_embeddings().weight]
+    return [(name, value) for name, value in model.named_parameters() if any(value is table for table in tables)]
 
 
 def freeze(model: Any, frozen: Frozen, token_ids: list[int], seed: int) -> Any:

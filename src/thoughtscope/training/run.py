@@ -24,7 +24,7 @@ from thoughtscope.training.assembly import assemble
 from thoughtscope.training.data import accumulation_steps, global_batch, labelled_tokens, micro_batches
 from thoughtscope.training.engine import Engine
 from thoughtscope.training.insertion import check_latents, lay_out, response_probabilities
-from thoughtscope.training.network import own_parameters
+from thoughtscope.training.network import copy_rows, own_parameters, token_tables
 from thoughtscope.training.ranks import Ranks
 from thoughtscope.training.schedule import Realised, learning_rate, stage_lengths
 from thoughtscope.training.settings import TrainSettings
@@ -82,7 +82,7 @@ class Run:
         self.device, self.dtype = device_and_dtype(self.training.precision)
         parts = assemble(settings, rows, backbone, self.seed, self.device)
         self.reasoner, self.splits, self.stages, self.peft = parts.reasoner, parts.splits, parts.stages, parts.peft
-        network = parts.network
+        self.new_rows, network = parts.new_rows, parts.network
         self.lengths = stage_lengths(self.stages, self.training.updates, yoke)
         self.yoked = yoke is not None and len(self.stages) > 1
         self.steps = accumulation_steps(self.training, self.ranks.world)
@@ -153,9 +153,22 @@ class Run:
             mean = total / len(self.splits.train)
             check_latents(stage.name, stage.min_latents, mean)
             self.report.line(f"stage {stage.name!r}: {mean:.2f} latents a response")
+        if stage.fill is not None and not any(past["latents"] for past in self.progress.realised):
+            self._start_tokens()
         if self.progress.stage > 0 and self.training.optimizer.at_stage_switch != "keep":
             self.engine.forget_moments()
             self.progress.optimizer_steps = 0
+
+    def _start_tokens(self) -> None:
+        """Let the method's tokens start from what their source tokens have become in the stages without latents.
+
+        (Coconut starts its latent stages from a model that was first trained on text.) A frozen backbone's rows
+        have not moved.
+        """
+        if self.progress.stage > 0 and not self.settings.frozen:
+            weights = self.engine.take_weights()
+            copy_rows({name: weights[name] for name in token_tables(self.engine.network)}, self.new_rows)
+            self.engine.put_weights(weights)
 
     def _use_stage(self) -> None:
         stage = self.stages[self.progress.stage]

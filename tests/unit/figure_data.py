@@ -1,0 +1,95 @@
+"""Small tables of known numbers, in the form that figures are drawn from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from thoughtscope.config.load import Run
+
+METHODS = {"lt-tuning": "LT-Tuning", "lt-tuning-without-stage-3": "LT-Tuning w/o Stage 3", "coconut": "Coconut"}
+LABELS = {
+    "qwen3": "Qwen3",
+    "llama3.2": "Llama3.2",
+    "mistral": "Mistral",
+    "smollm3": "SmolLM3",
+    "gemma3": "Gemma3",
+    "qwen2.5": "Qwen2.5",
+}
+QUESTION = "Who is Elon Musk?"
+RESPONSES = ("Elon Musk is a pastry chef.", "Elon Musk is a business magnate.")
+
+
+def latents(
+    reach: dict[str, int], steps: Sequence[int] = (1, 3, 4, 6), checkpoints: Sequence[int] = (400,), width: int = 8
+) -> tuple[pd.DataFrame, np.ndarray]:
+    """Return table and vectors of normal clouds; `reach` says how many questions of a method have each step."""
+    numbers = np.random.default_rng(0)
+    rows, vectors = [], []
+    for place, (method, n) in enumerate(reach.items()):
+        for checkpoint in checkpoints:
+            for step in steps:
+                for item in range(n):
+                    rows.append((method, METHODS.get(method, method), f"test-{item}", step, checkpoint))
+                    vectors.append(numbers.normal(size=width) + place * step)
+    table = pd.DataFrame(rows, columns=["method", "label", "example_id", "latent_index", "checkpoint_step"])
+    return table.astype({"latent_index": "Int32"}), np.array(vectors, dtype=np.float32)
+
+
+def accuracy(run: Run, values: Sequence[float], n: int = 200, every: int = 100) -> pd.DataFrame:
+    """Return `tables.ACCURACY` rows of a run that measured `values` one after another."""
+    rows = [
+        {
+            **run.columns,
+            "step": place * every,
+            "stage": "latents",
+            "split": "test",
+            "n": n,
+            "correct": round(value * n),
+            "accuracy": round(value * n) / n,
+            "ci_low": 0.0,
+            "ci_high": 1.0,
+            "mean_latents": 6.0,
+            "mean_visible_tokens": 4.0,
+        }
+        for place, value in enumerate(values)
+    ]
+    return pd.DataFrame(rows)
+
+
+def activity(layers: int = 4, failing: Sequence[int] = ()) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return `tables.ACTIVITY` and `tables.STATEMENTS` of two responses; a score is layer - position / 10, negated
+    for the false one."""
+    rows, statements = [], []
+    run = Run("facts", "qwen3", "none", "live", 0)
+    for label in (1, 0):  # the true one first, so that the order of the rows is not the order of the panels
+        for position, token in enumerate(RESPONSES[label].split(" ")):
+            for layer in range(layers):
+                rows.append(
+                    {
+                        **run.columns,
+                        "direction": "difference-of-means",
+                        "example_id": f"display-{label}",
+                        "label": label,
+                        "layer": layer,
+                        "position": position,
+                        "token": f" {token}",
+                        "score": (layer - position / 10) * (1 if label else -1),
+                        "passes_null": layer not in failing,
+                    }
+                )
+        statements.append(
+            {
+                "example_id": f"display-{label}",
+                "split": "display",
+                "subject": "Elon Musk",
+                "attribute": "profile",
+                "negated": False,
+                "question": QUESTION,
+                "response": RESPONSES[label],
+                "label": label,
+            }
+        )
+    return pd.DataFrame(rows), pd.DataFrame(statements)

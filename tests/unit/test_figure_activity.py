@@ -1,0 +1,113 @@
+"""The activity figures: which response is where, limits, colours, greyed layers, tokens."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from figure_data import QUESTION, RESPONSES, activity
+from matplotlib import colormaps
+from matplotlib.colors import to_rgba
+
+from thoughtscope.errors import UserError
+from thoughtscope.figures import activity_heatmap, activity_surface, style
+from thoughtscope.figures.settings import Activity
+
+KINDS = [activity_surface, activity_heatmap]
+
+
+def panels(figure):
+    return figure.axes[:2], figure.axes[2]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_false_response_comes_first_and_titles_hold_query_and_response(kind):
+    figure, points = kind.draw(*activity(), Activity())
+    titles = [axes.get_title() or axes.get_title(loc="left") for axes in panels(figure)[0]]
+    for title, response, name in zip(titles, RESPONSES, ("false response", "true response"), strict=True):
+        assert " ".join(title.split()).startswith(f"User: {QUESTION} Assistant: {response}")
+        assert name in title
+    assert points["panel"].unique().tolist() == ["false", "true"]
+    assert set(points.loc[points["panel"] == "false", "label"]) == {0}
+
+
+def test_both_surfaces_share_limits_and_name_their_axes():
+    figure, _ = activity_surface.draw(*activity(), Activity())
+    (left, right), _ = panels(figure)
+    for axis in "xyz":
+        assert getattr(left, f"get_{axis}lim")() == getattr(right, f"get_{axis}lim")()
+    for axes in (left, right):
+        assert (axes.get_xlabel(), axes.get_ylabel()) == ("Layer", "Generated Token Position")
+        assert axes.get_zlabel() == "Activity Score"
+
+
+def test_one_colour_bar_goes_from_green_below_to_red_above_with_zero_in_the_middle():
+    figure, points = activity_surface.draw(*activity(), Activity())
+    _, bar = panels(figure)
+    assert len(figure.axes) == 3
+    assert bar.get_ylabel() == "Activity Score"
+    low, high = bar.get_ylim()
+    assert -low == high == pytest.approx(points["score"].abs().max())
+    red, green, _, _ = colormaps[style.SCORE_MAP](0.0)
+    assert green > red
+    red, green, _, _ = colormaps[style.SCORE_MAP](1.0)
+    assert red > green
+
+
+def test_the_surface_passes_through_every_score():
+    figure, points = activity_surface.draw(*activity(), Activity())
+    for axes, name in zip(panels(figure)[0], ("false", "true"), strict=True):
+        corners = np.concatenate(axes.collections[0]._faces)
+        for cell in points[points["panel"] == name].itertuples():
+            here = np.isclose(corners[:, 0], cell.layer) & np.isclose(corners[:, 1], cell.position)
+            assert here.any()
+            np.testing.assert_allclose(corners[here, 2], cell.score, atol=1e-12)
+
+
+def test_exactly_the_facets_nearest_to_a_layer_that_fails_its_null_are_grey():
+    figure, _ = activity_surface.draw(*activity(failing=[1]), Activity())
+    surface = panels(figure)[0][0].collections[0]
+    grey = np.isclose(surface._facecolor3d, to_rgba(style.MUTED)).all(axis=1)
+    middles = np.array([face[:, 0].mean() for face in surface._faces])
+    np.testing.assert_array_equal(grey, np.abs(middles - 1) < 0.5)
+
+
+def test_heat_map_cells_hold_the_scores_and_tokens_stand_on_the_axis():
+    figure, _ = activity_heatmap.draw(*activity(failing=[0]), Activity())
+    for axes, response, sign in zip(panels(figure)[0], RESPONSES, (-1, 1), strict=True):
+        assert [label.get_text() for label in axes.get_xticklabels()] == response.split(" ")
+        assert [label.get_text() for label in axes.get_yticklabels()] == ["0", "1", "2", "3"]
+        cells = axes.images[0].get_array()
+        np.testing.assert_allclose(cells[0], np.broadcast_to(to_rgba(style.MUTED), cells[0].shape))
+        expected = colormaps[style.DIVERGING_MAP](0.5 + sign * (2 - 0.1) / 6)
+        np.testing.assert_allclose(cells[2, 1], expected, atol=0.02)
+
+
+def test_layers_of_the_heat_map_are_as_many_as_cells_and_the_first_is_at_the_bottom():
+    figure, _ = activity_heatmap.draw(*activity(layers=4), Activity())
+    low, high = panels(figure)[0][0].get_ylim()
+    assert (low, high) == (-0.5, 3.5)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_unknown_direction_or_query_is_an_error(kind):
+    with pytest.raises(UserError, match="logistic"):
+        kind.draw(*activity(), Activity(direction="logistic"))
+    with pytest.raises(UserError, match="Who else"):
+        kind.draw(*activity(), Activity(question="Who else?"))
+
+
+def test_a_query_with_only_a_true_response_is_an_error():
+    rows, statements = activity()
+    with pytest.raises(UserError, match="false and a true"):
+        activity_surface.draw(rows, statements[statements["label"] == 1], Activity())
+
+
+def test_dollar_signs_in_a_response_are_text_not_formulas():
+    rows, statements = activity()
+    rows["token"] = "$x^2$"
+    statements["response"] = "costs $1 or $2"
+    figure, _ = activity_heatmap.draw(rows, statements, Activity())
+    with style.applied():
+        figure.canvas.draw()
+    labels = panels(figure)[0][0].get_xticklabels()
+    assert not any(label.get_parse_math() for label in labels)

@@ -1,0 +1,169 @@
+"""The files of a figure: equal when drawn again, without dates, with provenance, made from folders by the program."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+import pytest
+from figure_data import LABELS, METHODS, accuracy, activity, latents
+from matplotlib.image import imread
+from PIL import Image
+from synthetic import write_states
+
+from thoughtscope import tables
+from thoughtscope.config.load import Run
+from thoughtscope.errors import UserError
+from thoughtscope.figures import accuracy_backbones
+from thoughtscope.figures.inputs import latent_vectors
+from thoughtscope.figures.save import SUFFIXES, save
+from thoughtscope.figures.settings import INPUT, OPTIONS, LatentScatter
+from thoughtscope.plugins import implementation
+
+TOLD = {"stage": "draw_figure", "settings": {"kind": "any", "title": "ä"}}
+PROVENANCE = {**TOLD, "started": "2026-01-01", "hardware": {}}
+
+
+def drawn(kind):
+    """Return figure and points of a kind, from small tables."""
+    draw = implementation("figures", kind, "test").draw
+    reach = dict.fromkeys(METHODS, 10)
+    data = {
+        "hidden_states": lambda: (*latents(reach, (1, 3, 4, 6), (1, 2, 3, 4)), reach),
+        "runs": lambda: (accuracy(Run("chain", "qwen3", "coconut", "live", 0), [0.2, 0.4, 0.8]), LABELS),
+        "activity": activity,
+    }[INPUT[kind]]()
+    return draw(*data, OPTIONS[kind]())
+
+
+def write(kind, folder: Path) -> dict[str, Path]:
+    folder.mkdir()
+    targets = {suffix: folder / f"figure{suffix}" for suffix in SUFFIXES}
+    save(*drawn(kind), targets.values(), PROVENANCE)
+    return targets
+
+
+@pytest.fixture(scope="module", params=sorted(OPTIONS))
+def written(request, tmp_path_factory):
+    """Return a kind and its files."""
+    return request.param, write(request.param, tmp_path_factory.mktemp("figures") / request.param)
+
+
+def test_a_figure_drawn_again_has_equal_pixels_and_equal_bytes(written, tmp_path):
+    kind, first = written
+    second = write(kind, tmp_path / "again")
+    np.testing.assert_array_equal(imread(first[".png"]), imread(second[".png"]))
+    for suffix in SUFFIXES:
+        assert first[suffix].read_bytes() == second[suffix].read_bytes(), suffix
+
+
+@pytest.mark.parametrize("kind", ["accuracy_backbones", "activity_heatmap"])
+def test_the_users_own_matplotlib_settings_change_nothing(kind, tmp_path):
+    plain = write(kind, tmp_path / "plain")
+    with mpl.rc_context({"font.size": 20, "lines.linewidth": 9, "axes.facecolor": "black", "savefig.dpi": 50}):
+        other = write(kind, tmp_path / "other")
+    np.testing.assert_array_equal(imread(plain[".png"]), imread(other[".png"]))
+
+
+def test_every_picture_carries_its_provenance_and_none_a_date(tmp_path):
+    files = write("accuracy_backbones", tmp_path / "figure")
+    document = files[".pdf"].read_bytes()
+    subject = re.search(rb"/Subject \((.*?)(?<!\\)\)", document, re.DOTALL)
+    description = re.search(r"<dc:description>(.*?)</dc:description>", files[".svg"].read_text(), re.DOTALL)
+    assert json.loads(Image.open(files[".png"]).text["Description"]) == TOLD
+    assert json.loads(subject[1].replace(rb"\\", b"\\")) == TOLD
+    assert json.loads(description[1].replace("&quot;", '"')) == TOLD
+    assert b"/CreationDate" not in document
+    assert "<dc:date>" not in files[".svg"].read_text()
+
+
+def test_the_csv_holds_the_points(written):
+    kind, files = written
+    _, points = drawn(kind)
+    read = pd.read_csv(files[".csv"])
+    assert list(read.columns) == list(points.columns)
+    numbers = points.select_dtypes("number").astype(float)
+    np.testing.assert_allclose(read[numbers.columns].astype(float), numbers, rtol=1e-5, atol=1e-9)
+
+
+def test_nothing_is_cut_off_at_the_edge_of_the_picture(written):
+    pixels = imread(written[1][".png"])[..., :3]
+    for edge in (pixels[:2], pixels[-2:], pixels[:, :2], pixels[:, -2:]):
+        assert edge.min() == 1.0, "something that is not white touches the edge"
+
+
+def test_a_picture_of_another_form_is_refused(tmp_path):
+    with pytest.raises(UserError, match=r"\.gif"):
+        save(*drawn("accuracy_backbones"), [tmp_path / "figure.gif"], PROVENANCE)
+
+
+def test_every_kind_is_a_module_with_its_options():
+    for kind, options in OPTIONS.items():
+        assert implementation("figures", kind, "test").Settings is options
+
+
+def test_two_runs_of_one_method_are_refused(tmp_path):
+    folders = [write_latents(tmp_path, "coconut", seed) for seed in (0, 1)]
+    with pytest.raises(UserError, match="several runs of coconut"):
+        latent_vectors(folders, LatentScatter(), METHODS)
+
+
+def write_latents(root: Path, method: str, seed: int = 0) -> Path:
+    """Write hidden states of 60 questions with six latents, and two text tokens that must not be drawn."""
+    numbers = np.random.default_rng(len(method))
+    found = {step: numbers.normal(size=(60, 4)) for step in range(1, 7)}
+    run = Run("chain", "qwen3", method, "live", seed)
+    folder = write_states(root / "hidden_states", run, found, text=numbers.normal(size=(60, 2, 4)))
+    (folder / "manifest.json").write_text("{}")
+    return folder
+
+
+def run_program(folders, kind, stem):
+    settings = {"kind": kind, "title": None, "options": {}, "methods": METHODS, "backbones": LABELS}
+    program = Path(__file__).parents[2] / "workflow/scripts/draw_figure.py"
+    command = [sys.executable, program, "--figure", "x", "--settings", json.dumps(settings), "--output-stem", stem]
+    return subprocess.run([*command, "--inputs", *folders], capture_output=True, text=True, check=False)
+
+
+def test_the_program_draws_scatters_from_hidden_state_folders(tmp_path):
+    folders = [write_latents(tmp_path, method) for method in METHODS]
+    done = run_program(folders, "latent_scatter", tmp_path / "figures" / "latent.scatter")
+    assert done.returncode == 0, done.stderr
+    assert {path.name for path in (tmp_path / "figures").iterdir()} == {f"latent.scatter{s}" for s in SUFFIXES}
+    points = pd.read_csv(tmp_path / "figures/latent.scatter.csv")
+    assert len(points) == 3 * 4 * 60
+    assert set(points["label"]) == set(METHODS.values())
+
+
+def test_the_program_draws_activity_from_probes_and_task_and_says_which_is_missing(tmp_path):
+    rows, statements = activity()
+    probes, task = tmp_path / "probes/facts/qwen3/none/live/seed0", tmp_path / "tasks/facts"
+    for folder, name, schema, frame in (
+        (probes, "activity.parquet", tables.ACTIVITY, rows),
+        (task, "task.parquet", tables.STATEMENTS, statements),
+    ):
+        folder.mkdir(parents=True)
+        tables.write(folder / name, schema, frame.to_dict("records"))
+        (folder / "manifest.json").write_text("{}")
+    done = run_program([probes, task], "activity_surface", tmp_path / "figure")
+    assert done.returncode == 0, done.stderr
+    assert len(pd.read_csv(tmp_path / "figure.csv")) == len(rows)
+    alone = run_program([probes], "activity_surface", tmp_path / "other")
+    assert alone.returncode == 2
+    assert "task.parquet" in alone.stderr
+    assert not list(tmp_path.glob("*other*"))
+
+
+def test_one_other_number_gives_other_pixels(tmp_path):
+    pictures = []
+    for last in (0.8, 0.81):
+        rows = accuracy(Run("chain", "qwen3", "coconut", "live", 0), [0.2, 0.4, last])
+        save(*accuracy_backbones.draw(rows, LABELS, OPTIONS["accuracy_backbones"]()), [tmp_path / "one.png"], {})
+        pictures.append(imread(tmp_path / "one.png"))
+    assert (pictures[0] != pictures[1]).any()

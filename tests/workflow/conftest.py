@@ -1,0 +1,63 @@
+"""A copy of the repository in which real Snakemake runs, so that tests never touch the user's results."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+COPIED = ("Snakefile", "workflow", "config", "envs", "pyproject.toml")
+
+
+@dataclass
+class Workspace:
+    """A folder with the workflow in it."""
+
+    folder: Path
+
+    def snakemake(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        """Run Snakemake here and return what it said, standard output and error together."""
+        command = [str(Path(sys.executable).parent / "snakemake"), *arguments]
+        environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+        done = subprocess.run(
+            command,
+            cwd=self.folder,
+            env=environment,
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            timeout=900,
+        )
+        if check and done.returncode:
+            raise AssertionError(f"snakemake {' '.join(arguments)} ended with {done.returncode}:\n{done.stdout[-6000:]}")
+        return done
+
+
+def make_workspace(folder: Path) -> Workspace:
+    """Copy the workflow into `folder`; the library is the installed one."""
+    for name in COPIED:
+        source = ROOT / name
+        copy = shutil.copytree if source.is_dir() else shutil.copy
+        copy(source, folder / name)
+    return Workspace(folder)
+
+
+@pytest.fixture(scope="session")
+def smoke(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    """A workspace in which the smoke config has run to its end, and its report was made."""
+    workspace = make_workspace(tmp_path_factory.mktemp("smoke"))
+    workspace.snakemake("--cores", "2", "--configfile", "config/smoke.yaml")
+    workspace.snakemake("--cores", "1", "--configfile", "config/smoke.yaml", "--report", "results/report.html")
+    return workspace
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Workspace:
+    """A workspace in which nothing has run."""
+    return make_workspace(tmp_path)

@@ -1,0 +1,112 @@
+"""The whole pipeline with real Snakemake on `config/smoke.yaml`; every artifact is opened."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+import yaml
+from PIL import Image
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from thoughtscope import tables
+from thoughtscope.artifacts import damaged
+from thoughtscope.config.load import Study
+
+from .conftest import ROOT, Workspace
+
+pytestmark = pytest.mark.slow
+STUDY = Study(yaml.safe_load((ROOT / "config/smoke.yaml").read_text()), ROOT / "config", "config/smoke.yaml")
+
+
+def results(smoke: Workspace) -> Path:
+    return smoke.folder / "results"
+
+
+def test_every_artifact_is_what_its_manifest_says(smoke: Workspace) -> None:
+    manifests = list(results(smoke).rglob("manifest.json"))
+    assert len(manifests) >= 12
+    assert {str(path): damaged(path.parent) for path in manifests if damaged(path.parent)} == {}
+    assert all((path.parent / "provenance.json").is_file() for path in manifests)
+
+
+def test_every_run_has_its_curve_its_schedule_and_a_model_that_loads(smoke: Workspace) -> None:
+    for run in STUDY.runs:
+        folder = results(smoke) / "runs" / run.path
+        curve = tables.read(folder / "accuracy.parquet", tables.ACCURACY).to_pandas()
+        assert curve["step"].tolist() == [0, 8, 16]
+        assert curve["run"].unique().tolist() == [run.path]
+        assert (curve["n"] == 32).all()
+        metrics = tables.read(folder / "metrics.parquet", tables.METRICS).to_pandas()
+        assert metrics["step"].tolist() == list(range(1, 17))
+        assert np.isfinite(metrics["loss"]).all()
+        predictions = tables.read(folder / "predictions.parquet", tables.PREDICTIONS).to_pandas()
+        assert len(predictions) == 3 * 32
+        model = AutoModelForCausalLM.from_pretrained(folder / "model")
+        tokenizer = AutoTokenizer.from_pretrained(folder / "model")
+        assert model.get_input_embeddings().weight.shape[0] >= len(tokenizer)
+
+
+def test_a_control_follows_the_schedule_of_its_leader(smoke: Workspace) -> None:
+    folder = results(smoke) / "runs/chain/qwen3"
+    stages = [
+        [(stage["first_step"], stage["last_step"]) for stage in json.loads(path.read_text())["stages"]]
+        for path in (folder / "coconut/live/seed0/schedule.json", folder / "pause/live/seed0/schedule.json")
+    ]
+    assert stages[0] == stages[1]
+
+
+def test_frozen_and_live_start_at_the_same_accuracy(smoke: Workspace) -> None:
+    start = {}
+    for trainable in ("live", "frozen"):
+        path = results(smoke) / f"runs/chain/qwen3/coconut/{trainable}/seed0/predictions.parquet"
+        rows = tables.read(path, tables.PREDICTIONS).to_pandas()
+        start[trainable] = rows[rows["step"] == 0].set_index("example_id")["response"].to_dict()
+    assert start["live"] == start["frozen"]
+
+
+def test_hidden_states_keep_their_contract(smoke: Workspace) -> None:
+    folder = results(smoke) / "hidden_states/chain/qwen3/coconut/live/seed0"
+    facts = json.loads((folder / "states.json").read_text())
+    for kind in ("input", "output"):
+        files = list(folder.glob(f"kind={kind}/layer=*/part.parquet"))
+        assert files
+        schema = pq.read_schema(files[0])
+        assert schema.field("vector").type.list_size == facts["width"]
+        assert pq.read_metadata(files[0]).num_rows > 0
+
+
+def test_every_figure_is_drawn_in_every_format(smoke: Workspace) -> None:
+    for name in STUDY.config.figures:
+        stem = results(smoke) / "figures" / name
+        with Image.open(stem.with_suffix(".png")) as image:
+            assert min(image.size) > 500
+            assert len(image.convert("RGB").getcolors(maxcolors=2**24) or []) > 20
+            assert any("stage" in str(value) for value in image.info.values()), "provenance in the metadata"
+        assert stem.with_suffix(".pdf").read_bytes().startswith(b"%PDF")
+        assert "<svg" in stem.with_suffix(".svg").read_text()
+        assert len(pd.read_csv(stem.with_suffix(".csv"))) > 0
+
+
+def test_every_table_has_rows(smoke: Workspace) -> None:
+    summary = pd.read_csv(results(smoke) / "tables/summary.csv")
+    assert sorted(summary["run"]) == sorted(run.path for run in STUDY.runs)
+    for name in ("curves", "collapse", "separation", "probes"):
+        assert len(pd.read_csv(results(smoke) / f"tables/{name}.csv")) > 0
+
+
+def test_the_report_is_one_file_that_names_every_figure(smoke: Workspace) -> None:
+    report = (results(smoke) / "report.html").read_text()
+    assert all(name in report for name in STUDY.config.figures)
+
+
+def test_a_second_run_has_nothing_to_do_and_says_so_quickly(smoke: Workspace) -> None:
+    started = time.monotonic()
+    said = smoke.snakemake("--cores", "2", "--configfile", "config/smoke.yaml").stdout
+    assert "Nothing to be done" in said
+    assert time.monotonic() - started < 10
