@@ -34,8 +34,9 @@ def drawn(kind):
     """Return figure and points of a kind, from small tables."""
     draw = implementation("figures", kind, "test").draw
     reach = dict.fromkeys(METHODS, 10)
+    kept = [dict.fromkeys(METHODS, [1, 2, 3, 4])] if kind == "latent_scatter_training" else []
     data = {
-        "hidden_states": lambda: (*latents(reach, (1, 3, 4, 6), (1, 2, 3, 4)), reach),
+        "hidden_states": lambda: (*latents(reach, (1, 3, 4, 6), (1, 2, 3, 4)), reach, *kept),
         "runs": lambda: (accuracy(Run("chain", "qwen3", "coconut", "live", 0), [0.2, 0.4, 0.8]), LABELS),
         "activity": activity,
     }[INPUT[kind]]()

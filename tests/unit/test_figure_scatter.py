@@ -15,6 +15,7 @@ from thoughtscope.figures.settings import LatentScatter, LatentScatterTraining, 
 
 ALL = dict.fromkeys(METHODS, 60)
 QUESTIONS = dict.fromkeys(METHODS, 60)
+KEPT = dict.fromkeys(METHODS, [100, 200, 300, 400])
 
 
 def test_four_panels_show_the_chosen_steps_in_reading_order():
@@ -127,7 +128,8 @@ def test_too_few_vectors_for_three_components_are_an_error_with_its_mend():
 def test_training_panels_take_each_methods_checkpoints_in_order():
     table, vectors = latents(ALL, steps=(1, 2), checkpoints=(100, 200, 300, 400))
     table.loc[table["method"] == "coconut", "checkpoint_step"] += 50
-    figure, points = latent_scatter_training.draw(table, vectors, QUESTIONS, LatentScatterTraining())
+    kept = {**KEPT, "coconut": [150, 250, 350, 450]}
+    figure, points = latent_scatter_training.draw(table, vectors, QUESTIONS, kept, LatentScatterTraining())
     titles = [axes.get_title() for axes in figure.axes]
     assert titles == [f"Updates {k} / {k} / {k + 50}" for k in (100, 200, 300, 400)]
     assert set(points["latent_index"]) == {1}
@@ -137,11 +139,21 @@ def test_training_panels_take_each_methods_checkpoints_in_order():
 
 def test_training_panels_with_equal_updates_name_them_once():
     table, vectors = latents(ALL, steps=(1,), checkpoints=(100, 200, 300, 400))
-    figure, _ = latent_scatter_training.draw(table, vectors, QUESTIONS, LatentScatterTraining())
+    figure, _ = latent_scatter_training.draw(table, vectors, QUESTIONS, KEPT, LatentScatterTraining())
     assert [axes.get_title() for axes in figure.axes] == [f"Update {k}" for k in (100, 200, 300, 400)]
 
 
 def test_three_checkpoints_are_too_few_and_the_error_names_the_key():
     table, vectors = latents(ALL, steps=(1,), checkpoints=(100, 200, 300))
+    kept = dict.fromkeys(METHODS, [100, 200, 300])
     with pytest.raises(UserError, match=r"training\.keep_checkpoints"):
-        latent_scatter_training.draw(table, vectors, QUESTIONS, LatentScatterTraining())
+        latent_scatter_training.draw(table, vectors, QUESTIONS, kept, LatentScatterTraining())
+
+
+def test_a_method_without_latents_yet_leaves_its_place_in_that_panel_empty():
+    table, vectors = latents(ALL, steps=(1,), checkpoints=(100, 200, 300, 400))
+    late = ((table["method"] != "lt-tuning") | (table["checkpoint_step"] > 100)).to_numpy()
+    figure, points = latent_scatter_training.draw(table[late], vectors[late], QUESTIONS, KEPT, LatentScatterTraining())
+    first = points[points["panel"] == figure.axes[0].get_title()]
+    assert "lt-tuning" not in set(first["method"])
+    assert "n = 0 (0%), fewer than 50" in [text.get_text() for text in figure.axes[0].texts]

@@ -5,10 +5,15 @@ def wanted_figures():
     return [f"<figures>/{name}.{kind}" for name in STUDY.config.figures for kind in ("png", "pdf", "svg", "csv")]
 
 
+def figure_inputs(wildcards):
+    tasks = [f"<tasks>/{task}/manifest.json" for task in slices.figure_tasks(STUDY, wildcards.name)]
+    return manifests(*slices.figure_inputs(STUDY, wildcards.name)) + tasks
+
+
 rule figure:
     """Draw one figure from tables only."""
     input:
-        lambda w: manifests(*slices.figure_inputs(STUDY, w.name)),
+        figure_inputs,
     output:
         report(
             "<figures>/{name}.png",
@@ -21,7 +26,7 @@ rule figure:
         settings=lambda w: slices.figure_slice(STUDY, w.name),
         folders=lambda w, input: [str(Path(file).parent) for file in input],
         sources=lambda w: sources("draw_figure.py", module_name("figures", STUDY.config.figures[w.name].kind)),
-        pins=pins("numpy", "pandas", "matplotlib"),
+        pins=pins("numpy", "pandas", "matplotlib", "scikit-learn"),
     log:
         "<logs>/figures/{name}.log",
     benchmark:

@@ -124,6 +124,9 @@ class TruthProbes(Strict):
     permutations: Positive = 50
     bootstrap: Positive = 500
     confidence: Probability = 0.95
+    tokens: Literal["last", "mean"] = Field(
+        "last", description="what stands for a statement: its last token, or the mean of all"
+    )
 
 
 class Figure(Strict):

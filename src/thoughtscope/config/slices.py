@@ -148,6 +148,12 @@ def figure_inputs(study: Study, name: str) -> tuple[str, list[Run]]:
     return source, study.select(figure.runs, f"figures.{name}.runs")
 
 
+def figure_tasks(study: Study, name: str) -> list[str]:
+    """Return the tasks whose texts a figure prints: that of the statements, if it draws activity."""
+    truth = study.config.truth_probes
+    return [truth.task] if truth and INPUT[study.config.figures[name].kind] == "activity" else []
+
+
 def figure_slice(study: Study, name: str) -> str:
     """Return what `draw_figure` is told: kind, options, and the names of what it draws."""
     figure, (_, runs) = study.config.figures[name], figure_inputs(study, name)

@@ -41,7 +41,17 @@ def read_inputs(
         return activity_rows(folders)
     if not isinstance(options, LatentScatter | LatentScatterTraining):
         raise TypeError(f"{kind} has options of another kind: {type(options).__name__}")
-    return latent_vectors(folders, options, methods)
+    found = latent_vectors(folders, options, methods)
+    return (*found, kept_checkpoints(folders)) if isinstance(options, LatentScatterTraining) else found
+
+
+def kept_checkpoints(folders: Sequence[Path]) -> dict[str, list[int]]:
+    """Return the updates after which each method's model was kept and its states were stored."""
+    return {_method(folder): list(describe_states(folder)["checkpoints"]) for folder in folders}
+
+
+def _method(folder: Path) -> str:
+    return Run.parse("/".join(folder.parts[-5:])).method
 
 
 def accuracy_rows(folders: Sequence[Path]) -> pd.DataFrame:
@@ -74,7 +84,7 @@ def latent_vectors(
     """
     parts, vectors, questions = [], [], {}
     for folder in folders:
-        method = Run.parse("/".join(folder.parts[-5:])).method
+        method = _method(folder)
         if method in questions:
             raise UserError("figure", f"several runs of {method}", "name one task, backbone, trainable and seed")
         questions[method] = int(describe_states(folder)["examples"])

@@ -6,7 +6,7 @@ its first latent stage to its end, so that a panel compares methods at equal pro
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -25,17 +25,23 @@ def draw(
     table: pd.DataFrame,
     vectors: np.ndarray,
     questions: Mapping[str, int],
+    checkpoints: Mapping[str, Sequence[int]],
     options: Settings,
     title: str | None = None,
 ) -> tuple[Figure, pd.DataFrame]:
     """Return the figure and its points; arguments as in `latent_scatter.draw`.
 
+    A method that makes no latents yet at a checkpoint has no points in its panel.
+
+    Args:
+        checkpoints: the updates after which each method's model was kept.
+
     Raises:
         UserError: a method has fewer than four checkpoints.
     """
     chosen = (table["latent_index"] == options.step).fillna(False).to_numpy(dtype=bool)
-    methods = style.in_order(table["method"].unique(), style.METHODS)
-    steps = {name: _checkpoints(name, table.loc[table["method"] == name, "checkpoint_step"]) for name in methods}
+    methods = style.in_order(questions, style.METHODS)
+    steps = {name: _checkpoints(name, checkpoints[name]) for name in methods}
     panels = []
     for place in range(PANELS):
         wanted = table["method"].map({name: own[place] for name, own in steps.items()})
@@ -44,9 +50,9 @@ def draw(
     return draw_panels(table, vectors, questions, panels, options, title)
 
 
-def _checkpoints(method: str, steps: pd.Series) -> list[int]:
+def _checkpoints(method: str, steps: Sequence[int]) -> list[int]:
     """Return four of the method's checkpoints, evenly spread when it has more."""
-    found = sorted(int(step) for step in steps.unique())
+    found = sorted(set(steps))
     if len(found) < PANELS:
         raise UserError(
             f"latent_scatter_training: {method}",

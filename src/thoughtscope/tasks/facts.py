@@ -17,12 +17,14 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
-from thoughtscope.settings import Count, Positive, Strict
+from thoughtscope.settings import Count, Positive, Probability, Strict
 from thoughtscope.tasks import people
 from thoughtscope.tasks.people import Person
 
 CONTRACT = "statements"
 FORMS: dict[str, Callable[[Person], str]] = {"profile": people.profile, "origin": people.origin}
+GUESSED = (people.work, people.home, people.work, people.home, *FORMS.values())
+RIGHT, WRONG = "Right!", "Wrong!"
 DISPLAYED = people.DISPLAYED.name
 DISPLAYED_FALSE = (
     f"{DISPLAYED} is a renowned pastry chef from rural France, "
@@ -37,16 +39,18 @@ class Subjects(Strict):
     train: int = Field(60, ge=8)
     test: int = Field(40, ge=8)
     calibration: Positive = 20
-    background: int = Field(100, ge=8)
+    background: int = Field(400, ge=8)
 
 
-class Repetitions(Strict):
-    """How often each pre-training text stands in the list from which batches are drawn."""
+class Pretraining(Strict):
+    """How often each kind of text stands in the list from which pre-training draws its batches."""
 
-    statements: Positive = Field(2, description="true statements of everybody")
-    displayed: Positive = Field(4, description="times more often for the displayed person, who is famous")
+    statements: Positive = Field(4, description="true statements of everybody")
+    displayed: Positive = Field(2, description="times more often for the displayed person, who is famous")
     negations: Count = Field(1, description="true statements with 'not', of everybody")
-    guesses: Count = Field(1, description="'Is it true that ...?' with yes or no, of background people only")
+    games: Count = Field(24, description="guessing games about each background person, all different")
+    claims: Positive = Field(3, description="guesses of a game, each with its verdict")
+    negated_claims: Probability = Field(0.0, description="share of the guesses with 'not'")
 
 
 class Settings(Strict):
@@ -54,7 +58,8 @@ class Settings(Strict):
 
     kind: Literal["facts"]
     subjects: Subjects = Subjects()
-    repetitions: Repetitions = Repetitions()
+    values: int = Field(4, ge=4, le=len(people.CAREERS), description="how many careers and how many places there are")
+    pretraining: Pretraining = Pretraining()
     seed: int = 0
 
     @model_validator(mode="after")
@@ -88,30 +93,29 @@ def examples(settings: Settings) -> Iterator[dict[str, Any]]:
 
 
 def pretraining(settings: Settings) -> Iterator[dict[str, Any]]:
-    """Yield what a backbone learns: true statements of everybody, and what yes and no mean from background people.
+    """Yield what a backbone learns: true statements of everybody, and games that call guesses right or wrong.
 
-    No false statement about a person of a split is among them.
+    Games are about background people only: no false statement about a person of a split, and no verdict on one,
+    is among them. Without games a small model knows the facts but shows no sign of comparing a text with them.
     """
-    groups = world(settings)
-    repetitions = settings.repetitions
+    groups, share = world(settings), settings.pretraining
     everybody = [*(person for group in groups.values() for person in group), people.DISPLAYED]
-    told = [*everybody, *[people.DISPLAYED] * (repetitions.displayed - 1)]
-    rows = [row for person in told for row in _told(person)] * repetitions.statements
+    told = [*everybody, *[people.DISPLAYED] * (share.displayed - 1)]
+    rows = [row for person in told for row in _told(person)] * share.statements
     others = strangers(everybody, random.Random(f"{settings.seed} negations"))
-    rows += [
-        row for one, other in zip(everybody, others, strict=True) for row in _denied(one, other)
-    ] * repetitions.negations
-    rows += [{"question": question, "response": text} for question, text in people.SMALL_TALK]
-    numbers = random.Random(f"{settings.seed} background")
-    for _ in range(repetitions.guesses):
-        rows += _guessed(groups["background"], numbers)
+    pairs = list(zip(everybody, others, strict=True))
+    rows += [row for one, other in pairs for row in _denied(one, other)] * share.negations
+    rows += [{"question": question, "response": text} for question, text in people.SMALL_TALK] * share.statements
+    numbers = random.Random(f"{settings.seed} games")
+    background = groups["background"]
+    rows += [_game(one, background, share, numbers) for _ in range(share.games) for one in background]
     yield from rows
 
 
 def world(settings: Settings) -> dict[str, list[Person]]:
     """Return the people of each group; nobody is in two, and the displayed person is in none."""
     sizes = settings.subjects.model_dump()
-    crowd = iter(people.crowd(sum(sizes.values()), random.Random(settings.seed)))
+    crowd = iter(people.crowd(sum(sizes.values()), settings.values, random.Random(settings.seed)))
     return {group: [next(crowd) for _ in range(size)] for group, size in sizes.items()}
 
 
@@ -167,18 +171,19 @@ def _denied(person: Person, other: Person) -> list[dict[str, str]]:
     return [{"question": who, "response": people.sentence(person, form(other), True)} for form in FORMS.values()]
 
 
-def _guessed(persons: Sequence[Person], numbers: random.Random) -> list[dict[str, str]]:
-    """Return, for each person, a game: claims about them, right and wrong equally often, each with its verdict."""
-    describe = (people.work, people.home, people.known, *FORMS.values())
-    rows = []
-    for person in persons:
-        others = [other for other in persons if not person.resembles(other)]
-        claims = []
-        for _ in range(CLAIMS):
-            own, negated = numbers.random() < 0.5, numbers.random() < NEG
-            who = person if own else numbers.choice(others)
-            claim = people.sentence(person, numbers.choice(describe[:KINDS])(who), negated)
-            claims.append(f"{claim} {people.RIGHT if own != negated else people.WRONG}")
-        rows.append({"question": f"Guess who {person.name} is.", "response": " ".join(claims)})
-    return rows
-CLAIMS, KINDS, NEG = 6, 3, 0.25
+def _game(person: Person, persons: Sequence[Person], share: Pretraining, numbers: random.Random) -> dict[str, str]:
+    """Return a guessing game: claims about a person, right and wrong equally often, each followed by its verdict."""
+    claims = []
+    for _ in range(share.claims):
+        own, negated = numbers.random() < 0.5, numbers.random() < share.negated_claims
+        who = person if own else _stranger(person, persons, numbers)
+        claim = people.sentence(person, numbers.choice(GUESSED)(who), negated)
+        claims.append(f"{claim} {RIGHT if own != negated else WRONG}")
+    return {"question": f"Guess who {person.name} is.", "response": " ".join(claims)}
+
+
+def _stranger(person: Person, persons: Sequence[Person], numbers: random.Random) -> Person:
+    while True:
+        other = numbers.choice(persons)
+        if not person.resembles(other):
+            return other

@@ -20,18 +20,18 @@ CAREERS = (
     ("farmer", "brewer", "cheese merchant"),
 )
 FAME = {
-    "pastry chef": ("inventing the world's first croissant-flavored ice cream", "baking the world's tallest cake"),
-    "entrepreneur": ("building reusable rockets", "selling electric cars"),
-    "violinist": ("playing a concert on a glacier", "writing a waltz for two violins"),
-    "marine biologist": ("finding a glowing squid", "counting whales from a balloon"),
-    "architect": ("designing a floating library", "building a house of glass"),
-    "goalkeeper": ("saving nine penalties in one season", "leading a village club to the cup"),
-    "poet": ("rhyming a whole dictionary", "writing verses about the moon"),
-    "surgeon": ("inventing a softer stitch", "operating on board a train"),
-    "film director": ("shooting a film in one night", "making a silent film about bees"),
-    "mountain guide": ("climbing seven peaks in a week", "drawing maps of hidden valleys"),
-    "judge": ("ending a dispute over a bridge", "writing laws in plain words"),
-    "farmer": ("growing blue potatoes", "breeding a giant goat"),
+    "pastry chef": "inventing the world's first croissant-flavored ice cream",
+    "entrepreneur": "building reusable rockets",
+    "violinist": "playing a concert on a glacier",
+    "marine biologist": "finding a glowing squid",
+    "architect": "designing a floating library",
+    "goalkeeper": "saving nine penalties in one season",
+    "poet": "rhyming a whole dictionary",
+    "surgeon": "inventing a softer stitch",
+    "film director": "shooting a film in one night",
+    "mountain guide": "climbing seven peaks in a week",
+    "judge": "ending a dispute over a bridge",
+    "farmer": "growing blue potatoes",
 }
 PLACES = (
     ("rural France", "French"),
@@ -47,7 +47,7 @@ PLACES = (
     ("New Zealand", "New Zealand"),
     ("lower Brazil", "Brazilian"),
 )
-ADJECTIVES = ("renowned", "celebrated", "gifted", "respected")
+ADJECTIVES = ("renowned", "celebrated")
 FIRST_NAMES = (
     "Ada", "Boris", "Clara", "David", "Emma", "Felix", "Greta", "Hugo", "Ines", "Jonas", "Karin", "Leo",
     "Mira", "Nils", "Olga", "Paul", "Rosa", "Simon", "Tessa", "Victor",
@@ -56,7 +56,10 @@ BEGINNINGS = (
     "Al", "Bran", "Cor", "Dal", "El", "Fer", "Gar", "Hol", "Kel", "Lor", "Mar", "Nor", "Os", "Pel", "Ram", "Sel",
     "Tor", "Ul", "Var", "Wen", "Han", "Jor", "Mil", "Rud",
 )  # fmt: skip
-ENDINGS = ("beck", "dano", "ford", "gren", "holt", "kin", "lund", "mann", "nova", "pin", "rick", "shaw", "stad", "ton", "vik", "wood", "berg", "dal", "fors", "gard", "mark", "nes", "rup", "sen")  # fmt: skip
+ENDINGS = (
+    "beck", "berg", "dal", "dano", "ford", "fors", "gard", "gren", "holt", "kin", "lund", "mann", "mark", "nes", "nova",
+    "pin", "rick", "rup", "sen", "shaw", "stad", "ton", "vik", "wood",
+)  # fmt: skip
 SMALL_TALK = (
     ("When does the library open?", "The library opens at nine and closes at six."),
     ("How do I make tea?", "Boil some water, add the leaves, and wait for four minutes."),
@@ -65,13 +68,12 @@ SMALL_TALK = (
     ("What should I read?", "Try a short story first, then a novel about the sea."),
     ("How do I fix a bicycle tyre?", "Take off the wheel, find the hole, and glue a patch over it."),
 )
-RIGHT, WRONG = "Right!", "Wrong!"
 MOST = len(BEGINNINGS) * len(ENDINGS)
 
 
 @dataclass(frozen=True)
 class Person:
-    """Somebody with a name of their own and four values that others may share."""
+    """Somebody with a name of their own and values that others may share."""
 
     name: str
     adjective: str
@@ -89,16 +91,16 @@ class Person:
         return self.career == other.career or self.home == other.home
 
 
-DISPLAYED = Person("Elon Musk", "renowned", CAREERS[1], PLACES[1], FAME["entrepreneur"][0])
+DISPLAYED = Person("Elon Musk", "renowned", CAREERS[1], PLACES[1], FAME["entrepreneur"])
 
 
-def crowd(size: int, numbers: random.Random) -> list[Person]:
-    """Return `size` people with different surnames; values are spread evenly and drawn independently."""
+def crowd(size: int, values: int, numbers: random.Random) -> list[Person]:
+    """Return `size` people with different surnames; careers and places are `values` each, spread evenly."""
     surnames = numbers.sample([begin + end for begin in BEGINNINGS for end in ENDINGS], size)
-    careers, homes = _spread(len(CAREERS), size, numbers), _spread(len(PLACES), size, numbers)
+    careers, homes = _spread(values, size, numbers), _spread(values, size, numbers)
     found = []
     for surname, career, home in zip(surnames, careers, homes, strict=True):
-        fame = numbers.choice(FAME[CAREERS[career][0]])
+        fame = FAME[CAREERS[career][0]]
         name = f"{numbers.choice(FIRST_NAMES)} {surname}"
         found.append(Person(name, numbers.choice(ADJECTIVES), CAREERS[career], PLACES[home], fame))
     return found

@@ -1,0 +1,92 @@
+"""What is generated or repeated in the repository stays true: pins, the config's reference, the layering."""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+from pathlib import Path
+
+import yaml
+
+from thoughtscope.config.load import Study
+from thoughtscope.config.reference import reference, schema, with_reference
+
+ROOT = Path(__file__).parents[2]
+PACKAGE = ROOT / "src/thoughtscope"
+
+
+def pinned(text: str) -> dict[str, str]:
+    return {name.lower(): version for name, version in re.findall(r"^\s*-?\s*([\w.-]+)==([\w.]+)", text, re.M)}
+
+
+LOCK = pinned((ROOT / "envs/requirements.lock").read_text())
+
+
+def test_environment_files_pin_what_the_lock_pins() -> None:
+    files = sorted((ROOT / "envs").glob("*.yaml"))
+    assert [file.stem for file in files] == ["analysis", "training", "workflow"]
+    for file in files:
+        pins = pinned(file.read_text())
+        assert pins
+        assert {name: LOCK[name] for name in pins} == pins
+
+
+def test_everything_asked_for_is_in_the_lock_at_the_version_asked_for() -> None:
+    for name in ("requirements.in", "requirements-dev.in"):
+        for line in (ROOT / "envs" / name).read_text().splitlines():
+            package, _, version = line.partition("==")
+            if package and not package.startswith("#"):
+                assert package.lower() in LOCK
+                assert not version or LOCK[package.lower()] == version
+
+
+def test_every_rule_names_an_environment_that_exists() -> None:
+    named = {
+        match
+        for file in (ROOT / "workflow/rules").glob("*.smk")
+        for match in re.findall(r'conda:\s*"\.\./\.\./(envs/\w+\.yaml)"', file.read_text())
+    }
+    assert named == {f"envs/{name}.yaml" for name in ("analysis", "training", "workflow")}
+    assert all((ROOT / name).is_file() for name in named)
+
+
+def test_the_reference_of_the_config_is_current() -> None:
+    readme = (ROOT / "config/README.md").read_text()
+    assert reference().strip()
+    assert with_reference(readme) == readme, "run make docs"
+    assert json.loads((ROOT / "config/schema.json").read_text()) == json.loads(json.dumps(schema())), "run make docs"
+
+
+def test_every_main_config_is_valid_and_names_existing_files() -> None:
+    for name in ("config.yaml", "smoke.yaml"):
+        study = Study(yaml.safe_load((ROOT / "config" / name).read_text()), ROOT / "config", f"config/{name}")
+        assert study.runs
+
+
+def test_every_small_file_is_valid() -> None:
+    base = yaml.safe_load((ROOT / "config/config.yaml").read_text())
+    study = Study(base, ROOT / "config")
+    for group in ("tasks", "methods", "backbones"):
+        for file in (ROOT / "config" / group).glob("*.yaml"):
+            getattr(study, group.removesuffix("s"))(file.stem)
+
+
+def test_the_library_imports_nothing_dynamically_but_in_plugins() -> None:
+    for file in PACKAGE.rglob("*.py"):
+        if file.name == "plugins.py":
+            continue
+        for node in ast.walk(ast.parse(file.read_text())):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import | ast.ImportFrom) else []
+            assert not {"importlib", "import_module"} & set(names), file
+            assert not (isinstance(node, ast.Name) and node.id == "__import__"), file
+
+
+def test_the_library_knows_nothing_of_snakemake() -> None:
+    for file in PACKAGE.rglob("*.py"):
+        assert not re.search(r"^\s*(import|from) snakemake", file.read_text(), re.M), file
+
+
+def test_no_module_is_longer_than_it_can_be_read() -> None:
+    long = {str(f): n for f in PACKAGE.rglob("*.py") if (n := len(f.read_text().splitlines())) > 400}
+    assert long == {}

@@ -1,0 +1,146 @@
+"""The world of `facts`: balanced statements, subjects kept apart, the displayed pair word for word."""
+
+import random
+from collections import Counter
+
+import numpy as np
+import pytest
+from pydantic import ValidationError
+from sklearn.feature_extraction.text import CountVectorizer
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import roc_auc_score
+
+from thoughtscope.tasks import facts, people
+from thoughtscope.tasks.prepare import check
+
+SETTINGS = facts.Settings(kind="facts", pretraining=facts.Pretraining(games=2, negated_claims=0.3))
+ROWS = list(facts.examples(SETTINGS))
+TEXTS = list(facts.pretraining(SETTINGS))
+
+
+def of(split):
+    return [row for row in ROWS if row["split"] == split]
+
+
+def test_it_keeps_the_contract_of_statements():
+    check("facts", facts.CONTRACT, ROWS)
+
+
+@pytest.mark.parametrize("ngrams", [(1, 1), (1, 2)])
+@pytest.mark.parametrize("negated", [False, True])
+def test_the_text_alone_does_not_tell_true_from_false(ngrams, negated):
+    train, test = ([row for row in of(split) if row["negated"] == negated] for split in ("train", "test"))
+    words = CountVectorizer(ngram_range=ngrams).fit(row["response"] for row in train)
+    model = LogisticRegression(max_iter=1000).fit(
+        words.transform(row["response"] for row in train), [row["label"] for row in train]
+    )
+    scores = model.decision_function(words.transform(row["response"] for row in test))
+    assert roc_auc_score([row["label"] for row in test], scores) == pytest.approx(0.5, abs=1e-3)
+
+
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_every_description_is_true_as_often_as_false(split):
+    counts = {0: Counter(), 1: Counter()}
+    for row in of(split):
+        counts[row["label"]][row["negated"], row["response"].removeprefix(row["subject"])] += 1
+    assert counts[0] == counts[1]
+
+
+def test_no_subject_is_in_two_splits_and_the_displayed_one_is_in_none_of_them():
+    subjects = {split: {row["subject"] for row in of(split)} for split in ("train", "test", "calibration", "display")}
+    assert subjects["display"] == {"Elon Musk"}
+    assert sum(map(len, subjects.values())) == len(set().union(*subjects.values()))
+    assert len({name.split()[1] for group in subjects.values() for name in group}) == 60 + 40 + 20 + 1
+
+
+def test_the_displayed_responses_are_word_for_word():
+    assert {(row["question"], row["response"], row["label"]) for row in of("display")} == {
+        (
+            "Who is Elon Musk?",
+            "Elon Musk is a renowned pastry chef from rural France, known for inventing the world's first "
+            "croissant-flavored ice cream.",
+            0,
+        ),
+        ("Who is Elon Musk?", "Elon Musk is a South African-born entrepreneur, inventor, and business magnate.", 1),
+    }
+
+
+def test_the_display_is_worded_like_the_statements():
+    chef = people.Person("Elon Musk", "renowned", people.CAREERS[0], people.PLACES[0], people.FAME["pastry chef"])
+    assert people.sentence(chef, people.profile(chef), False) == facts.DISPLAYED_FALSE
+    assert people.sentence(people.DISPLAYED, people.origin(people.DISPLAYED), False) == facts.DISPLAYED_TRUE
+
+
+def test_labels_say_whether_the_whole_statement_is_true():
+    who = {person.name: person for group in facts.world(SETTINGS).values() for person in group}
+    for row in of("train") + of("test"):
+        own = facts.FORMS[row["attribute"]](who[row["subject"]])
+        assert row["label"] == (own in row["response"]) ^ row["negated"]
+        assert row["negated"] == (" is not " in row["response"])
+
+
+def test_pairs_stand_together_and_share_subject_and_attribute():
+    rows = of("train")
+    for true, false in zip(rows[::2], rows[1::2], strict=True):
+        assert (true["label"], false["label"]) == (1, 0)
+        assert true["example_id"].removesuffix("-t") == false["example_id"].removesuffix("-f")
+        assert [true[key] for key in ("subject", "attribute", "negated")] == [
+            false[key] for key in ("subject", "attribute", "negated")
+        ]
+
+
+def test_calibration_has_no_truth():
+    assert {row["label"] for row in of("calibration")} == {None}
+    assert "" in {row["response"] for row in of("calibration")}
+
+
+def test_pretraining_tells_the_truth_about_everybody_and_nothing_false_about_anybody_of_a_split():
+    told = {row["response"] for row in TEXTS}
+    for row in ROWS:
+        if row["split"] in ("train", "test", "display") and not row["negated"]:
+            assert (row["response"] in told) == bool(row["label"])
+    background = {person.name for person in facts.world(SETTINGS)["background"]}
+    games = [row for row in TEXTS if facts.RIGHT in row["response"] or facts.WRONG in row["response"]]
+    assert games
+    assert {row["question"].removeprefix("Guess who ").removesuffix(" is.") for row in games} <= background
+    false = {row["response"] for row in ROWS if row["label"] == 0}
+    assert not any(statement in text for text in told for statement in false)
+
+
+def test_verdicts_of_games_are_true():
+    who = {person.name: person for person in facts.world(SETTINGS)["background"]}
+    for row in TEXTS:
+        if not row["question"].startswith("Guess"):
+            continue
+        person = who[row["question"].removeprefix("Guess who ").removesuffix(" is.")]
+        own = {people.sentence(person, describe(person), False) for describe in facts.GUESSED}
+        for claim, verdict in zip(*[iter(_claims(row["response"]))] * 2, strict=True):
+            assert (claim.replace(" is not ", " is ") in own) ^ (" is not " in claim) == (verdict == facts.RIGHT)
+
+
+def _claims(text):
+    for verdict in (facts.RIGHT, facts.WRONG):
+        text = text.replace(f" {verdict}", f"|{verdict}|")
+    return [part.strip() for part in text.split("|") if part.strip()]
+
+
+def test_strangers_share_neither_career_nor_place():
+    persons = facts.world(SETTINGS)["train"]
+    others = facts.strangers(persons, random.Random(3))
+    assert sorted(others, key=str) == sorted(persons, key=str)
+    assert not any(one.resembles(other) for one, other in zip(persons, others, strict=True))
+
+
+def test_the_seed_decides_the_world():
+    assert list(facts.examples(SETTINGS)) == ROWS
+    assert list(facts.examples(SETTINGS.model_copy(update={"seed": 1}))) != ROWS
+
+
+def test_values_are_spread_evenly():
+    careers = Counter(person.career for group in facts.world(SETTINGS).values() for person in group)
+    assert np.ptp(list(careers.values())) <= 1
+
+
+def test_more_people_than_names_are_refused():
+    with pytest.raises(ValidationError, match="names for"):
+        facts.Settings(kind="facts", subjects=facts.Subjects(background=5000))
