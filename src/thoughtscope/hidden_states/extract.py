@@ -38,7 +38,6 @@ from thoughtscope.latents.layout import sequence
 from thoughtscope.reasoner import Prompting, Reasoner, device_and_dtype, load_reasoner
 from thoughtscope.settings import Strict
 
-
 T = TypeVar("T")
 
 

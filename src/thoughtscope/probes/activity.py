@@ -38,7 +38,8 @@ def activity_rows(
         for name, fit in DIRECTIONS.items():
             axis = fit(vectors, labels)
             spread = float((calibration @ axis).std())
-            scores = (stored.vectors - centre) @ axis / spread
+            along = (stored.vectors - centre) @ axis
+            scores = along / spread if spread > 0 else np.zeros_like(along)  # the last token alone may never vary
             for i in np.flatnonzero(np.isin(stored.codes, displayed)):
                 row = statements.rows.iloc[stored.codes[i]]
                 yield {

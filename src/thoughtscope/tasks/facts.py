@@ -179,7 +179,8 @@ def _game(person: Person, persons: Sequence[Person], share: Pretraining, numbers
         who = person if own else _stranger(person, persons, numbers)
         claim = people.sentence(person, numbers.choice(GUESSED)(who), negated)
         claims.append(f"{claim} {RIGHT if own != negated else WRONG}")
-    return {"question": f"Guess who {person.name} is.", "response": " ".join(claims)}
+    question = numbers.choice((f"Guess who {person.name} is.", f"Who is {person.name}?"))
+    return {"question": question, "response": " ".join(claims)}
 
 
 def _stranger(person: Person, persons: Sequence[Person], numbers: random.Random) -> Person:

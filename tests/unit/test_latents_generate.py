@@ -1,0 +1,129 @@
+"""Batched, cached generation with latents gives each row what it would get alone, without any cache."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import pytest
+import torch
+
+from tests.families import EOS, FAMILIES, LATENT, PAD, VOCABULARY, WIDTH, make_model
+from tests.unit.test_latents_forward import naive_states
+from thoughtscope.latents.fill import Fill
+from thoughtscope.latents.generate import Decoding, Generation, generate
+from thoughtscope.latents.layout import Sequence, sequence
+from thoughtscope.methods.fills import FillSettings
+
+FILLS = {"hidden": FillSettings(kind="hidden"), "fusion": FillSettings(kind="fusion", layer=2)}
+
+
+def prompts(rows: int = 6, seed: int = 0, forced: int = 0) -> list[Sequence]:
+    numbers = random.Random(seed)
+    made = []
+    for i in range(rows):
+        text = [numbers.randrange(4, VOCABULARY) for _ in range(numbers.randint(1, 7))]
+        made.append(sequence(str(i), text, [LATENT] * forced, latent_id=LATENT, labelled=[False] * forced))
+    return made
+
+
+def fond_of(token: int, family: str) -> Any:
+    """A model that prefers `token` wherever it would have chosen its favourite: so `token` occurs, but not always."""
+    model = make_model(family)
+    chosen = [t for one in run(model, prompts(rows=12), None, max_latents=0) for t in one.response]
+    favourite = max(set(chosen) - {token}, key=chosen.count)
+    with torch.no_grad():
+        model.lm_head.weight[token] = model.lm_head.weight[favourite] * 1.05
+    return model
+
+
+def run(model: Any, rows: list[Sequence], fill: Fill | None, **settings: Any) -> list[Generation]:
+    decoding = Decoding(**{"max_new_tokens": 10, "max_latents": 5, "loop_repeats": 50, **settings})
+    return generate(model, rows, fill, decoding, latent_id=LATENT, eos_id=EOS, pad_id=PAD)
+
+
+def naive(model: Any, prompt: Sequence, fill: Fill, most_text: int, most_latents: int, in_a_row: int) -> list[int]:
+    """Generate greedily, the whole sequence recomputed for every token."""
+    response: list[int] = []
+    while len(response) - response.count(LATENT) < most_text:
+        one = Sequence(
+            "x",
+            (*prompt.token_ids, *response),
+            (*prompt.is_latent, *(token == LATENT for token in response)),
+            (-100,) * (len(prompt.token_ids) + len(response)),
+            prompt.prompt_length,
+        )
+        scores = model.lm_head(naive_states(model, one, fill))[-1]
+        run_length = next((i for i, token in enumerate(reversed(response)) if token != LATENT), len(response))
+        if response.count(LATENT) >= most_latents or run_length >= in_a_row:
+            scores[LATENT] = -torch.inf
+        token = int(scores.argmax())
+        if token == EOS:
+            break
+        response.append(token)
+    return response
+
+
+@pytest.mark.parametrize("name", FILLS)
+@pytest.mark.parametrize("family", FAMILIES)
+@torch.no_grad()
+def test_batched_generation_equals_one_by_one_without_a_cache(family: str, name: str) -> None:
+    model, fill = fond_of(LATENT, family), Fill(FILLS[name], WIDTH, LATENT)
+    rows = prompts()
+    together = run(model, rows, fill, max_latents_in_a_row=2)
+    assert any(one.latents for one in together), "the test must see latents"
+    for prompt, found in zip(rows, together, strict=True):
+        assert found.response == naive(model, prompt, fill, 10, 5, 2)
+
+
+@torch.no_grad()
+def test_forced_latents_are_filled_before_text_follows() -> None:
+    model, fill = make_model("qwen3"), Fill(FILLS["hidden"], WIDTH, LATENT)
+    rows = prompts(forced=3)
+    for prompt, found in zip(rows, run(model, rows, fill, max_latents=0), strict=True):
+        assert found.response == naive(model, prompt, fill, 10, 0, 4)
+        assert found.sequence(LATENT).latents == 3
+
+
+def test_the_batch_size_changes_nothing_also_when_sampling() -> None:
+    model, fill = fond_of(LATENT, "llama"), Fill(FILLS["hidden"], WIDTH, LATENT)
+    rows = prompts(rows=7)
+    settings: dict[str, Any] = {"temperature": 1.0, "top_p": 0.9, "seed": 5}
+    whole = [one.response for one in run(model, rows, fill, batch_size=7, **settings)]
+    assert whole == [one.response for one in run(model, rows, fill, batch_size=2, **settings)]
+    assert whole == [run(model, [row], fill, **settings)[0].response for row in rows]
+    assert whole != [one.response for one in run(model, rows, fill, **{**settings, "seed": 6})]
+
+
+def test_latents_are_capped_in_all_and_in_a_row_and_can_be_banned() -> None:
+    model, fill = fond_of(LATENT, "qwen3"), Fill(FILLS["hidden"], WIDTH, LATENT)
+    rows = prompts(rows=12)
+    free = run(model, rows, fill, max_latents=3, max_latents_in_a_row=2)
+    assert max(one.latents for one in free) == 3
+    for one in free:
+        assert one.latents == one.response.count(LATENT) <= 3
+        assert all(one.response[i : i + 3] != [LATENT] * 3 for i in range(len(one.response)))
+    assert all(LATENT not in one.response for one in run(model, rows, fill, max_latents=0))
+
+
+def test_a_row_that_repeats_itself_is_stopped_as_a_loop() -> None:
+    model = make_model("llama")
+    with torch.no_grad():
+        model.lm_head.weight.zero_()  # all scores tie: always the same token
+    found = run(model, prompts(rows=2), None, max_new_tokens=60, loop_repeats=5, max_latents=0)
+    assert [one.stopped for one in found] == ["loop", "loop"]
+    assert all(len(one.response) == 5 for one in found)
+
+
+def test_rows_end_at_eos_and_leave_the_batch(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = fond_of(EOS, "llama")
+    widths = []
+    decoder = model.get_decoder()
+    original = decoder.forward
+    monkeypatch.setattr(decoder, "forward", lambda **k: (widths.append(len(k["inputs_embeds"])), original(**k))[1])
+    found = run(model, prompts(rows=10, seed=3), None, max_latents=0)
+    ended = [one for one in found if one.stopped == "eos"]
+    assert 0 < len(ended) < 10, "the test must see both"
+    assert all(EOS not in one.response for one in found)
+    assert widths == sorted(widths, reverse=True)
+    assert widths[-1] < widths[0]
