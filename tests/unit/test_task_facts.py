@@ -102,7 +102,7 @@ def test_pretraining_tells_the_truth_about_everybody_and_nothing_false_about_any
     background = {person.name for person in facts.world(SETTINGS)["background"]}
     games = [row for row in TEXTS if facts.RIGHT in row["response"] or facts.WRONG in row["response"]]
     assert games
-    assert {row["question"].removeprefix("Guess who ").removesuffix(" is.") for row in games} <= background
+    assert {row["response"].split(" is ")[0] for row in games} <= background
     false = {row["response"] for row in ROWS if row["label"] == 0}
     assert not any(statement in text for text in told for statement in false)
 
@@ -110,9 +110,9 @@ def test_pretraining_tells_the_truth_about_everybody_and_nothing_false_about_any
 def test_verdicts_of_games_are_true():
     who = {person.name: person for person in facts.world(SETTINGS)["background"]}
     for row in TEXTS:
-        if not row["question"].startswith("Guess"):
+        if facts.RIGHT not in row["response"] and facts.WRONG not in row["response"]:
             continue
-        person = who[row["question"].removeprefix("Guess who ").removesuffix(" is.")]
+        person = who[row["response"].split(" is ")[0]]
         own = {people.sentence(person, describe(person), False) for describe in facts.GUESSED}
         for claim, verdict in zip(*[iter(_claims(row["response"]))] * 2, strict=True):
             assert (claim.replace(" is not ", " is ") in own) ^ (" is not " in claim) == (verdict == facts.RIGHT)

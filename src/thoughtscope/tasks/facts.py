@@ -23,7 +23,7 @@ from thoughtscope.tasks.people import Person
 
 CONTRACT = "statements"
 FORMS: dict[str, Callable[[Person], str]] = {"profile": people.profile, "origin": people.origin}
-GUESSED = (people.work, people.home, people.work, people.home, *FORMS.values())
+GUESSED = (people.work, people.work, people.home, people.home, *FORMS.values())  # short ones twice as often
 RIGHT, WRONG = "Right!", "Wrong!"
 DISPLAYED = people.DISPLAYED.name
 DISPLAYED_FALSE = (
@@ -39,17 +39,17 @@ class Subjects(Strict):
     train: int = Field(60, ge=8)
     test: int = Field(40, ge=8)
     calibration: Positive = 20
-    background: int = Field(400, ge=8)
+    background: int = Field(300, ge=8)
 
 
 class Pretraining(Strict):
     """How often each kind of text stands in the list from which pre-training draws its batches."""
 
-    statements: Positive = Field(4, description="true statements of everybody")
+    statements: Positive = Field(3, description="true statements of everybody")
     displayed: Positive = Field(2, description="times more often for the displayed person, who is famous")
     negations: Count = Field(1, description="true statements with 'not', of everybody")
-    games: Count = Field(24, description="guessing games about each background person, all different")
-    claims: Positive = Field(3, description="guesses of a game, each with its verdict")
+    games: Count = Field(32, description="guessing games about each background person, all different")
+    claims: Positive = Field(4, description="guesses of a game, each with its verdict")
     negated_claims: Probability = Field(0.0, description="share of the guesses with 'not'")
 
 

@@ -59,6 +59,12 @@ def assemble(
             "it would switch off the cache that latents need",
             "set it to false, and lower micro_batch_size to save memory",
         )
+    if settings.deepspeed.get("zero_optimization", {}).get("stage", 0) > 2:
+        raise UserError(
+            f"config/deepspeed/{settings.training.deepspeed}.yaml: zero_optimization.stage",
+            "stage 3 is not supported: runs are saved from whole parameters on every rank",
+            "use stage 0, 1 or 2",
+        )
     method = Method.parse(settings.run.split("/")[2], settings.method)
     torch.manual_seed(seed)
     model, tokenizer = load_model(backbone, attention=settings.attention), load_tokenizer(backbone)

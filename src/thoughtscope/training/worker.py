@@ -6,6 +6,7 @@ Ends with status `CONTINUE` when it was asked to stop and has saved; the next st
 from __future__ import annotations
 
 import argparse
+import ctypes
 import json
 import os
 import shutil
@@ -29,7 +30,7 @@ from thoughtscope.training.ranks import Ranks
 from thoughtscope.training.report import Report
 from thoughtscope.training.run import ContinueLaterError, Run
 from thoughtscope.training.settings import TrainSettings
-from thoughtscope.training.status import CONTINUE
+from thoughtscope.training.status import CONTINUE, STATUS_FILE
 
 SCHEDULE = "schedule.json"
 
@@ -38,6 +39,7 @@ SCHEDULE = "schedule.json"
 def main() -> int:
     """Run this rank."""
     arguments = _arguments()
+    _end_with_parent()
     asked: list[int] = []
     for number in (signal.SIGTERM, signal.SIGUSR1):
         signal.signal(number, lambda received, _frame: asked.append(received))
@@ -58,11 +60,18 @@ def main() -> int:
         run.execute()
     except ContinueLaterError as pause:
         report.line(f"{pause}: asked to stop, start again to go on")
+        if Ranks.here().first and STATUS_FILE in os.environ:
+            Path(os.environ[STATUS_FILE]).write_text(str(CONTINUE))
         return CONTINUE
     finally:
         report.close()
     _write(run, settings, arguments)
     return 0
+
+
+def _end_with_parent() -> None:
+    """Let the kernel kill this process when its launcher dies, so that no orphan writes beside the next start (Linux)."""
+    ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # 1 is PR_SET_PDEATHSIG
 
 
 def _identity(settings: TrainSettings, arguments: argparse.Namespace) -> dict[str, Any]:
