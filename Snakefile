@@ -1,6 +1,6 @@
 """thoughtscope: regenerates every figure of a study on latent reasoning, from nothing.
 
-    config -> task -> backbone -> run -> hidden states -> probes -> tables and figures -> report
+config -> task -> backbone -> run -> hidden states -> probes -> tables and figures -> report
 """
 
 from snakemake.utils import min_version

@@ -23,7 +23,9 @@ from thoughtscope import tables
 from thoughtscope.artifacts import artifact_folder, damaged, sha256
 from thoughtscope.backbones.make import make_tiny
 from thoughtscope.backbones.settings import Pretraining
-from thoughtscope.config.load import Run, Study, merge
+from thoughtscope.config.load import Study
+from thoughtscope.config.parse import merge
+from thoughtscope.config.run import Run
 from thoughtscope.config.slices import train_slice
 from thoughtscope.plugins import implementation
 from thoughtscope.tasks.prepare import write_task

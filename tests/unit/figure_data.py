@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from thoughtscope.config.load import Run
+from thoughtscope.config.run import Run
 
 METHODS = {"lt-tuning": "LT-Tuning", "lt-tuning-without-stage-3": "LT-Tuning w/o Stage 3", "coconut": "Coconut"}
 LABELS = {

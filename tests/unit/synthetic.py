@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from thoughtscope import tables
-from thoughtscope.config.load import Run
+from thoughtscope.config.run import Run
 from thoughtscope.evaluation.statistics import wilson_interval
 
 

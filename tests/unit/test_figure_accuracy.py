@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from matplotlib.colors import to_hex
 
-from thoughtscope.config.load import Run
+from thoughtscope.config.run import Run
 from thoughtscope.errors import UserError
 from thoughtscope.evaluation.statistics import wilson_interval
 from thoughtscope.figures import accuracy_backbones, accuracy_live_frozen

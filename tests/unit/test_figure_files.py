@@ -18,7 +18,7 @@ from PIL import Image
 from synthetic import write_states
 
 from thoughtscope import tables
-from thoughtscope.config.load import Run
+from thoughtscope.config.run import Run
 from thoughtscope.errors import UserError
 from thoughtscope.figures import accuracy_backbones
 from thoughtscope.figures.inputs import latent_vectors
@@ -34,7 +34,7 @@ def drawn(kind):
     """Return figure and points of a kind, from small tables."""
     draw = implementation("figures", kind, "test").draw
     reach = dict.fromkeys(METHODS, 10)
-    kept = [dict.fromkeys(METHODS, [1, 2, 3, 4])] if kind == "latent_scatter_training" else []
+    kept = [{method: [1, 2, 3, 4] for method in METHODS}] if kind == "latent_scatter_training" else []
     data = {
         "hidden_states": lambda: (*latents(reach, (1, 3, 4, 6), (1, 2, 3, 4)), reach, *kept),
         "runs": lambda: (accuracy(Run("chain", "qwen3", "coconut", "live", 0), [0.2, 0.4, 0.8]), LABELS),

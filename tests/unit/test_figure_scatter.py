@@ -15,7 +15,7 @@ from thoughtscope.figures.settings import LatentScatter, LatentScatterTraining, 
 
 ALL = dict.fromkeys(METHODS, 60)
 QUESTIONS = dict.fromkeys(METHODS, 60)
-KEPT = dict.fromkeys(METHODS, [100, 200, 300, 400])
+KEPT = {method: [100, 200, 300, 400] for method in METHODS}
 
 
 def test_four_panels_show_the_chosen_steps_in_reading_order():
@@ -145,7 +145,7 @@ def test_training_panels_with_equal_updates_name_them_once():
 
 def test_three_checkpoints_are_too_few_and_the_error_names_the_key():
     table, vectors = latents(ALL, steps=(1,), checkpoints=(100, 200, 300))
-    kept = dict.fromkeys(METHODS, [100, 200, 300])
+    kept = {method: [100, 200, 300] for method in METHODS}
     with pytest.raises(UserError, match=r"training\.keep_checkpoints"):
         latent_scatter_training.draw(table, vectors, QUESTIONS, kept, LatentScatterTraining())
 

@@ -175,7 +175,9 @@ def test_fusion_with_alpha_one_is_the_hidden_state() -> None:
     rows, model = interleaved(1), make_model("qwen3")
     batch = align(rows, PAD)
     fusion = Fill(FillSettings(kind="fusion", alpha=1.0), WIDTH, LATENT)
-    assert torch.equal(segmented_forward(model, batch, fusion).last, segmented_forward(model, batch, make_fill("hidden")).last)
+    assert torch.equal(
+        segmented_forward(model, batch, fusion).last, segmented_forward(model, batch, make_fill("hidden")).last
+    )
 
 
 @pytest.mark.parametrize("family", FAMILIES)

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from synthetic import write_run, write_states
 
-from thoughtscope.config.load import Run
+from thoughtscope.config.run import Run
 
 PROGRAM = Path(__file__).parents[2] / "workflow" / "scripts" / "make_table.py"
 RUN = Run("chain", "qwen3", "coconut", "live", 0)

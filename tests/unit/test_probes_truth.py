@@ -136,3 +136,12 @@ def test_what_a_nuisance_explains_is_taken_out():
     nuisance = numbers.standard_normal((100, 1))
     vectors = nuisance @ numbers.standard_normal((1, WIDTH)) + 3
     assert np.abs(without(nuisance, vectors, np.arange(50))).max() < 1e-9
+
+
+def test_rounding_left_by_a_constant_entry_is_not_read_as_truth():
+    numbers = np.random.default_rng(0)
+    labels = np.tile([1, 0], 50)
+    nuisance = (labels + 0.1 * numbers.standard_normal(100))[:, None]
+    constant = np.tile(numbers.standard_normal(WIDTH), (100, 1))
+    rest = without(nuisance, constant, np.arange(60))
+    assert auroc(rest[60:] @ np.ones((WIDTH, 1)), labels[60:])[0] == 0.5

@@ -57,7 +57,7 @@ def test_figures_do_not_depend_on_training_and_training_not_on_figures() -> None
     draw = set(stage_sources([ROOT / "workflow/scripts/draw_figure.py", "thoughtscope.figures.latent_scatter"]))
     assert not [name for name in draw if name.startswith(("thoughtscope.training", "thoughtscope.latents"))]
     train = set(stage_sources([ROOT / "workflow/scripts/train.py", "thoughtscope.training.worker"]))
-    assert not [name for name in train if name.startswith("thoughtscope.figures") and not name.endswith("settings")]
+    assert not [name for name in train if name.startswith("thoughtscope.figures")]
 
 
 def test_the_digest_of_settings_does_not_depend_on_the_order_of_keys() -> None:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from synthetic import write_states
 
-from thoughtscope.config.load import Run
+from thoughtscope.config.run import Run
 from thoughtscope.errors import UserError
 from thoughtscope.hidden_states.read import describe_states, read_vectors
 

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from synthetic import write_run
 
-from thoughtscope.config.load import Run
+from thoughtscope.config.run import Run
 from thoughtscope.errors import UserError
 from thoughtscope.evaluation.curves import curves, late_drop
 from thoughtscope.evaluation.settings import TableSettings

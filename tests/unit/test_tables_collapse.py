@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from synthetic import write_states
 
-from thoughtscope.config.load import Run
+from thoughtscope.config.run import Run
 from thoughtscope.evaluation.collapse import (
     COLUMNS,
     collapse,

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from thoughtscope import tables
-from thoughtscope.config.load import Run
+from thoughtscope.config.run import Run
 from thoughtscope.errors import UserError
 from thoughtscope.evaluation.activity import activity, slope
 from thoughtscope.evaluation.probes import probes

@@ -6,7 +6,7 @@ from scipy.spatial.distance import cdist
 from sklearn.metrics import silhouette_score
 from synthetic import write_states
 
-from thoughtscope.config.load import Run
+from thoughtscope.config.run import Run
 from thoughtscope.errors import UserError
 from thoughtscope.evaluation.separation import centroid_distance, separation, silhouette
 from thoughtscope.evaluation.settings import TableSettings

@@ -35,7 +35,9 @@ class Workspace:
             timeout=900,
         )
         if check and done.returncode:
-            raise AssertionError(f"snakemake {' '.join(arguments)} ended with {done.returncode}:\n{done.stdout[-6000:]}")
+            raise AssertionError(
+                f"snakemake {' '.join(arguments)} ended with {done.returncode}:\n{done.stdout[-6000:]}"
+            )
         return done
 
 

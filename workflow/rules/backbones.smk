@@ -1,23 +1,12 @@
 """config/backbones/{backbone}.yaml + the tasks it is pre-trained on -> results/backbones/{backbone}/"""
 
 
-def pretraining_tasks(wildcards):
-    if STUDY.backbone(wildcards.backbone).source != "tiny":
-        return []
-    return [f"<tasks>/{task}/manifest.json" for task in STUDY.pretraining(wildcards.backbone).tasks]
-
-
 rule build_backbone:
     """Build and pre-train a tiny backbone, or check one that is given."""
     input:
         pretraining_tasks,
     output:
         "<backbones>/{backbone}/manifest.json",
-    params:
-        settings=lambda w: slices.backbone_slice(STUDY, w.backbone),
-        tasks=lambda w, input: [str(Path(file).parent) for file in input],
-        sources=sources("build_backbone.py"),
-        pins=pins("torch", "transformers", "tokenizers"),
     log:
         "<logs>/backbones/{backbone}.log",
     benchmark:
@@ -28,6 +17,11 @@ rule build_backbone:
     resources:
         mem_mb=3000,
         runtime=60,
+    params:
+        settings=lambda w: slices.backbone_slice(STUDY, w.backbone),
+        tasks=lambda w, input: [str(Path(file).parent) for file in input],
+        sources=sources("build_backbone.py"),
+        pins=pins("torch", "transformers", "tokenizers"),
     message:
         "build backbone {wildcards.backbone}"
     shell:

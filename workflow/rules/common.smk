@@ -4,14 +4,17 @@ import os
 import sys
 from pathlib import Path
 
-from thoughtscope.config.load import Run, Study
+from thoughtscope.config.load import Study
+from thoughtscope.config.run import Run
 from thoughtscope.config import slices
 from thoughtscope.errors import UserError
 from thoughtscope.plugins import module_name
 from thoughtscope.provenance import pins, sources_digest
 
 # programs run with the Python that runs Snakemake, unless a conda environment is activated on top
-os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+os.environ.update(
+    PATH=os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
+)
 
 SCRIPTS = Path("workflow/scripts")
 
@@ -22,7 +25,13 @@ except UserError as error:
 
 
 def run_of(wildcards):
-    return Run(wildcards.task, wildcards.backbone, wildcards.method, wildcards.trainable, int(wildcards.seed))
+    return Run(
+        wildcards.task,
+        wildcards.backbone,
+        wildcards.method,
+        wildcards.trainable,
+        int(wildcards.seed),
+    )
 
 
 def sources(script, *modules):
@@ -32,3 +41,49 @@ def sources(script, *modules):
 
 def manifests(folder, runs):
     return [f"<{folder}>/{run.path}/manifest.json" for run in runs]
+
+
+def pretraining_tasks(wildcards):
+    if STUDY.backbone(wildcards.backbone).source != "tiny":
+        return []
+    return [
+        f"<tasks>/{task}/manifest.json"
+        for task in STUDY.pretraining(wildcards.backbone).tasks
+    ]
+
+
+def leader(wildcards):
+    """The run whose stage switches a control follows, if its method is yoked to one."""
+    run = run_of(wildcards)
+    method = STUDY.method(run.method).yoked_to
+    return (
+        manifests(
+            "runs", [Run(run.task, run.backbone, method, run.trainable, run.seed)]
+        )
+        if method
+        else []
+    )
+
+
+def method_module(wildcards):
+    return module_name("methods", STUDY.method(wildcards.method).kind)
+
+
+def wanted_tables():
+    return [f"<tables>/{name}.csv" for name in slices.wanted_tables(STUDY)]
+
+
+def wanted_figures():
+    return [
+        f"<figures>/{name}.{kind}"
+        for name in STUDY.config.figures
+        for kind in ("png", "pdf", "svg", "csv")
+    ]
+
+
+def figure_inputs(wildcards):
+    tasks = [
+        f"<tasks>/{task}/manifest.json"
+        for task in slices.figure_tasks(STUDY, wildcards.name)
+    ]
+    return manifests(*slices.figure_inputs(STUDY, wildcards.name)) + tasks

@@ -8,11 +8,6 @@ rule extract_latents:
         task="<tasks>/{task}/manifest.json",
     output:
         manifest="<hidden_states>/<run>/manifest.json",
-    params:
-        settings=lambda w: slices.latents_slice(STUDY, run_of(w)),
-        source=lambda w, input: f"--run {Path(input.run).parent}",
-        sources=lambda w: sources("extract_hidden_states.py", method_module(w)),
-        pins=pins("torch", "transformers", "pyarrow"),
     log:
         "<logs>/hidden_states/<run>.log",
     benchmark:
@@ -24,6 +19,11 @@ rule extract_latents:
         mem_mb=3000,
         runtime=60,
         gpu=0,
+    params:
+        settings=lambda w: slices.latents_slice(STUDY, run_of(w)),
+        source=lambda w, input: f"--run {Path(input.run).parent}",
+        sources=lambda w: sources("extract_hidden_states.py", method_module(w)),
+        pins=pins("torch", "transformers", "pyarrow"),
     message:
         "extract hidden states of {wildcards.method}/{wildcards.backbone} on {wildcards.task}"
     shell:
@@ -38,14 +38,14 @@ use rule extract_latents as extract_statements with:
         task="<tasks>/{task}/manifest.json",
     output:
         manifest="<hidden_states>/{task}/{backbone}/none/live/seed0/manifest.json",
+    log:
+        "<logs>/hidden_states/{task}/{backbone}/none/live/seed0.log",
+    benchmark:
+        "<benchmarks>/hidden_states/{task}/{backbone}/none/live/seed0.tsv"
     params:
         settings=lambda w: slices.statements_slice(STUDY, w.task, w.backbone),
         source=lambda w, input: f"--backbone {Path(input.backbone).parent}",
         sources=sources("extract_hidden_states.py"),
         pins=pins("torch", "transformers", "pyarrow"),
-    log:
-        "<logs>/hidden_states/{task}/{backbone}/none/live/seed0.log",
-    benchmark:
-        "<benchmarks>/hidden_states/{task}/{backbone}/none/live/seed0.tsv"
     message:
         "extract hidden states of {wildcards.backbone} on the statements of {wildcards.task}"

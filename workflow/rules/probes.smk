@@ -8,10 +8,6 @@ rule fit_latent_probes:
         task="<tasks>/{task}/manifest.json",
     output:
         manifest="<probes>/<run>/manifest.json",
-    params:
-        settings=lambda w: slices.latent_probes_slice(STUDY, run_of(w)),
-        sources=sources("fit_probes.py"),
-        pins=pins("scikit-learn", "numpy"),
     log:
         "<logs>/probes/<run>.log",
     benchmark:
@@ -22,6 +18,10 @@ rule fit_latent_probes:
     resources:
         mem_mb=3000,
         runtime=60,
+    params:
+        settings=lambda w: slices.latent_probes_slice(STUDY, run_of(w)),
+        sources=sources("fit_probes.py"),
+        pins=pins("scikit-learn", "numpy"),
     message:
         "fit probes on {wildcards.method}/{wildcards.backbone}, task {wildcards.task}"
     shell:
@@ -36,14 +36,14 @@ use rule fit_latent_probes as fit_truth_probes with:
         task="<tasks>/{task}/manifest.json",
     output:
         manifest="<probes>/{task}/{backbone}/none/live/seed0/manifest.json",
-    params:
-        settings=lambda w: slices.truth_probes_slice(STUDY, w.task, w.backbone),
-        sources=sources("fit_probes.py"),
-        pins=pins("scikit-learn", "numpy"),
     log:
         "<logs>/probes/{task}/{backbone}/none/live/seed0.log",
     benchmark:
         "<benchmarks>/probes/{task}/{backbone}/none/live/seed0.tsv"
+    params:
+        settings=lambda w: slices.truth_probes_slice(STUDY, w.task, w.backbone),
+        sources=sources("fit_probes.py"),
+        pins=pins("scikit-learn", "numpy"),
     message:
         "fit truth directions of {wildcards.backbone} on {wildcards.task}"
 

@@ -1,10 +1,6 @@
 """runs, hidden states, probes -> results/tables/{name}.csv"""
 
 
-def wanted_tables():
-    return [f"<tables>/{name}.csv" for name in slices.wanted_tables(STUDY)]
-
-
 rule table:
     """Make one table over all the runs it is about."""
     input:
@@ -16,11 +12,6 @@ rule table:
             category="Tables",
             labels={"table": "{name}"},
         ),
-    params:
-        settings=lambda w: slices.table_slice(STUDY, w.name),
-        folders=lambda w, input: [str(Path(file).parent) for file in input],
-        sources=lambda w: sources("make_table.py"),
-        pins=pins("numpy", "pandas", "scikit-learn"),
     log:
         "<logs>/tables/{name}.log",
     benchmark:
@@ -31,6 +22,11 @@ rule table:
     resources:
         mem_mb=3000,
         runtime=30,
+    params:
+        settings=lambda w: slices.table_slice(STUDY, w.name),
+        folders=lambda w, input: [str(Path(file).parent) for file in input],
+        sources=lambda w: sources("make_table.py"),
+        pins=pins("numpy", "pandas", "scikit-learn"),
     message:
         "make table {wildcards.name}"
     shell:

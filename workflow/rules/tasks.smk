@@ -5,19 +5,21 @@ rule prepare_task:
     """Generate a task's examples and pre-training texts."""
     output:
         "<tasks>/{task}/manifest.json",
-    params:
-        settings=lambda w: slices.task_slice(STUDY, w.task),
-        sources=lambda w: sources("prepare_task.py", module_name("tasks", STUDY.task(w.task).kind)),
-        pins=pins("pyarrow"),
     log:
         "<logs>/tasks/{task}.log",
+    cache: "omit-software"  # which rules out a benchmark here
     conda:
         "../../envs/workflow.yaml"
-    cache: "omit-software"  # which rules out a benchmark here
     threads: 1
     resources:
         mem_mb=2000,
         runtime=30,
+    params:
+        settings=lambda w: slices.task_slice(STUDY, w.task),
+        sources=lambda w: sources(
+            "prepare_task.py", module_name("tasks", STUDY.task(w.task).kind)
+        ),
+        pins=pins("pyarrow"),
     message:
         "prepare task {wildcards.task}"
     shell:

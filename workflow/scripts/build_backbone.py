@@ -8,7 +8,7 @@ from pathlib import Path
 from thoughtscope.artifacts import artifact_folder, write_json
 from thoughtscope.backbones.make import make_tiny, refer
 from thoughtscope.backbones.settings import Pretraining, Settings
-from thoughtscope.config.load import parse
+from thoughtscope.config.parse import parse
 from thoughtscope.errors import one_line_errors
 from thoughtscope.provenance import record
 

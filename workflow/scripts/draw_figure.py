@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from thoughtscope.artifacts import MANIFEST, artifact_files, sha256
-from thoughtscope.config.load import parse
+from thoughtscope.config.parse import parse
 from thoughtscope.errors import one_line_errors
 from thoughtscope.figures.inputs import read_inputs
 from thoughtscope.figures.save import SUFFIXES, save

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from thoughtscope import tables
 from thoughtscope.artifacts import artifact_folder
-from thoughtscope.config.load import parse
+from thoughtscope.config.parse import parse
 from thoughtscope.errors import one_line_errors
 from thoughtscope.hidden_states.extract import (
     LatentsSettings,

@@ -8,7 +8,8 @@ from typing import Any
 
 from thoughtscope import tables
 from thoughtscope.artifacts import artifact_folder
-from thoughtscope.config.load import Run, parse
+from thoughtscope.config.parse import parse
+from thoughtscope.config.run import Run
 from thoughtscope.errors import one_line_errors
 from thoughtscope.hidden_states.read import describe_states
 from thoughtscope.probes.activity import activity_rows

@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 
 from thoughtscope.artifacts import artifact_files
-from thoughtscope.config.load import parse
+from thoughtscope.config.parse import parse
 from thoughtscope.errors import one_line_errors
 from thoughtscope.evaluation.activity import activity
 from thoughtscope.evaluation.collapse import collapse
@@ -35,9 +35,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--table", required=True, choices=sorted(TABLES))
     parser.add_argument("--settings", default="{}", help="TableSettings as JSON")
-    parser.add_argument(
-        "--inputs", type=Path, nargs="+", required=True, help="runs, hidden states or probes"
-    )
+    parser.add_argument("--inputs", type=Path, nargs="+", required=True, help="runs, hidden states or probes")
     parser.add_argument("--output", type=Path, required=True)
     arguments = parser.parse_args()
     settings = parse(TableSettings, json.loads(arguments.settings), "table settings")

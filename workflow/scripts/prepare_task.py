@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from thoughtscope.artifacts import artifact_folder
-from thoughtscope.config.load import parse
+from thoughtscope.config.parse import parse
 from thoughtscope.errors import one_line_errors
 from thoughtscope.plugins import implementation
 from thoughtscope.provenance import record

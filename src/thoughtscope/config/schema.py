@@ -10,71 +10,10 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from thoughtscope.backbones.settings import Pretraining
-from thoughtscope.settings import Count, OneOrMany, Positive, PositiveFloat, Probability, Strict
+from thoughtscope.config.training import Evaluation, Frozen, Training
+from thoughtscope.settings import Count, OneOrMany, Positive, Probability, Strict
 
 Trainable = Literal["live", "frozen"]
-
-
-class Optimizer(Strict):
-    """AdamW and its learning-rate schedule over all updates of a run."""
-
-    learning_rate: PositiveFloat = 1e-3
-    weight_decay: float = 0.01
-    betas: tuple[float, float] = (0.9, 0.999)
-    clip: PositiveFloat | None = Field(1.0, description="largest gradient norm; null leaves gradients alone")
-    schedule: Literal["constant", "linear", "cosine", "hold-then-linear"] = "constant"
-    decay: Probability = Field(0.3, description="hold-then-linear: share of the updates over which the rate falls to 0")
-    warmup: Probability = Field(0.0, description="share of the updates over which the rate rises from 0")
-    at_stage_switch: Literal["keep", "reset", "rewarm"] = Field(
-        "keep", description="what happens to the optimiser's moments; rewarm also repeats the warm-up"
-    )
-    warmup_updates_at_switch: Count = Field(20, description="length of that repeated warm-up")
-
-
-class Training(Strict):
-    """How a run trains. A backbone, a method or `trainable` may override any key of it."""
-
-    updates: Positive = Field(..., description="optimiser updates of the whole run, over all stages")
-    batch_size: Positive = Field(64, description="global: over all ranks and accumulation steps")
-    micro_batch_size: Positive | None = Field(None, description="examples a rank holds at once; null: its whole share")
-    optimizer: Optimizer = Optimizer()
-    max_gradient_norm: PositiveFloat = Field(
-        1e6, description="a gradient norm above it, before clipping, stops the run"
-    )
-    precision: Literal["auto", "float32", "bf16"] = Field("auto", description="auto: bf16 on CUDA, else float32")
-    deepspeed: str = Field("zero0", description="a file of config/deepspeed")
-    gradient_checkpointing: bool = False
-    save_every_seconds: PositiveFloat = Field(60.0, description="how often the resumable state is saved")
-    keep_states: Positive = Field(2, description="how many of those are kept")
-    keep_checkpoints: list[Probability] = Field(
-        [],
-        description="models kept for extraction, as fractions of the way from the first latent stage to the end",
-    )
-    tensorboard: bool = Field(False, description="also write TensorBoard event files, under results/state")
-
-
-class Frozen(Strict):
-    """LoRA on a fixed backbone (arXiv 2106.09685); the latent tokens' embeddings train as well."""
-
-    rank: Positive = 16
-    alpha: PositiveFloat = 32
-    dropout: Probability = 0.0
-    target_modules: str | list[str] = "all-linear"
-    training: dict[str, object] = Field({}, description="overrides of `training` for frozen runs")
-
-
-class Evaluation(Strict):
-    """How accuracy is measured: batched greedy generation on a fixed held-out set."""
-
-    every: Positive = Field(..., description="updates between two measurements; step 0 and the end always count")
-    examples: Positive | None = Field(None, description="test questions a measurement uses; null: the whole split")
-    validation_examples: Positive = Field(128, description="questions that decide whether a stage is learned")
-    check_every: Positive = Field(25, description="updates between two checks whether a stage is learned")
-    batch_size: Positive = 256
-    max_new_tokens: Positive = Field(64, description="text tokens a response may have")
-    max_latents: Positive = Field(16, description="latents a response may have when the model chooses them")
-    max_latents_in_a_row: Positive = 4
-    confidence: Probability = 0.95
 
 
 class RunGrid(Strict):

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from thoughtscope.config.load import Run, Study
+from thoughtscope.config.load import Study
+from thoughtscope.config.run import Run
 from thoughtscope.figures.settings import INPUT
 
 

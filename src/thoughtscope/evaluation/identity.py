@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from thoughtscope.config.load import Run
+from thoughtscope.config.run import Run
 
 NAMES = ["task", "backbone", "method", "label", "trainable", "seed"]
 

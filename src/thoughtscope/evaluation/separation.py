@@ -16,7 +16,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.spatial.distance import cdist
 
-from thoughtscope.config.load import Run
+from thoughtscope.config.run import Run
 from thoughtscope.errors import UserError
 from thoughtscope.evaluation.cells import KINDS, Cell, RunCells, read_cells, unit_rows
 from thoughtscope.evaluation.identity import as_table, named, run_of

@@ -14,7 +14,7 @@ import pandas as pd
 import pyarrow as pa
 
 from thoughtscope import tables
-from thoughtscope.config.load import Run
+from thoughtscope.config.run import Run
 from thoughtscope.errors import UserError
 from thoughtscope.figures.settings import INPUT, LatentScatter, LatentScatterTraining
 from thoughtscope.hidden_states.read import describe_states, read_vectors

@@ -127,8 +127,14 @@ def length_matched(lengths: NDArray[np.int64], labels: NDArray[np.int64]) -> NDA
 
 
 def without(nuisance: Array, vectors: Array, fitted_on: NDArray[np.int64]) -> Array:
-    """Return `vectors` less what a linear regression on `nuisance`, fitted on the rows `fitted_on`, predicts."""
+    """Return `vectors` less what a linear regression on `nuisance`, fitted on the rows `fitted_on`, predicts.
+
+    What is left of an entry that never varies, or that the nuisance explains whole, is rounding. It follows the
+    nuisance, and with it the truth, so it is set to 0: a probe would read it.
+    """
     design = np.column_stack([np.ones(len(nuisance)), nuisance])
     weights = np.linalg.lstsq(design[fitted_on], vectors[fitted_on], rcond=None)[0]
     rest: Array = vectors - design @ weights
+    rounding = 1e-6 * np.abs(vectors[fitted_on]).max(0)
+    rest[:, np.abs(rest[fitted_on]).max(0) <= rounding] = 0.0
     return rest

@@ -6,7 +6,7 @@ import random
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 
-from thoughtscope.config.schema import Training
+from thoughtscope.config.training import Training
 from thoughtscope.errors import UserError
 from thoughtscope.latents.columns import in_order_of_shape
 from thoughtscope.latents.layout import IGNORE

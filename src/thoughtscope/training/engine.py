@@ -19,7 +19,7 @@ from deepspeed.utils import (
 )
 from torch import Tensor
 
-from thoughtscope.config.schema import Training
+from thoughtscope.config.training import Training
 from thoughtscope.latents.columns import Batch
 from thoughtscope.training.network import Network
 from thoughtscope.training.ranks import Ranks

@@ -9,7 +9,7 @@ import torch
 from peft import LoraConfig, get_peft_model
 from torch import Tensor, nn
 
-from thoughtscope.config.schema import Frozen
+from thoughtscope.config.training import Frozen
 from thoughtscope.errors import UserError
 from thoughtscope.latents.columns import Batch
 from thoughtscope.latents.fill import Fill

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from thoughtscope.config.schema import Optimizer
+from thoughtscope.config.training import Optimizer
 from thoughtscope.errors import UserError
 from thoughtscope.methods.curriculum import Stage
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from thoughtscope.config.schema import Evaluation, Frozen, Training
+from thoughtscope.config.training import Evaluation, Frozen, Training
 from thoughtscope.reasoner import Prompting
 from thoughtscope.settings import Strict
 

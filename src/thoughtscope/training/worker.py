@@ -21,8 +21,8 @@ import torch
 
 from thoughtscope import tables
 from thoughtscope.artifacts import MANIFEST, artifact_folder, sha256, write_json
-from thoughtscope.config.load import Run as RunName
-from thoughtscope.config.load import parse
+from thoughtscope.config.parse import parse
+from thoughtscope.config.run import Run as RunName
 from thoughtscope.errors import one_line_errors
 from thoughtscope.provenance import digest, record
 from thoughtscope.tasks.prepare import EXAMPLES
@@ -70,7 +70,7 @@ def main() -> int:
 
 
 def _end_with_parent() -> None:
-    """Let the kernel kill this process when its launcher dies, so that no orphan writes beside the next start (Linux)."""
+    """Let the kernel kill this process when its launcher dies: no orphan writes beside the next start (Linux)."""
     ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # 1 is PR_SET_PDEATHSIG
 
 
