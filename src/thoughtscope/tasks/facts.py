@@ -96,7 +96,7 @@ def pretraining(settings: Settings) -> Iterator[dict[str, Any]]:
     """Yield what a backbone learns: true statements of everybody, and games that call guesses right or wrong.
 
     Games are about background people only: no false statement about a person of a split, and no verdict on one,
-    is among them. Without games a small model knows the facts but shows no sign of comparing a text with them.
+    is among them.
     """
     groups, share = world(settings), settings.pretraining
     everybody = [*(person for group in groups.values() for person in group), people.DISPLAYED]
