@@ -15,6 +15,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from thoughtscope.errors import UserError
 
 REFERENCE = "reference.json"
+TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "vocab.json")
 
 
 def load_model(folder: Path, *, attention: str = "sdpa", dtype: str = "float32") -> Any:
@@ -44,6 +45,8 @@ def load_tokenizer(folder: Path) -> Any:
         UserError: there is none, or it has no end-of-sequence token.
     """
     place, arguments = _resolve(folder)
+    if Path(place).is_dir() and not any((Path(place) / name).is_file() for name in TOKENIZER_FILES):
+        raise UserError(str(place), "no tokenizer", f"add one of {', '.join(TOKENIZER_FILES)}")
     try:
         tokenizer = AutoTokenizer.from_pretrained(place, trust_remote_code=False, **arguments)
     except (OSError, ValueError) as error:

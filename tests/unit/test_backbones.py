@@ -1,0 +1,122 @@
+"""Tiny backbones are ordinary Hugging Face folders of their families' real classes, and bad folders are told apart."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import yaml
+from transformers import AutoModelForCausalLM
+
+from thoughtscope.backbones.build import build_tiny
+from thoughtscope.backbones.load import load_model, load_tokenizer
+from thoughtscope.backbones.pretrain import pretrain
+from thoughtscope.backbones.prompt import prompt_ids, response_ids
+from thoughtscope.backbones.settings import Pretraining, Settings
+from thoughtscope.backbones.tokenizer import train_tokenizer
+from thoughtscope.errors import UserError
+from thoughtscope.latents.attention import attention_windows
+from thoughtscope.tasks import chain
+
+ROOT = Path(__file__).parents[2]
+FAMILIES = {
+    "qwen3": "Qwen3ForCausalLM",
+    "llama3.2": "LlamaForCausalLM",
+    "mistral": "MistralForCausalLM",
+    "smollm3": "SmolLM3ForCausalLM",
+    "gemma3": "Gemma3ForCausalLM",
+    "qwen2.5": "Qwen2ForCausalLM",
+}
+CHAIN = chain.Settings.model_validate(
+    {"kind": "chain", "modulus": 7, "operations": 3, "splits": {"train": 9, "validation": 9, "test": 9}}
+)
+TEXTS = list(chain.pretraining(CHAIN))
+
+
+@pytest.fixture(scope="module")
+def tokenizer() -> Any:
+    return train_tokenizer(f"{row['question']} {row['response']}" for row in TEXTS)
+
+
+def settings(name: str) -> Settings:
+    return Settings.model_validate(yaml.safe_load((ROOT / f"config/backbones/{name}.yaml").read_text()))
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_a_family_is_built_learns_and_comes_back_from_its_folder_exactly(
+    name: str, tokenizer: Any, tmp_path: Path
+) -> None:
+    model = build_tiny(settings(name), tokenizer)
+    assert type(model).__name__ == FAMILIES[name]
+    curve = pretrain(model, tokenizer, TEXTS, Pretraining(tasks=[], updates=40, batch_size=32), lambda line: None)
+    assert curve[-1]["loss"] < 0.7 * curve[0]["loss"]
+    model.save_pretrained(tmp_path)
+    tokenizer.save_pretrained(tmp_path)
+    again = load_model(tmp_path)
+    assert type(again) is type(model)
+    for (key, value), other in zip(model.named_parameters(), again.parameters(), strict=True):
+        assert torch.equal(value, other), key
+    ids = torch.tensor([prompt_ids(load_tokenizer(tmp_path), "3 * 2 =", True, {})])
+    assert torch.equal(model(ids).logits, AutoModelForCausalLM.from_pretrained(tmp_path)(ids).logits)
+
+
+def test_families_start_from_weights_of_their_own(tokenizer: Any) -> None:
+    first = [build_tiny(settings(name), tokenizer).lm_head.weight.sum().item() for name in FAMILIES]
+    assert len(set(first)) == len(FAMILIES)
+    assert first == [build_tiny(settings(name), tokenizer).lm_head.weight.sum().item() for name in FAMILIES]
+
+
+def test_embeddings_come_out_at_the_asked_for_scale_also_where_the_module_scales(tokenizer: Any) -> None:
+    for name in ("qwen3", "gemma3"):
+        embed = build_tiny(settings(name), tokenizer).get_input_embeddings()
+        assert embed(torch.arange(len(tokenizer))).std().item() == pytest.approx(1.0, rel=0.05)
+
+
+def test_what_makes_families_special_is_switched_on(tokenizer: Any) -> None:
+    assert attention_windows(build_tiny(settings("mistral"), tokenizer).config) == {"sliding_attention": 12}
+    assert attention_windows(build_tiny(settings("qwen3"), tokenizer).config) == {"full_attention": None}
+    assert build_tiny(settings("qwen2.5"), tokenizer).model.layers[0].self_attn.q_proj.bias is not None
+    assert hasattr(build_tiny(settings("qwen3"), tokenizer).model.layers[0].self_attn, "q_norm")
+
+
+def test_each_symbol_is_one_token_and_text_survives(tokenizer: Any) -> None:
+    text = "3 * 2 + 4 = 6 ; #### 5"
+    assert len(response_ids(tokenizer, text)) == len(text.split())
+    for any_text in (text, "Elon Musk is a renowned pastry chef, known for the world's first é ☃."):
+        assert tokenizer.decode(response_ids(tokenizer, any_text)) == " " + any_text
+    assert tokenizer.pad_token_id != tokenizer.eos_token_id
+
+
+def test_a_prompt_goes_through_the_chat_template(tokenizer: Any) -> None:
+    text = tokenizer.decode(prompt_ids(tokenizer, "3 * 2 =", True, {}))
+    assert text.replace(" ", "") == "<|bos|><|user|>3*2=<|assistant|>"
+
+
+def test_an_unknown_architecture_is_one_line(tokenizer: Any) -> None:
+    wrong = settings("qwen3").model_copy(update={"model_type": "qwen99"})
+    with pytest.raises(UserError, match="backbone: config"):
+        build_tiny(wrong, tokenizer)
+
+
+def test_bad_folders_are_told_apart(tokenizer: Any, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="no such folder"):
+        load_model(tmp_path / "nowhere")
+    build_tiny(settings("qwen3"), tokenizer).save_pretrained(tmp_path)
+    with pytest.raises(UserError, match="no tokenizer; add one of tokenizer.json"):
+        load_tokenizer(tmp_path)
+    (tmp_path / "model.safetensors").unlink()
+    with pytest.raises(UserError, match="no weights"):
+        load_model(tmp_path)
+    tokenizer.save_pretrained(tmp_path)
+    facts = json.loads((tmp_path / "tokenizer_config.json").read_text())
+    facts["eos_token"] = None
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps(facts))
+    with pytest.raises(UserError, match="no EOS token"):
+        load_tokenizer(tmp_path)
+    tokenizer.chat_template, kept = None, tokenizer.chat_template
+    with pytest.raises(UserError, match="set chat: false"):
+        prompt_ids(tokenizer, "3 * 2 =", True, {})
+    tokenizer.chat_template = kept

@@ -1,0 +1,104 @@
+"""Every mistake in the config is one line with the file, the key and the mend."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from thoughtscope.config.load import Study
+from thoughtscope.config.parse import merge
+from thoughtscope.config.run import Run
+from thoughtscope.config.slices import backbone_slice, figure_slice, train_slice
+from thoughtscope.errors import UserError
+
+ROOT = Path(__file__).parents[2]
+SMOKE: dict[str, Any] = yaml.safe_load((ROOT / "config/smoke.yaml").read_text())
+RUN = Run("chain", "qwen3", "coconut", "live", 0)
+
+
+def study(**changes: Any) -> Study:
+    return Study(merge(SMOKE, changes), ROOT / "config", "config/smoke.yaml")
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"trainig": {}}, ["config/smoke.yaml: trainig", "unknown key", "remove it"]),
+        ({"training": {"updates": "many"}}, ["config/smoke.yaml: training.updates", "'many'"]),
+        ({"training": {"batch_sise": 4}}, ["training.batch_sise", "unknown key", "batch_size"]),
+        ({"training": {"keep_checkpoints": [1.0, 0.5]}}, ["keep_checkpoints", "must rise"]),
+        ({"runs": [{"task": "chain", "backbone": "qwen3"}]}, ["runs.0.method", "key is missing", "add it"]),
+        ({"runs": [{"task": "chess", "backbone": "qwen3", "method": "cot"}]}, ["chess.yaml", "write that file"]),
+        (
+            {"runs": [{"task": "chain", "backbone": "qwen3", "method": "pause"}]},
+            ["follows the schedule of chain/qwen3/coconut/live/seed0", "not a run", "take yoked_to out of"],
+        ),
+        ({"figures": {"f": {"kind": "pie"}}}, ["figures.f.kind", "no kind 'pie'", "accuracy_backbones"]),
+        ({"figures": {"f": {"kind": "activity_surface"}}}, ["truth_probes, which are not set", "add truth_probes"]),
+        (
+            {"figures": {"f": {"kind": "accuracy_backbones", "runs": {"backbone": "gpt2"}}}},
+            ["figures.f.runs.backbone", "no run has backbone 'gpt2'", "qwen3"],
+        ),
+        (
+            {"figures": {"f": {"kind": "latent_scatter", "options": {"step": [1]}}}},
+            ["figures.f.options", "unknown key"],
+        ),
+        ({"overrides": {"tasks": {"chain": {"modulus": 8}}}}, ["tasks/chain.yaml", "not a prime", "correct"]),
+        ({"overrides": {"tasks": {"chain": {"kind": "chess"}}}}, ["no kind 'chess'", "chain"]),
+        (
+            {"overrides": {"methods": {"coconut": {"fill": None}}}},
+            ["coconut.yaml", "fill and latents_per_step"],
+        ),
+        ({"overrides": {"backbones": {"qwen3": {"model_type": None}}}}, ["backbones/qwen3.yaml", "needs model_type"]),
+    ],
+)
+def test_a_mistake_is_one_line_with_file_key_and_mend(changes: dict[str, Any], expected: list[str]) -> None:
+    with pytest.raises(UserError) as caught:
+        study(**({"figures": {}, "latent_probes": None} | changes if "runs" in changes else changes))
+    message = str(caught.value)
+    assert "\n" not in message
+    for part in expected:
+        assert part in message
+
+
+def test_a_file_that_is_not_yaml_is_named(tmp_path: Path) -> None:
+    shutil.copytree(ROOT / "config", tmp_path / "config")
+    broken = tmp_path / "config/tasks/chain.yaml"
+    broken.write_text("kind: [chain\n")
+    with pytest.raises(UserError, match=r"chain\.yaml: not YAML"):
+        Study(SMOKE, tmp_path / "config")
+
+
+def test_training_is_overridden_by_backbone_then_method_then_frozen() -> None:
+    changed = study(
+        overrides={
+            "backbones": {"qwen3": {"training": {"optimizer": {"learning_rate": 0.1}, "batch_size": 8}}},
+            "methods": {"coconut": {"training": {"optimizer": {"learning_rate": 0.2}}}},
+        },
+        frozen={"training": {"optimizer": {"learning_rate": 0.3}}},
+    )
+    live, frozen = changed.training(RUN), changed.training(Run("chain", "qwen3", "coconut", "frozen", 0))
+    assert (live.optimizer.learning_rate, live.batch_size) == (0.2, 8)
+    assert (frozen.optimizer.learning_rate, frozen.batch_size) == (0.3, 8)
+
+
+def test_a_slice_changes_only_with_what_its_stage_uses() -> None:
+    base = study()
+    relabelled = study(overrides={"backbones": {"qwen3": {"label": "Q"}}, "methods": {"coconut": {"label": "C"}}})
+    assert train_slice(base, RUN) == train_slice(relabelled, RUN)
+    assert backbone_slice(base, "qwen3") == backbone_slice(relabelled, "qwen3")
+    assert figure_slice(base, "accuracy_backbones") != figure_slice(relabelled, "accuracy_backbones")
+    faster = study(overrides={"methods": {"lt-tuning": {"training": {"updates": 5}}}})
+    assert train_slice(base, RUN) == train_slice(faster, RUN)
+    other = Run("chain", "qwen3", "lt-tuning", "live", 0)
+    assert train_slice(base, other) != train_slice(faster, other)
+
+
+def test_grids_expand_to_distinct_sorted_runs() -> None:
+    runs = study().runs
+    assert runs == sorted(set(runs))
+    assert [Run.parse(run.path) for run in runs] == runs
