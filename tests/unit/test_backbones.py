@@ -105,7 +105,7 @@ def test_bad_folders_are_told_apart(tokenizer: Any, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no such folder"):
         load_model(tmp_path / "nowhere")
     build_tiny(settings("qwen3"), tokenizer).save_pretrained(tmp_path)
-    with pytest.raises(UserError, match="no tokenizer; add one of tokenizer.json"):
+    with pytest.raises(UserError, match="no tokenizer; add one of"):
         load_tokenizer(tmp_path)
     (tmp_path / "model.safetensors").unlink()
     with pytest.raises(UserError, match="no weights"):
