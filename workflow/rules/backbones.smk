@@ -14,6 +14,7 @@ rule build_backbone:
     conda:
         "../../envs/training.yaml"
     threads: 1
+    priority: 2  # everything waits for these, and the deepest takes longest
     resources:
         mem_mb=3000,
         runtime=60,
