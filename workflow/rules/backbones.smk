@@ -11,10 +11,10 @@ rule build_backbone:
         "<logs>/backbones/{backbone}.log",
     benchmark:
         "<benchmarks>/backbones/{backbone}.tsv"
+    priority: 2  # everything waits for these, and the deepest takes longest
     conda:
         "../../envs/training.yaml"
     threads: 1
-    priority: 2  # everything waits for these, and the deepest takes longest
     resources:
         mem_mb=3000,
         runtime=60,

@@ -29,11 +29,11 @@ def draw(
     limit = bound(found)
     colours = ScalarMappable(Normalize(-limit, limit), colormaps[style.DIVERGING_MAP])
     with style.applied():
-        figure = style.new_figure(style.PAGE, 4.9)
+        figure = style.new_figure(style.PAGE, 5.2)
         longest = max(len(grid.positions) for grid in found)
         for place, grid in enumerate(found):
             width = 0.8 * len(grid.positions) / longest
-            axes = figure.add_axes((0.07, 0.615 - 0.485 * place, width, 0.27))
+            axes = figure.add_axes((0.07, 0.64 - 0.47 * place, width, 0.25))
             _heatmap(axes, grid, colours)
         bar = figure.colorbar(colours, cax=figure.add_axes((0.9, 0.3, 0.016, 0.4)))
         bar.set_label("Activity Score", labelpad=3)
