@@ -27,7 +27,7 @@ run: $(READY)  ## regenerate all figures and tables, and results/report.html
 
 test: $(READY)  ## all tests, linters and types
 	$(MAKE) --no-print-directory lint
-	$(BIN)/python -m pytest -n 2 --dist loadgroup
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 lint: $(READY)  ## ruff, mypy, snakefmt and snakemake --lint
 	$(BIN)/ruff check .

@@ -32,7 +32,7 @@ from thoughtscope.tasks.prepare import write_task
 from thoughtscope.training.status import CONTINUE
 
 ROOT = Path(__file__).parents[2]
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("world")]
+pytestmark = pytest.mark.slow
 
 
 @dataclass

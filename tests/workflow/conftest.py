@@ -10,8 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 ROOT = Path(__file__).parents[2]
+SMOKE = ("--configfile", "config/smoke.yaml")
 COPIED = ("Snakefile", "workflow", "config", "envs", "pyproject.toml")
 
 
@@ -52,11 +54,15 @@ def make_workspace(folder: Path) -> Workspace:
 
 @pytest.fixture(scope="session")
 def smoke(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
-    """A workspace in which the smoke config has run to its end, and its report was made."""
-    workspace = make_workspace(tmp_path_factory.mktemp("smoke"))
-    workspace.snakemake("--cores", "2", "--configfile", "config/smoke.yaml")
-    workspace.snakemake("--cores", "1", "--configfile", "config/smoke.yaml", "--report", "results/report.html")
-    return workspace
+    """A workspace in which the smoke config has run to its end, and its report was made; one for all test processes."""
+    folder = tmp_path_factory.getbasetemp().parent / "smoke"
+    with FileLock(f"{folder}.lock"):
+        if not (folder / "results/report.html").exists():
+            folder.mkdir(exist_ok=True)
+            workspace = make_workspace(folder)
+            workspace.snakemake("--cores", "2", *SMOKE)
+            workspace.snakemake("--cores", "1", *SMOKE, "--report", "results/report.html")
+    return Workspace(folder)
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ from thoughtscope.config.load import Study
 
 from .conftest import ROOT, Workspace
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("smoke")]
+pytestmark = pytest.mark.slow
 STUDY = Study(yaml.safe_load((ROOT / "config/smoke.yaml").read_text()), ROOT / "config", "config/smoke.yaml")
 
 

@@ -12,7 +12,7 @@ import yaml
 
 from .conftest import Workspace
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("smoke")]
+pytestmark = pytest.mark.slow
 NOTHING: set[str] = set()
 
 
