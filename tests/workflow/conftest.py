@@ -55,7 +55,8 @@ def make_workspace(folder: Path) -> Workspace:
 @pytest.fixture(scope="session")
 def smoke(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     """A workspace in which the smoke config has run to its end, and its report was made; one for all test processes."""
-    folder = tmp_path_factory.getbasetemp().parent / "smoke"
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "smoke"
     with FileLock(f"{folder}.lock"):
         if not (folder / "results/report.html").exists():
             folder.mkdir(exist_ok=True)

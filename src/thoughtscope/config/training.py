@@ -44,7 +44,6 @@ class Training(Strict):
         [],
         description="models kept for extraction, as fractions of the way from the first latent stage to the end",
     )
-    tensorboard: bool = Field(False, description="also write TensorBoard event files, under results/state")
 
 
 class Frozen(Strict):
