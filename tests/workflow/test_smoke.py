@@ -17,6 +17,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from thoughtscope import tables
 from thoughtscope.artifacts import damaged
 from thoughtscope.config.load import Study
+from thoughtscope.config.run import Run
 
 from .conftest import ROOT, Workspace
 
@@ -30,7 +31,7 @@ def results(smoke: Workspace) -> Path:
 
 def test_every_artifact_is_what_its_manifest_says(smoke: Workspace) -> None:
     manifests = list(results(smoke).rglob("manifest.json"))
-    assert len(manifests) >= 12
+    assert len(manifests) == 1 + 2 + len(STUDY.runs) + 2 + 1  # task, backbones, runs, hidden states, probes
     assert {str(path): damaged(path.parent) for path in manifests if damaged(path.parent)} == {}
     assert all((path.parent / "provenance.json").is_file() for path in manifests)
 
@@ -95,7 +96,10 @@ def test_every_figure_is_drawn_in_every_format(smoke: Workspace) -> None:
 
 def test_every_table_has_rows(smoke: Workspace) -> None:
     summary = pd.read_csv(results(smoke) / "tables/summary.csv")
-    assert sorted(summary["run"]) == sorted(run.path for run in STUDY.runs)
+    columns = ["task", "backbone", "method", "trainable", "seed"]
+    assert sorted(Run(*row) for row in summary[columns].itertuples(index=False)) == STUDY.runs
+    assert summary["accuracy"].between(summary["ci_low"], summary["ci_high"]).all()
+    assert (summary["n"] == 32).all()
     for name in ("curves", "collapse", "separation", "probes"):
         assert len(pd.read_csv(results(smoke) / f"tables/{name}.csv")) > 0
 
