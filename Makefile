@@ -6,7 +6,7 @@ PYTHON ?= $(firstword $(foreach p,python3.13 python3.12 python3.11 python3,$(she
 BIN := .venv/bin
 READY := .venv/ready
 
-.PHONY: help setup run report test lint format docs lock clean
+.PHONY: help setup run test lint format docs lock clean
 
 help:  ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -23,7 +23,6 @@ $(READY): envs/requirements.lock pyproject.toml
 
 run: $(READY)  ## regenerate all figures and tables, and results/report.html
 	$(BIN)/snakemake --cores $(CORES) --configfile $(CONFIG)
-	$(BIN)/snakemake --cores $(CORES) --configfile $(CONFIG) --report results/report.html
 
 test: $(READY)  ## all tests, linters and types
 	$(MAKE) --no-print-directory lint

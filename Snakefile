@@ -55,3 +55,7 @@ rule all:
     input:
         wanted_figures(),
         wanted_tables(),
+
+
+onsuccess:
+    make_report()

@@ -1,6 +1,7 @@
 """What all rules share: the checked study, and what each stage is told."""
 
 import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -87,3 +88,26 @@ def figure_inputs(wildcards):
         for task in slices.figure_tasks(STUDY, wildcards.name)
     ]
     return manifests(*slices.figure_inputs(STUDY, wildcards.name)) + tasks
+
+
+def make_report():
+    """Write results/report.html, if everything it shows is there; a run of a few targets leaves it as it is."""
+    files = [
+        Path(file.replace("<", "results/").replace(">", ""))
+        for file in wanted_figures() + wanted_tables()
+    ]
+    if all(file.exists() for file in files):
+        config_files = [str(file) for file in workflow.configfiles]
+        command = [
+            sys.executable,
+            "-m",
+            "snakemake",
+            "--nolock",
+            "--configfile",
+            *config_files,
+        ]
+        subprocess.run(
+            [*command, "--report", "results/report.html"],
+            check=True,
+            stderr=subprocess.DEVNULL,
+        )
