@@ -18,7 +18,7 @@ from typing import Any
 import torch
 from safetensors.torch import load_file, save_file
 
-from thoughtscope.backbones.load import load_model, load_tokenizer
+from thoughtscope.backbones.load import ending_ids, load_model, load_tokenizer
 from thoughtscope.backbones.prompt import prompt_ids, response_ids
 from thoughtscope.errors import UserError
 from thoughtscope.latents.fill import Fill
@@ -123,7 +123,7 @@ class Reasoner:
             self.fill,
             chosen,
             latent_id=self.latent_id,
-            eos_id=self.tokenizer.eos_token_id,
+            eos_ids=ending_ids(self.model, self.tokenizer),
             pad_id=self.pad_id,
             anyone=anyone,
         )

@@ -39,7 +39,7 @@ def fond_of(token: int, family: str) -> Any:
 
 def run(model: Any, rows: list[Sequence], fill: Fill | None, **settings: Any) -> list[Generation]:
     decoding = Decoding(**{"max_new_tokens": 10, "max_latents": 5, "loop_repeats": 50, **settings})
-    return generate(model, rows, fill, decoding, latent_id=LATENT, eos_id=EOS, pad_id=PAD)
+    return generate(model, rows, fill, decoding, latent_id=LATENT, eos_ids=[EOS], pad_id=PAD)
 
 
 def naive(model: Any, prompt: Sequence, fill: Fill, most_text: int, most_latents: int, in_a_row: int) -> list[int]:

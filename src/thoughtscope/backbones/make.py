@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from thoughtscope import tables
+from thoughtscope.artifacts import sha256
 from thoughtscope.backbones.build import build_tiny
+from thoughtscope.backbones.facts import differences
 from thoughtscope.backbones.load import REFERENCE, load_model, load_tokenizer
 from thoughtscope.backbones.pretrain import pretrain
 from thoughtscope.backbones.settings import Pretraining, Settings
 from thoughtscope.backbones.tokenizer import train_tokenizer
 from thoughtscope.tasks.prepare import PRETRAINING
+
+GIVEN_FILES = ("*.json", "*.jinja", "*.model", "*.safetensors")
 
 
 def make_tiny(
@@ -31,14 +36,22 @@ def make_tiny(
     return curve
 
 
-def refer(settings: Settings, folder: Path) -> None:
-    """Write where a given backbone is, after loading its model and tokenizer once.
+def refer(settings: Settings, folder: Path, log: Callable[[str], None] = print) -> None:
+    """Write where a given backbone is, after loading its model and tokenizer once and trying its prompt.
+
+    A folder is named with a digest of each of its files, so that what changes there makes its runs anew.
+    What `facts` say and the model does not is logged.
 
     Raises:
-        UserError: it does not load.
+        UserError: it does not load, or a question does not go through its chat template.
     """
-    given = {"path": settings.path} if settings.source == "folder" else {}
-    reference = given or {"hub_id": settings.hub_id, "revision": settings.revision}
+    reference: dict[str, Any] = {"hub_id": settings.hub_id, "revision": settings.revision}
+    if settings.source == "folder":
+        place = Path(str(settings.path)).absolute()
+        files = sorted(file for pattern in GIVEN_FILES for file in place.glob(pattern))
+        reference = {"path": str(place), "files": {file.name: sha256(file) for file in files}}
     (folder / REFERENCE).write_text(json.dumps(reference, sort_keys=True) + "\n")
-    load_tokenizer(folder)
-    load_model(folder, attention=settings.attention)
+    tokenizer = load_tokenizer(folder)
+    model = load_model(folder, attention=settings.attention, dtype="bfloat16")
+    for line in differences(settings, model, tokenizer):
+        log(f"note: {line}")

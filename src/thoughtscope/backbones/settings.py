@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
-from thoughtscope.settings import Positive, PositiveFloat, Probability, Strict
+from thoughtscope.settings import Commit, Positive, PositiveFloat, Probability, Strict
+
+SIXTEEN_BYTES = 16  # a parameter that AdamW trains in bf16: 2 + 2 + 12, ZeRO, arXiv 1910.02054, section 3.1
 
 
 class Pretraining(Strict):
@@ -18,6 +20,25 @@ class Pretraining(Strict):
     learning_rate: PositiveFloat = 3e-3
     warmup: Probability = 0.05
     seed: int = 0
+
+
+class Facts(Strict):
+    """What is known of published weights. Nothing trains by it; null says that it is not known."""
+
+    sources: list[str] = Field([], description="where the facts and the `training` of the file come from")
+    parameters: Positive | None = Field(None, description="of the part that is used, tied embeddings counted once")
+    context: Positive | None = Field(None, description="positions (max_position_embeddings)")
+    tied_embeddings: bool | None = None
+    sliding_window: Positive | None = Field(None, description="positions that sliding layers see; null: none slide")
+    bos: str | None = Field(None, description="what a prompt starts with; null: nothing")
+    ends: list[str] = Field([], description="tokens that end a response; it is trained to end with the first")
+    gated: bool | None = Field(None, description="whether terms must be accepted on the hub first")
+    stage_epochs: dict[str, list[Positive]] = Field({}, description="by method: published epochs of its stages")
+
+    @property
+    def training_gb(self) -> float | None:
+        """Memory to train every parameter on one device, in GB (10^9 bytes), before activations and unsharded."""
+        return None if self.parameters is None else SIXTEEN_BYTES * self.parameters / 1e9
 
 
 class Settings(Strict):
@@ -32,11 +53,21 @@ class Settings(Strict):
     pretraining: dict[str, Any] = Field({}, description="tiny: overrides of the main file's `pretraining`")
     path: str | None = Field(None, description="folder: a Hugging Face model folder")
     hub_id: str | None = Field(None, description="hub: owner/name")
-    revision: str | None = Field(None, description="hub: the commit to load")
-    attention: Literal["eager", "sdpa"] = Field("sdpa", description="Transformers attention implementation")
+    revision: Commit | None = Field(None, description="hub: the commit to load; null: the one that `make pin` found")
+    attention: Literal["eager", "sdpa"] = Field(
+        "sdpa", description="Transformers attention implementation; flash kernels cannot take the masks of latents"
+    )
     chat: bool = Field(True, description="put the question through the tokenizer's chat template")
     chat_arguments: dict[str, Any] = Field({}, description="passed to the chat template, e.g. enable_thinking: false")
     training: dict[str, Any] = Field({}, description="overrides of the main file's `training`")
+    facts: Facts = Facts()
+
+    @field_validator("attention", mode="before")
+    @classmethod
+    def _flash_cannot_take_masks(cls, value: object) -> object:
+        if "flash" in str(value) or value == "flex_attention":
+            raise ValueError("latents need masks of their own, which flash kernels cannot take: use sdpa")
+        return value
 
     @model_validator(mode="after")
     def _source_has_what_it_needs(self) -> Settings:

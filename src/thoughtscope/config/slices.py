@@ -23,10 +23,14 @@ def task_slice(study: Study, task: str) -> str:
 def backbone_slice(study: Study, backbone: str) -> str:
     """Return what `build_backbone` is told: what decides the model, not how figures name it or runs train."""
     settings = study.backbone(backbone)
-    unused = {"label", "training", "chat_arguments"}
+    tiny = settings.source == "tiny"
+    unused = {"label", "training", "facts", *(("chat", "chat_arguments") if tiny else ())}
     value: dict[str, Any] = {"backbone": settings.model_dump(mode="json", exclude=unused)}
-    if settings.source == "tiny":
+    if tiny:
         value["pretraining"] = study.pretraining(backbone).model_dump(mode="json")
+    else:
+        compared = settings.facts.model_dump(exclude={"sources", "gated", "stage_epochs"}, exclude_unset=True)
+        value["backbone"]["facts"] = compared
     return canonical(value)
 
 

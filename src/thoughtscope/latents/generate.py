@@ -7,7 +7,7 @@ the batch and their cache with them. Forced latents (Coconut's) are part of the 
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from collections.abc import Sequence as Rows
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -70,7 +70,7 @@ def generate(
     decoding: Decoding,
     *,
     latent_id: int | None,
-    eos_id: int,
+    eos_ids: Collection[int],
     pad_id: int,
     anyone: Callable[[bool], bool] = bool,
 ) -> list[Generation]:
@@ -79,6 +79,7 @@ def generate(
     Args:
         fill: what is fed at latents, forced or chosen; None without latents.
         latent_id: the token whose prediction means a latent; None: it cannot be chosen.
+        eos_ids: tokens that end a response.
         anyone: whether any rank still needs a step (ranks that shard a model step together).
     """
     results: list[Generation] = [Generation(prompt) for prompt in prompts]
@@ -87,7 +88,7 @@ def generate(
     while anyone(start < len(order)):
         chosen = order[start : start + decoding.batch_size]
         rows = [results[i] for i in chosen]
-        _Batch(model, rows, fill, decoding, latent_id, eos_id, pad_id).run(anyone)
+        _Batch(model, rows, fill, decoding, latent_id, eos_ids, pad_id).run(anyone)
         start += decoding.batch_size
     return results
 
@@ -102,14 +103,14 @@ class _Batch:
         fill: Fill | None,
         decoding: Decoding,
         latent_id: int | None,
-        eos_id: int,
+        eos_ids: Collection[int],
         pad_id: int,
     ) -> None:
         self.model, self.fill, self.decoding = model, fill, decoding
-        self.latent_id, self.eos_id = latent_id, eos_id
+        self.latent_id, self.eos_ids = latent_id, frozenset(eos_ids)
         self.windows = attention_windows(model.config.get_text_config())
         self.idle = not rows  # a rank without rows keeps step with the others on a row that nobody reads
-        nobody = sequence("nobody", [eos_id], [])
+        nobody = sequence("nobody", [pad_id], [])
         self.alive = rows or [Generation(nobody)]
         prompts = [row.prompt for row in self.alive]
         batch = align(prompts, pad_id, sequential=fill is None or fill.settings.sequential, device=model.device)
@@ -158,7 +159,7 @@ class _Batch:
         """Add a token to a row and return whether the row has ended."""
         if self.idle:
             return True
-        if token == self.eos_id:
+        if token in self.eos_ids:
             row.stopped = "eos"
             return True
         row.response.append(token)

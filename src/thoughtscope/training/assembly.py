@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from thoughtscope.backbones.load import load_model, load_tokenizer
+from thoughtscope.config.training import Evaluation
 from thoughtscope.errors import UserError
 from thoughtscope.latents.fill import Fill
 from thoughtscope.methods.curriculum import Example, Stage
@@ -46,12 +47,18 @@ class Parts:
 
 
 def assemble(
-    settings: TrainSettings, rows: Sequence[Mapping[str, Any]], backbone: Path, seed: int, device: str
+    settings: TrainSettings,
+    rows: Sequence[Mapping[str, Any]],
+    backbone: Path,
+    seed: int,
+    device: str,
+    dtype: str = "float32",
 ) -> Parts:
     """Load the backbone, add the method's tokens and, if frozen, an adapter; encode the examples.
 
     Raises:
-        UserError: the backbone does not load, a split is empty, an example has no answer, or a setting is refused.
+        UserError: the backbone does not load, a split is empty, an example has no answer or is longer than the
+            model's context, or a setting is refused.
     """
     if settings.training.gradient_checkpointing:
         raise UserError(
@@ -67,7 +74,7 @@ def assemble(
         )
     method = Method.parse(settings.run.split("/")[2], settings.method)
     torch.manual_seed(seed)
-    model, tokenizer = load_model(backbone, attention=settings.attention), load_tokenizer(backbone)
+    model, tokenizer = load_model(backbone, attention=settings.attention, dtype=dtype), load_tokenizer(backbone)
     new_rows = add_tokens(model, tokenizer, method.tokens, method.settings.initial_rows)
     peft = freeze(model, settings.frozen, [target for target, _ in new_rows], seed) if settings.frozen else None
     model = peft.get_base_model() if peft is not None else model
@@ -75,7 +82,9 @@ def assemble(
     stages = method.stages(most)
     reasoner = Reasoner(model.to(device), tokenizer, method, stages[0], None, settings.prompting, most)
     network = Network(model, _fill(reasoner, stages))
-    return Parts(reasoner, network, stages, _encode(reasoner, rows, settings), new_rows, peft)
+    splits = _encode(reasoner, rows, settings)
+    check_context(reasoner, stages, splits, settings.evaluation)
+    return Parts(reasoner, network, stages, splits, new_rows, peft)
 
 
 def _fill(reasoner: Reasoner, stages: Sequence[Stage]) -> Fill | None:
@@ -100,3 +109,27 @@ def _encode(reasoner: Reasoner, rows: Sequence[Mapping[str, Any]], settings: Tra
     found["validation"] = found["validation"][: settings.evaluation.validation_examples]
     found["test"] = found["test"][: settings.evaluation.examples]
     return Splits(**found)
+
+
+def check_context(reasoner: Reasoner, stages: Sequence[Stage], splits: Splits, evaluation: Evaluation) -> None:
+    """Refuse an example that may not fit into the model's context, with the latents of any stage and its response.
+
+    Raises:
+        UserError: there is one; the longest is named.
+    """
+    context = reasoner.model.config.get_text_config().max_position_embeddings
+    method, ids = reasoner.method, reasoner.ids
+    chosen = evaluation.max_latents if any(stage.chosen for stage in stages) else 0
+
+    def need(example: Example) -> int:
+        forced = max(len(method.module.prompt(method.settings, one, example, ids).token_ids) for one in stages)
+        return forced + chosen + max(len(example.response), evaluation.max_new_tokens)
+
+    longest = max((one for part in vars(splits).values() for one in part), key=need)
+    if need(longest) > context:
+        raise UserError(
+            f"example {longest.example_id}",
+            f"prompt ({len(longest.prompt)} tokens), latents and response may need {need(longest)} positions, "
+            f"the model has {context}",
+            "shorten or remove it, or lower evaluation.max_new_tokens",
+        )

@@ -43,8 +43,10 @@ def add_tokens(model: Any, tokenizer: Any, tokens: list[str], initial_rows: dict
     """
     new = [token for token in tokens if token not in tokenizer.get_vocab()]
     tokenizer.add_tokens(new, special_tokens=True)
-    if len(tokenizer) > model.get_input_embeddings().weight.shape[0]:
-        model.resize_token_embeddings(len(tokenizer), mean_resizing=False)
+    size = model.get_input_embeddings().weight.shape[0]
+    if len(tokenizer) > size:
+        multiple = 64 if size % 64 == 0 else None  # matrix units are slow at odd sizes: keep it where it was one
+        model.resize_token_embeddings(len(tokenizer), pad_to_multiple_of=multiple, mean_resizing=False)
     rows = []
     for token in tokens:
         text = initial_rows.get(token)

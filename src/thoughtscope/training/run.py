@@ -80,7 +80,7 @@ class Run:
         self.ranks = Ranks.here()
         self.seed = int(settings.run.rsplit("seed", 1)[1])
         self.device, self.dtype = device_and_dtype(self.training.precision)
-        parts = assemble(settings, rows, backbone, self.seed, self.device)
+        parts = assemble(settings, rows, backbone, self.seed, self.device, self.dtype)
         self.reasoner, self.splits, self.stages, self.peft = parts.reasoner, parts.splits, parts.stages, parts.peft
         self.new_rows, network = parts.new_rows, parts.network
         self.lengths = stage_lengths(self.stages, self.training.updates, yoke)

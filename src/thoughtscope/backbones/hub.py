@@ -1,0 +1,61 @@
+"""What went wrong between here and a Hugging Face hub, in one line each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import httpx2
+from huggingface_hub.errors import (
+    GatedRepoError,
+    HfHubHTTPError,
+    HFValidationError,
+    LocalEntryNotFoundError,
+    OfflineModeIsEnabled,
+    RepositoryNotFoundError,
+    RevisionNotFoundError,
+    RevisionResolutionError,
+)
+
+from thoughtscope.errors import UserError
+
+UNREACHABLE = (LocalEntryNotFoundError, RevisionResolutionError, OfflineModeIsEnabled, httpx2.TransportError)
+
+
+def hub_error(where: str, hub_id: str, revision: str | None, error: BaseException) -> UserError:
+    """Return the one line for an error that a hub, or the lack of one, caused.
+
+    Args:
+        where: the file or setting that names the hub id.
+        revision: the commit that was asked for; None: the newest.
+    """
+    causes = list(_causes(error))
+    page = f"huggingface.co/{hub_id}"
+
+    def caused(*kinds: type[BaseException]) -> bool:
+        return any(isinstance(cause, kinds) for cause in causes)
+
+    if caused(GatedRepoError):
+        problem, mend = f"{hub_id} is gated", f"accept its terms on {page} and log in (hf auth login)"
+    elif caused(RevisionNotFoundError):
+        problem, mend = f"{hub_id} has no revision {revision}", "run make pin anew, or correct revision"
+    elif caused(RepositoryNotFoundError):
+        problem, mend = f"there is no {hub_id}, or it is private", "correct hub_id, or log in (hf auth login)"
+    elif caused(HFValidationError):
+        problem, mend = f"{hub_id!r} is no hub id", "write owner/name"
+    elif caused(*UNREACHABLE) and not caused(HfHubHTTPError):
+        problem, mend = f"{hub_id} is not in the cache and the hub cannot be reached", "connect, or use a local folder"
+    else:
+        problem, mend = f"{hub_id} does not load ({first_line(error)})", "check hub_id, revision and access"
+    return UserError(where, problem, mend)
+
+
+def first_line(error: BaseException) -> str:
+    """Return the first line of an error's text, or its kind if it has none."""
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
