@@ -6,7 +6,7 @@ PYTHON ?= $(firstword $(foreach p,python3.13 python3.12 python3.11 python3,$(she
 BIN := .venv/bin
 READY := .venv/ready
 
-.PHONY: help setup run test lint format docs lock clean
+.PHONY: help setup run test lint format docs pin lock clean
 
 help:  ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -40,6 +40,9 @@ format: $(READY)  ## format all sources
 
 docs: $(READY)  ## write config/README.md's reference table and config/schema.json anew
 	$(BIN)/python -m thoughtscope.config.reference
+
+pin: $(READY)  ## lock the commits of the models and datasets that CONFIG names (needs the network)
+	$(BIN)/python -m thoughtscope.pin --config $(CONFIG)
 
 lock:  ## resolve envs/requirements.lock anew from envs/requirements.in (needs the network)
 	$(PYTHON) envs/lock.py

@@ -75,15 +75,19 @@ def folder_settings(name: str, folder: Path) -> Settings:
     return Settings.model_validate({**published(name), **changes})
 
 
-def assembled(name: str, backbone: Path, method: str, **changes: Any) -> Parts:
-    """Load and encode as a run does, with the settings that the backbone's own file gives."""
+def assembled(name: str, made: Path, method: str, backbone: Path | None = None, **changes: Any) -> Parts:
+    """Load and encode as a run does, with the settings that the backbone's own file gives.
+
+    Args:
+        backbone: a folder that refers to `made`; None: that folder itself.
+    """
     run = Run("chain", name, method, changes.pop("trainable", "live"), 0)
     grid = {"task": run.task, "backbone": name, "trainable": run.trainable, "method": [run.method, "coconut"]}
-    overrides = {"backbones": {name: {"source": "folder", "hub_id": None, "path": str(backbone)}}}
+    overrides = {"backbones": {name: {"source": "folder", "hub_id": None, "path": str(made)}}}
     raw = {**SMOKE, "runs": [grid], "figures": {}, "latent_probes": None, "overrides": overrides}
     study = Study(merge(raw, changes), ROOT / "config")
     settings = TrainSettings.model_validate_json(train_slice(study, run))
-    return assemble(settings, ROWS, backbone, 0, "cpu")
+    return assemble(settings, ROWS, backbone or made, 0, "cpu")
 
 
 def train(parts: Parts, updates: int = 4) -> list[float]:
@@ -151,7 +155,7 @@ def test_a_family_goes_through_the_whole_path(name: str, folders: dict[str, Path
     sized = {"facts.parameters", "facts.context", *(["facts.sliding_window"] if "gemma" in name else [])}
     assert {note.removeprefix("note: ").split(":")[0] for note in notes} == sized, notes
     method = "lt-tuning" if len(name) % 2 else "coconut"
-    parts = assembled(name, backbone, method)
+    parts = assembled(name, made, method, backbone)
     reasoner = parts.reasoner
     assert type(reasoner.model).__name__ == CLASSES[CONFIGS[name]["model_type"]]
     tied = reasoner.model.get_output_embeddings().weight is reasoner.model.get_input_embeddings().weight

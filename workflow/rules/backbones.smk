@@ -4,7 +4,8 @@
 rule build_backbone:
     """Build and pre-train a tiny backbone, or check one that is given."""
     input:
-        pretraining_tasks,
+        tasks=pretraining_tasks,
+        files=given_files,
     output:
         "<backbones>/{backbone}/manifest.json",
     log:
@@ -16,11 +17,11 @@ rule build_backbone:
         "../../envs/training.yaml"
     threads: 1
     resources:
-        mem_mb=3000,
+        mem_mb=backbone_memory,
         runtime=60,
     params:
         settings=lambda w: slices.backbone_slice(STUDY, w.backbone),
-        tasks=lambda w, input: [str(Path(file).parent) for file in input],
+        tasks=lambda w, input: [str(Path(file).parent) for file in input.tasks],
         sources=sources("build_backbone.py"),
         pins=pins("torch", "transformers", "tokenizers"),
     message:

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from thoughtscope.backbones.settings import GIVEN_FILES
 from thoughtscope.config.load import Study
 from thoughtscope.config.run import Run
 from thoughtscope.config import slices
@@ -51,6 +52,23 @@ def pretraining_tasks(wildcards):
         f"<tasks>/{task}/manifest.json"
         for task in STUDY.pretraining(wildcards.backbone).tasks
     ]
+
+
+def given_files(wildcards):
+    """The files of a backbone that is a folder: what changes there is read anew."""
+    settings = STUDY.backbone(wildcards.backbone)
+    if settings.source != "folder":
+        return []
+    return sorted(
+        str(file) for kind in GIVEN_FILES for file in Path(settings.path).glob(kind)
+    )
+
+
+def backbone_memory(wildcards):
+    """Megabytes to load a backbone once: two bytes a parameter, if their number is known."""
+    return (
+        3000 + (STUDY.backbone(wildcards.backbone).facts.parameters or 0) * 2 // 10**6
+    )
 
 
 def leader(wildcards):

@@ -14,8 +14,8 @@ from typing import Any
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from thoughtscope.backbones.hub import first_line, hub_error
 from thoughtscope.errors import UserError
+from thoughtscope.hub import first_line, hub_error
 
 REFERENCE = "reference.json"
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "vocab.json")

@@ -13,11 +13,9 @@ from thoughtscope.backbones.build import build_tiny
 from thoughtscope.backbones.facts import differences
 from thoughtscope.backbones.load import REFERENCE, load_model, load_tokenizer
 from thoughtscope.backbones.pretrain import pretrain
-from thoughtscope.backbones.settings import Pretraining, Settings
+from thoughtscope.backbones.settings import GIVEN_FILES, Pretraining, Settings
 from thoughtscope.backbones.tokenizer import train_tokenizer
 from thoughtscope.tasks.prepare import PRETRAINING
-
-GIVEN_FILES = ("*.json", "*.jinja", "*.model", "*.safetensors")
 
 
 def make_tiny(

@@ -14,6 +14,7 @@ from typing import Any
 from thoughtscope.backbones.settings import Pretraining
 from thoughtscope.backbones.settings import Settings as BackboneSettings
 from thoughtscope.config.parse import merge, parse, read_yaml
+from thoughtscope.config.revisions import KINDS, LOCK, read_lock, unpinned, with_revisions
 from thoughtscope.config.run import Run
 from thoughtscope.config.schema import Config, Figure, RunFilter, RunGrid
 from thoughtscope.config.training import Training
@@ -32,13 +33,19 @@ class Study:
         raw: the main config, as read from YAML (Snakemake's `config`).
         folder: the folder that holds `tasks/`, `backbones/`, `methods/` and `deepspeed/`.
         source: the main file's name, for messages.
+        require_pins: whether every hub id that is used must have a revision.
     """
 
-    def __init__(self, raw: Mapping[str, Any], folder: Path, source: str = "config/config.yaml") -> None:
+    def __init__(
+        self, raw: Mapping[str, Any], folder: Path, source: str = "config/config.yaml", require_pins: bool = True
+    ) -> None:
         self.folder, self.source = folder, source
+        self.lock = read_lock(folder)
         self.config = parse(Config, raw, source)
         self._read: dict[tuple[str, str], dict[str, Any]] = {}
         self._check()
+        if require_pins:
+            self._check_pins()
 
     @cached_property
     def runs(self) -> list[Run]:
@@ -104,6 +111,16 @@ class Study:
             parse(Training, merged, f"{where}: training")
         return parse(Training, merged, f"{where}: training")
 
+    def named(self, group: str) -> list[str]:
+        """Return the tasks or backbones that runs, pre-training and truth probes use."""
+        truth = self.config.truth_probes
+        backbones = {run.backbone for run in self.runs} | ({truth.backbone} if truth else set())
+        if group == "backbones":
+            return sorted(backbones)
+        tiny = [name for name in backbones if self.backbone(name).source == "tiny"]
+        learned = {task for name in tiny for task in self.pretraining(name).tasks}
+        return sorted({run.task for run in self.runs} | ({truth.task} if truth else set()) | learned)
+
     def file(self, group: str, name: str) -> str:
         """Return the file that defines `name`, for messages."""
         return f"{self.folder}/{group}/{name}.yaml"
@@ -120,7 +137,8 @@ class Study:
                 there = ", ".join(sorted(file.stem for file in path.parent.glob("*.yaml")))
                 raise UserError(f"{self.source}: {group}", f"no {path}", f"write that file or use one of {there}")
             overrides = self.config.overrides.get(group, {}).get(name, {})  # type: ignore[call-overload]
-            self._read[group, name] = merge(read_yaml(path), overrides)
+            commits = getattr(self.lock, KINDS[group]) if group in KINDS else {}
+            self._read[group, name] = with_revisions(merge(read_yaml(path), overrides), commits)
         return self._read[group, name]
 
     def _plugin(self, group: str, name: str) -> Strict:
@@ -147,17 +165,35 @@ class Study:
                     f"{run.path} follows the schedule of {leader.path}, which is not a run",
                     f"add it, or take yoked_to out of {self.file('methods', run.method)}",
                 )
-        for backbone in sorted({run.backbone for run in self.runs}):
-            if self.backbone(backbone).source == "tiny":
-                for task in self.pretraining(backbone).tasks:
-                    self.task(task)
+        for backbone in self.named("backbones"):
+            self._check_folder(backbone)
+        for task in self.named("tasks"):
+            self.task(task)
         for name, figure in self.config.figures.items():
             self._check_figure(f"figures.{name}", figure)
         if self.config.latent_probes:
             self.select(self.config.latent_probes.runs, "latent_probes.runs")
-        if self.config.truth_probes:
-            self.task(self.config.truth_probes.task)
-            self.backbone(self.config.truth_probes.backbone)
+
+    def _check_folder(self, backbone: str) -> None:
+        """Refuse a given folder that is no model folder, before anything is built."""
+        path = self.backbone(backbone).path
+        if self.backbone(backbone).source == "folder" and not (Path(str(path)) / "config.json").is_file():
+            raise UserError(
+                f"{self.file('backbones', backbone)}: path",
+                f"{path} holds no config.json",
+                "point to a Hugging Face model folder, as save_pretrained writes it",
+            )
+
+    def _check_pins(self) -> None:
+        """Refuse a hub id without a revision: what it names may change any day."""
+        for group in KINDS:
+            for name in self.named(group):
+                for hub_id in unpinned(self.raw(group, name)):
+                    raise UserError(
+                        f"{self.file(group, name)}: revision",
+                        f"{hub_id} is not pinned: no commit here or in {self.folder / LOCK}",
+                        f"run make pin CONFIG={self.source} on a connected machine",
+                    )
 
     def _check_figure(self, where: str, figure: Figure) -> None:
         if figure.kind not in OPTIONS:

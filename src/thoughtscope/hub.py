@@ -37,7 +37,10 @@ def hub_error(where: str, hub_id: str, revision: str | None, error: BaseExceptio
     if caused(GatedRepoError):
         problem, mend = f"{hub_id} is gated", f"accept its terms on {page} and log in (hf auth login)"
     elif caused(RevisionNotFoundError):
-        problem, mend = f"{hub_id} has no revision {revision}", "run make pin anew, or correct revision"
+        problem, mend = (
+            f"{hub_id} has no revision {revision}",
+            "remove its line from the lock and run make pin, or correct it",
+        )
     elif caused(RepositoryNotFoundError):
         problem, mend = f"there is no {hub_id}, or it is private", "correct hub_id, or log in (hf auth login)"
     elif caused(HFValidationError):

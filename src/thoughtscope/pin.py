@@ -1,0 +1,72 @@
+"""Finds the commit of every hub id that a study names and locks it: `make pin`, on a connected machine.
+
+python -m thoughtscope.pin --config config/paper.yaml
+
+What is locked already stays as it is; remove its line to find it anew.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+import yaml
+from huggingface_hub import HfApi
+from huggingface_hub.errors import GatedRepoError
+
+from thoughtscope.artifacts import artifact_files
+from thoughtscope.config.load import Study
+from thoughtscope.config.parse import read_yaml
+from thoughtscope.config.revisions import KINDS, LOCK, read_lock, unpinned
+from thoughtscope.errors import one_line_errors
+from thoughtscope.hub import hub_error
+
+HEAD = "# The commit of each hub id, as `make pin` found it. Remove a line and run it again to take the newest.\n"
+
+
+@one_line_errors
+def main() -> None:
+    """Pin what the config names and say what was found."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--config", type=Path, required=True, help="the main config file")
+    parser.add_argument("--folder", type=Path, default=Path("config"), help="folder of the small files and of the lock")
+    arguments = parser.parse_args()
+    study = Study(read_yaml(arguments.config), arguments.folder, str(arguments.config), require_pins=False)
+    lock = read_lock(arguments.folder).model_dump()
+    for group, kind in KINDS.items():
+        for name in study.named(group):
+            for hub_id in unpinned(study.raw(group, name)):
+                lock[kind][hub_id] = commit(kind, hub_id, study.file(group, name))
+    with artifact_files(arguments.folder / LOCK) as (staged,):
+        staged.write_text(HEAD + yaml.safe_dump(lock, sort_keys=True))
+    print(f"{arguments.folder / LOCK}: {sum(map(len, lock.values()))} hub ids pinned")
+
+
+def commit(kind: str, hub_id: str, where: str) -> str:
+    """Return the newest commit of a model or dataset, and say whether its files may be read.
+
+    Raises:
+        UserError: there is none of that name, it is private, or the hub cannot be reached.
+    """
+    hub = HfApi()
+    try:
+        info: Any = hub.model_info(hub_id) if kind == "models" else hub.dataset_info(hub_id)
+        access = "" if not info.gated else _gate(hub, kind, hub_id)
+    except Exception as error:
+        raise hub_error(f"{where}: hub_id", hub_id, None, error) from error
+    print(f"{hub_id}  {info.sha}{access}")
+    return str(info.sha)
+
+
+def _gate(hub: HfApi, kind: str, hub_id: str) -> str:
+    try:
+        hub.auth_check(hub_id, repo_type=kind.removesuffix("s"))
+    except GatedRepoError:
+        return f"  gated: accept its terms on huggingface.co/{hub_id} and log in (hf auth login)"
+    return "  gated, access granted"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
