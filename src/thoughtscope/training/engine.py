@@ -62,6 +62,16 @@ class Engine:
             },
         )
         self._base = optimizer
+        if not self.plain:
+            self._make_moments()
+
+    def _make_moments(self) -> None:
+        """Give the optimiser its moments now: DeepSpeed would at the first update, too late for a run that resumes."""
+        for group in self._base.param_groups:
+            for part in group["params"]:
+                moments = {moment: torch.zeros_like(part) for moment in MOMENTS}
+                self._base.state[part] = {"step": torch.zeros((), device=part.device), **moments}
+        self.optimizer._lazy_init_hp_params_optimizer_state()
 
     @property
     def network(self) -> Network:
@@ -136,12 +146,11 @@ class Engine:
     def _moment(self, value: Tensor, moment: str) -> Tensor:
         if self.plain:
             return self._base.state.get(value, {}).get(moment, torch.zeros_like(value))  # type: ignore[no-any-return]
-        found = safe_get_full_optimizer_state(value, moment)
-        return torch.zeros(value.shape) if found is None else found
+        return safe_get_full_optimizer_state(value, moment)  # type: ignore[no-any-return]
 
     def _set_moment(self, value: Tensor, moment: str, content: Tensor) -> None:
         if self.plain:
             self._base.state.setdefault(value, {})[moment] = content.clone()
-            self._base.state[value].setdefault("step", torch.zeros(()))
+            self._base.state[value].setdefault("step", torch.zeros((), device=value.device))
         else:
             safe_set_full_optimizer_state(value, content, moment)

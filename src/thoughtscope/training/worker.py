@@ -23,9 +23,9 @@ from thoughtscope import tables
 from thoughtscope.artifacts import MANIFEST, artifact_folder, sha256, write_json
 from thoughtscope.config.parse import parse
 from thoughtscope.config.run import Run as RunName
-from thoughtscope.errors import one_line_errors
 from thoughtscope.provenance import digest, record
 from thoughtscope.tasks.prepare import EXAMPLES
+from thoughtscope.training.failure import end
 from thoughtscope.training.ranks import Ranks
 from thoughtscope.training.report import Report
 from thoughtscope.training.run import ContinueLaterError, Run
@@ -35,9 +35,16 @@ from thoughtscope.training.status import CONTINUE, STATUS_FILE
 SCHEDULE = "schedule.json"
 
 
-@one_line_errors
 def main() -> int:
     """Run this rank."""
+    try:
+        return _train()
+    except Exception as error:
+        end(error)
+        raise
+
+
+def _train() -> int:
     arguments = _arguments()
     _end_with_parent()
     asked: list[int] = []

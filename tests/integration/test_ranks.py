@@ -1,0 +1,71 @@
+"""Several ranks in real processes: one that dies takes the others down, and their number may change on the way."""
+
+from __future__ import annotations
+
+import signal
+import time
+
+import pytest
+
+from thoughtscope.training.status import CONTINUE
+
+from .world import COCONUT, LT_TUNING, World, content, finish, interrupt, losses, with_fault
+
+pytestmark = pytest.mark.slow
+
+DOWN_WITHIN = 45  # seconds; the launcher gives the other ranks 30 to end by themselves
+
+
+@pytest.mark.parametrize(
+    ("fault", "expected"),
+    [
+        ("raise:1:6", "error: rank 1 failed:"),
+        ("kill:1:6", "error: rank 0: it lost another rank"),
+    ],
+)
+def test_a_rank_that_dies_takes_the_others_down_with_its_own_error_first(
+    world: World, fault: str, expected: str
+) -> None:
+    name = fault.replace(":", "-")
+    command = world.command(name, COCONUT, 2)
+    started = time.monotonic()
+    done = finish(command, **with_fault(fault))
+    assert done.returncode == 1
+    assert time.monotonic() - started < DOWN_WITHIN
+    errors = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
+    assert len(errors) == 1, done.stderr[-4000:]
+    assert errors[0].startswith(expected)
+    assert ("RuntimeError: injected fault" in done.stderr) == fault.startswith("raise")
+    assert "exitcode  : -9" in done.stderr or fault.startswith("raise"), "the launcher names the rank that was killed"
+    assert not world.output(name).exists()
+
+
+def test_a_run_goes_on_with_another_number_of_ranks(world: World) -> None:
+    training = {"updates": 20, "deepspeed": "zero1"}
+    expected = losses(world.once(COCONUT, training={"updates": 20}))
+    for ranks, after in ((2, 5), (1, 11)):
+        command = world.command("regrouped", COCONUT, ranks, training=training)
+        status, said = interrupt(command, signal.SIGTERM, lambda after=after: world.updates("regrouped") >= after)
+        assert status == CONTINUE, said
+    done = finish(world.command("regrouped", COCONUT, 2, training=training))
+    assert "resumed at update" in done.stderr
+    assert done.returncode == 0
+    assert losses(world.output("regrouped")) == pytest.approx(expected, rel=1e-3)
+
+
+def test_a_damaged_state_and_a_foreign_one_are_not_gone_on_from(world: World) -> None:
+    training = {"updates": 16, "save_every_seconds": 0.05}
+    expected = content(world.once(LT_TUNING))
+    command = world.command("damaged", LT_TUNING, training=training)
+    interrupt(command, signal.SIGKILL, lambda: len(world.states("damaged")) > 1)
+    other = finish(world.command("damaged", LT_TUNING, training={**training, "updates": 4}))
+    assert other.returncode == 0
+    assert "resumed at update" not in other.stderr
+    newest = world.states("damaged")[-1]
+    with (newest / "tensors.safetensors").open("r+b") as file:
+        file.seek(-8, 2)
+        file.write(b"\0\0\0\0\0\0\0\1")
+    done = finish(command)
+    assert f"state {newest.name} is damaged (tensors.safetensors): going back to the one before" in done.stderr
+    assert "resumed at update" in done.stderr
+    assert content(world.output("damaged")) == expected

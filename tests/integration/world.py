@@ -1,0 +1,132 @@
+"""A prepared task and backbone in a folder of their own, and real processes that train on them."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from thoughtscope import tables
+from thoughtscope.artifacts import artifact_folder, sha256
+from thoughtscope.backbones.make import make_tiny
+from thoughtscope.backbones.settings import Pretraining
+from thoughtscope.config.load import Study
+from thoughtscope.config.parse import merge
+from thoughtscope.config.run import Run
+from thoughtscope.config.slices import train_slice
+from thoughtscope.plugins import implementation
+from thoughtscope.tasks.prepare import write_task
+
+ROOT = Path(__file__).parents[2]
+ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
+FAULTS = ROOT / "tests/faults/inject"
+COCONUT = Run("chain", "qwen3", "coconut", "live", 0)
+LT_TUNING = Run("chain", "qwen3", "lt-tuning", "live", 0)
+COT = Run("chain", "qwen3", "cot", "live", 0)
+
+
+@dataclass
+class World:
+    """A prepared task and backbone, and ways to train on them."""
+
+    folder: Path
+    done: dict[str, Path] = field(default_factory=dict)
+
+    def study(self, run: Run, changes: Mapping[str, Any]) -> Study:
+        raw = yaml.safe_load((ROOT / "config/smoke.yaml").read_text())
+        grid = {"task": run.task, "backbone": run.backbone, "trainable": run.trainable, "seed": run.seed}
+        base = {"runs": [{**grid, "method": method} for method in {run.method, "coconut"}], "figures": {}}
+        return Study(merge({**raw, **base, "latent_probes": None}, changes), ROOT / "config")
+
+    def settings(self, run: Run, **changes: Any) -> str:
+        return train_slice(self.study(run, changes), run)
+
+    def command(self, name: str, run: Run, ranks: int = 1, **changes: Any) -> list[str]:
+        return [
+            *(sys.executable, str(ROOT / "workflow/scripts/train.py"), "--ranks", str(ranks)),
+            *("--settings", self.settings(run, **changes)),
+            *("--task", str(self.folder / "task"), "--backbone", str(self.folder / "backbone")),
+            *("--state", str(self.folder / name / "state"), "--output", str(self.output(name))),
+        ]
+
+    def output(self, name: str) -> Path:
+        return self.folder / name / "out"
+
+    def states(self, name: str) -> list[Path]:
+        return sorted((self.folder / name / "state").glob("*/step-*"))
+
+    def train(self, name: str, run: Run, ranks: int = 1, **changes: Any) -> Path:
+        done = finish(self.command(name, run, ranks, **changes))
+        assert done.returncode == 0, done.stderr[-3000:]
+        return self.output(name)
+
+    def once(self, run: Run, ranks: int = 1, **changes: Any) -> Path:
+        """Return the output of a run of these settings, which several tests may compare with."""
+        key = f"{ranks} {self.settings(run, **changes)}"
+        if key not in self.done:
+            self.done[key] = self.train(f"once-{len(self.done)}", run, ranks, **changes)
+        return self.done[key]
+
+    def updates(self, name: str) -> int:
+        """Return how many updates the unfinished run `name` has noted."""
+        metrics = next((self.folder / name / "state").glob("*/metrics.jsonl"), None)
+        return metrics.read_text().count("\n") if metrics else 0
+
+
+def make_world(folder: Path) -> World:
+    """Write a small task and backbone into `folder`."""
+    made = World(folder)
+    study = made.study(COCONUT, {})
+    with artifact_folder(folder / "task", {}) as target:
+        write_task("chain", implementation("tasks", "chain", "test"), study.task("chain"), target)
+    pretraining = Pretraining(tasks=["chain"], updates=10, batch_size=16)
+    with artifact_folder(folder / "backbone", {}) as target:
+        make_tiny(study.backbone("qwen3"), pretraining, [folder / "task"], target, "test")
+    return made
+
+
+def finish(command: list[str], **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run a program to its end."""
+    return subprocess.run(
+        command, env={**ENVIRONMENT, **environment}, capture_output=True, text=True, timeout=300, check=False
+    )
+
+
+def with_fault(fault: str) -> dict[str, str]:
+    """Return the environment in which ranks suffer `fault`: "<kind>:<rank>:<update>" (see tests/faults/inject)."""
+    path = os.pathsep.join(filter(None, [str(FAULTS), os.environ.get("PYTHONPATH", "")]))
+    return {"PYTHONPATH": path, "THOUGHTSCOPE_TEST_FAULT": fault}
+
+
+def interrupt(command: list[str], kind: signal.Signals, when: Callable[[], bool]) -> tuple[int, str]:
+    """Start a program, send it a signal once `when` holds, and return how it ended and what it said.
+
+    SIGKILL goes to the whole group at once, as a power cut would; other signals to the program alone.
+    """
+    process = subprocess.Popen(command, env=ENVIRONMENT, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    deadline = time.monotonic() + 120
+    while not when() and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.02)
+    if process.poll() is None:
+        os.killpg(process.pid, kind) if kind == signal.SIGKILL else process.send_signal(kind)
+    said = process.communicate(timeout=120)[1]
+    return process.returncode, said
+
+
+def losses(output: Path) -> list[float]:
+    """Return the loss of each update of a finished run."""
+    found: list[float] = tables.read(output / "metrics.parquet", tables.METRICS).column("loss").to_pylist()
+    return found
+
+
+def content(output: Path) -> dict[str, str]:
+    """Return the digests of what a finished run measured and learned."""
+    return {file: sha256(output / file) for file in ("model/model.safetensors", "accuracy.parquet", "metrics.parquet")}
