@@ -1,16 +1,18 @@
 """Artifacts: folders and files that appear whole or not at all, each with a manifest of its content.
 
 Knows nothing about what is inside. `manifest.json` (content only) is what rules depend on;
-`provenance.json` beside it says what made it and is never an input.
+`provenance.json` beside it says what made it and is never an input. A table or a figure, which is no folder,
+has both in one file beside it, `<name>.provenance.json`.
 """
 
 from __future__ import annotations
 
+import datetime
 import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -35,8 +37,9 @@ def artifact_folder(target: Path, provenance: dict[str, Any]) -> Iterator[Path]:
     staging.mkdir()
     try:
         yield staging
-        write_json(staging / PROVENANCE, provenance)
         write_json(staging / MANIFEST, describe(staging))
+        manifest = {"manifest": sha256(staging / MANIFEST)}
+        write_json(staging / PROVENANCE, {**provenance, **manifest, "finished": _now()})
         old = target.with_name(f".{target.name}.old-{os.getpid()}")
         if target.exists():
             os.replace(target, old)
@@ -47,18 +50,36 @@ def artifact_folder(target: Path, provenance: dict[str, Any]) -> Iterator[Path]:
 
 
 @contextmanager
-def artifact_files(*targets: Path) -> Iterator[tuple[Path, ...]]:
-    """Yield one staging path for each target file (same suffix, same folder); on success rename them all."""
-    staged = tuple(path.with_name(f".partial-{os.getpid()}-{path.name}") for path in map(Path, targets))
+def artifact_files(*targets: Path, provenance: dict[str, Any] | None = None) -> Iterator[tuple[Path, ...]]:
+    """Yield one staging path for each target file (same suffix, same folder); on success rename them all.
+
+    Args:
+        provenance: if given, it is written beside the targets together with their digests; see `record_of`.
+    """
+    goals = [Path(path) for path in targets]
+    record = [record_of(goals[0])] if provenance is not None else []
+    staged = tuple(path.with_name(f".partial-{os.getpid()}-{path.name}") for path in [*goals, *record])
     for path in staged:
         path.parent.mkdir(parents=True, exist_ok=True)
     try:
-        yield staged
-        for path, target in zip(staged, targets, strict=True):
+        yield staged[: len(goals)]
+        if provenance is not None:
+            files = {goal.name: _describe_file(path) for goal, path in zip(goals, staged, strict=False)}
+            write_json(staged[-1], {**provenance, "files": files, "finished": _now()})
+        for path, target in zip(staged, [*goals, *record], strict=True):
             os.replace(path, target)
     finally:
         for path in staged:
             path.unlink(missing_ok=True)
+
+
+def record_of(file: Path) -> Path:
+    """Return where the provenance of a table or figure stands: beside it, one for all its forms."""
+    return file.with_name(f"{file.stem}.{PROVENANCE}")
+
+
+def _now() -> str:
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
 
 
 def describe(folder: Path) -> dict[str, Any]:
@@ -87,16 +108,50 @@ def damaged(folder: Path) -> list[str]:
     Raises:
         UserError: there is no readable manifest.
     """
-    path = folder / MANIFEST
+    return [name for name, facts in read_files(folder / MANIFEST).items() if wrong_with(folder / name, facts)]
+
+
+def input_digests(folders: Iterable[Path]) -> dict[str, str]:
+    """Return the digest of each input's manifest, by its folder: what an artifact's provenance says of its inputs.
+
+    Raises:
+        UserError: a folder has no manifest, so it is no artifact.
+    """
+    digests = {}
+    for folder in folders:
+        if not (folder / MANIFEST).is_file():
+            raise UserError(str(folder), f"it has no {MANIFEST}", "give folders that the workflow made")
+        digests[folder.as_posix()] = sha256(folder / MANIFEST)
+    return digests
+
+
+def read_files(path: Path) -> dict[str, dict[str, Any]]:
+    """Return what a manifest, or the record beside a table or figure, says of each file.
+
+    Raises:
+        UserError: there is no such file, or it cannot be read.
+    """
     try:
-        files = json.loads(path.read_text())["files"]
+        files: dict[str, dict[str, Any]] = json.loads(path.read_text())["files"]
     except (OSError, ValueError, KeyError) as error:
         raise UserError(str(path), "no readable manifest", "run the stage that makes this folder") from error
-    return [name for name, facts in files.items() if not _intact(folder / name, facts)]
+    return files
 
 
-def _intact(path: Path, facts: dict[str, Any]) -> bool:
-    return path.is_file() and path.stat().st_size == facts["bytes"] and sha256(path) == facts["sha256"]
+def wrong_with(path: Path, facts: dict[str, Any], content: bool = True) -> str | None:
+    """Return in a few words how a file differs from what its manifest says of it, None if it does not.
+
+    Args:
+        content: read all of it; else a file of the right size passes.
+    """
+    if not path.is_file():
+        return "deleted"
+    size = path.stat().st_size
+    if size != facts["bytes"]:
+        return f"altered: {size} bytes instead of {facts['bytes']}"
+    if content and sha256(path) != facts["sha256"]:
+        return "altered: as long as before, with other content"
+    return None
 
 
 def write_json(path: Path, value: Any) -> None:

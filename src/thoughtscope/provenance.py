@@ -40,7 +40,6 @@ def record(stage: str, settings: Any, **facts: Any) -> dict[str, Any]:
         "hardware": {"machine": platform.machine(), "cpus": os.cpu_count(), "system": platform.system()},
         "threads": os.environ.get("OMP_NUM_THREADS"),
         "started": _STARTED.isoformat(timespec="seconds"),
-        "finished": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         **facts,
     }
 

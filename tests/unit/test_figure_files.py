@@ -136,7 +136,10 @@ def test_the_program_draws_scatters_from_hidden_state_folders(tmp_path):
     folders = [write_latents(tmp_path, method) for method in METHODS]
     done = run_program(folders, "latent_scatter", tmp_path / "figures" / "latent.scatter")
     assert done.returncode == 0, done.stderr
-    assert {path.name for path in (tmp_path / "figures").iterdir()} == {f"latent.scatter{s}" for s in SUFFIXES}
+    assert {path.name for path in (tmp_path / "figures").iterdir()} == {
+        *(f"latent.scatter{suffix}" for suffix in SUFFIXES),
+        "latent.scatter.provenance.json",
+    }
     points = pd.read_csv(tmp_path / "figures/latent.scatter.csv")
     assert len(points) == 3 * 4 * 60
     assert set(points["label"]) == set(METHODS.values())

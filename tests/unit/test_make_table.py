@@ -17,6 +17,8 @@ RUN = Run("chain", "qwen3", "coconut", "live", 0)
 
 
 def make(table, inputs, output, settings=None):
+    for folder in inputs:
+        (folder / "manifest.json").write_text("{}")
     arguments = ["--table", table, "--settings", json.dumps(settings or {}), "--output", str(output)]
     command = [sys.executable, str(PROGRAM), *arguments, "--inputs", *map(str, inputs)]
     return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
@@ -27,12 +29,12 @@ def states(tmp_path):
     return write_states(tmp_path / "states", RUN, {1: np.random.default_rng(0).normal(size=(60, 8))})
 
 
-def test_it_writes_the_table_and_nothing_else(tmp_path):
+def test_it_writes_the_table_and_its_record_and_nothing_else(tmp_path):
     output = tmp_path / "tables" / "summary.csv"
     run = write_run(tmp_path / "runs", RUN, {0: [False] * 4, 10: [True] * 4})
     done = make("summary", [run], output, {"confidence": 0.9, "methods": {"coconut": "Coconut"}})
     assert done.returncode == 0, done.stderr
-    assert [path.name for path in output.parent.iterdir()] == ["summary.csv"]
+    assert sorted(path.name for path in output.parent.iterdir()) == ["summary.csv", "summary.provenance.json"]
     row = pd.read_csv(output).iloc[0]
     assert (row["label"], row["accuracy"], row["n"]) == ("Coconut", 1.0, 4)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from thoughtscope import provenance
+from thoughtscope.artifacts import artifact_folder, sha256
 from thoughtscope.errors import UserError
 from thoughtscope.provenance import digest, pins, sources_digest, stage_sources
 
@@ -72,10 +74,14 @@ def test_a_package_that_is_not_pinned_is_named(monkeypatch: pytest.MonkeyPatch) 
         pins("no-such-package")
 
 
-def test_a_record_names_stage_settings_versions_and_times() -> None:
+def test_a_record_names_stage_settings_versions_and_times(tmp_path: Path) -> None:
     facts = provenance.record("train", {"a": 1}, seed=3)
     assert facts["stage"] == "train"
     assert facts["settings"] == {"a": 1}
     assert facts["seed"] == 3
     assert "torch" in facts["versions"]
-    assert facts["started"] <= facts["finished"]
+    with artifact_folder(tmp_path / "run", facts):
+        pass
+    written = json.loads((tmp_path / "run/provenance.json").read_text())
+    assert written["started"] <= written["finished"]
+    assert written["manifest"] == sha256(tmp_path / "run/manifest.json")

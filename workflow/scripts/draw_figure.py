@@ -5,7 +5,7 @@ import json
 import sys
 from pathlib import Path
 
-from thoughtscope.artifacts import MANIFEST, artifact_files, sha256
+from thoughtscope.artifacts import artifact_files, input_digests
 from thoughtscope.config.parse import parse
 from thoughtscope.errors import one_line_errors
 from thoughtscope.figures.inputs import read_inputs
@@ -33,15 +33,11 @@ def main() -> None:
     data = read_inputs(settings["kind"], arguments.inputs, options, *names)
     figure, points = kind.draw(*data, options, settings.get("title"))
     stem = arguments.output_stem
-    made_by = record("draw_figure", settings, figure=arguments.figure, inputs=_digests(arguments.inputs))
-    with artifact_files(*(stem.with_name(stem.name + suffix) for suffix in SUFFIXES)) as staged:
+    made_by = record("draw_figure", settings, figure=arguments.figure, inputs=input_digests(arguments.inputs))
+    targets = (stem.with_name(stem.name + suffix) for suffix in SUFFIXES)
+    with artifact_files(*targets, provenance=made_by) as staged:
         save(figure, points, staged, made_by)
     print(f"{stem}: {len(points)} points")
-
-
-def _digests(folders: list[Path]) -> dict[str, str]:
-    """Return the digest of each input's manifest, by the folder's path below `results`."""
-    return {"/".join(folder.parts[-6:]): sha256(folder / MANIFEST) for folder in folders}
 
 
 if __name__ == "__main__":

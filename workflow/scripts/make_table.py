@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from thoughtscope.artifacts import artifact_files
+from thoughtscope.artifacts import artifact_files, input_digests
 from thoughtscope.config.parse import parse
 from thoughtscope.errors import one_line_errors
 from thoughtscope.evaluation.activity import activity
@@ -18,6 +18,7 @@ from thoughtscope.evaluation.probes import probes
 from thoughtscope.evaluation.separation import separation
 from thoughtscope.evaluation.settings import TableSettings
 from thoughtscope.evaluation.summary import summary
+from thoughtscope.provenance import record
 
 TABLES: dict[str, Callable[[Sequence[Path], TableSettings], pd.DataFrame]] = {
     "summary": summary,
@@ -38,9 +39,11 @@ def main() -> None:
     parser.add_argument("--inputs", type=Path, nargs="+", required=True, help="runs, hidden states or probes")
     parser.add_argument("--output", type=Path, required=True)
     arguments = parser.parse_args()
-    settings = parse(TableSettings, json.loads(arguments.settings), "table settings")
+    raw = json.loads(arguments.settings)
+    settings = parse(TableSettings, raw, "table settings")
     table = TABLES[arguments.table](arguments.inputs, settings)
-    with artifact_files(arguments.output) as (staged,):
+    made_by = record("make_table", raw, table=arguments.table, inputs=input_digests(arguments.inputs))
+    with artifact_files(arguments.output, provenance=made_by) as (staged,):
         table.to_csv(staged, index=False, float_format="%.6g")
     print(f"{arguments.output}: {len(table)} rows")
 

@@ -1,0 +1,76 @@
+"""Finds the artifacts that stand in a results folder, whatever the config says."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from thoughtscope.artifacts import MANIFEST, PROVENANCE, read_files
+
+FOLDERS = ("tasks", "backbones", "runs", "hidden_states", "probes")
+FILES = ("tables", "figures")
+
+
+@dataclass(frozen=True)
+class Found:
+    """An artifact on disk.
+
+    Attributes:
+        name: its path below the results folder; a table's or figure's without suffix.
+        base: the folder that its files are named from.
+        manifest: the file that describes its content.
+        provenance: the file that says what made it.
+    """
+
+    name: str
+    base: Path
+    manifest: Path
+    provenance: Path
+
+    def files(self) -> dict[str, dict[str, Any]]:
+        """Return what its manifest says of each file.
+
+        Raises:
+            UserError: the manifest cannot be read.
+        """
+        return read_files(self.manifest)
+
+    def there(self) -> Iterator[str]:
+        """Yield the names of the files that really stand there, without its manifest and provenance."""
+        if self.manifest.name == MANIFEST:
+            paths = (path for path in self.base.rglob("*") if path.is_file())
+            own = {self.manifest, self.provenance}
+            yield from (path.relative_to(self.base).as_posix() for path in paths if path not in own)
+        else:
+            stem = Path(self.name).name
+            paths = (path for path in self.base.glob(f"{stem}.*") if path != self.manifest)
+            yield from (path.name for path in paths if _stem(path) == stem)
+
+
+def found(results: Path) -> list[Found]:
+    """Return every artifact below `results`, in the order of the pipeline; unfinished and hidden folders are none."""
+    return [*_folders(results), *_files(results)]
+
+
+def _folders(results: Path) -> Iterator[Found]:
+    for group in FOLDERS:
+        marks = (path for name in (MANIFEST, PROVENANCE) for path in (results / group).rglob(name))
+        for folder in sorted({path.parent for path in marks}):
+            name = folder.relative_to(results)
+            if not any(part.startswith(".") for part in name.parts):
+                yield Found(name.as_posix(), folder, folder / MANIFEST, folder / PROVENANCE)
+
+
+def _files(results: Path) -> Iterator[Found]:
+    for group in FILES:
+        stems = {_stem(path) for path in (results / group).glob("[!.]*") if path.is_file()}
+        for stem in sorted(stems):
+            record = results / group / f"{stem}.{PROVENANCE}"
+            yield Found(f"{group}/{stem}", results / group, record, record)
+
+
+def _stem(path: Path) -> str:
+    """Return the name of the table or figure that a file belongs to."""
+    return path.name.removesuffix(f".{PROVENANCE}") if path.name.endswith(f".{PROVENANCE}") else path.stem
