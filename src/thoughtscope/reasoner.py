@@ -94,12 +94,6 @@ class Reasoner:
         """Id of the token that stands at latents."""
         return None if self.method.latent_token is None else self.ids[self.method.latent_token]
 
-    @property
-    def pad_id(self) -> int:
-        """Id that fills padding; nothing ever sees it."""
-        pad = self.tokenizer.pad_token_id
-        return int(self.tokenizer.eos_token_id if pad is None else pad)
-
     def encode(self, row: Mapping[str, Any]) -> Example:
         """Turn a row of a reasoning task into token ids.
 
@@ -124,7 +118,6 @@ class Reasoner:
             chosen,
             latent_id=self.latent_id,
             eos_ids=ending_ids(self.model, self.tokenizer),
-            pad_id=self.pad_id,
             anyone=anyone,
         )
 

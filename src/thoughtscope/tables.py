@@ -87,7 +87,7 @@ METRICS = pa.schema(
         ("gradient_norm", pa.float64()),
         ("labelled_tokens", pa.int64()),
         ("real_tokens", pa.int64()),
-        ("columns", pa.int64()),
+        ("computed_tokens", pa.int64()),
         ("passes", pa.int32()),
         ("latents", pa.int64()),
     ]

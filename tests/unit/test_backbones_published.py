@@ -25,8 +25,8 @@ from thoughtscope.config.parse import merge
 from thoughtscope.config.run import Run
 from thoughtscope.config.slices import train_slice
 from thoughtscope.latents.attention import attention_windows
-from thoughtscope.latents.columns import align
 from thoughtscope.latents.generate import Decoding
+from thoughtscope.latents.packing import pack
 from thoughtscope.reasoner import Reasoner, load_reasoner
 from thoughtscope.tasks import chain
 from thoughtscope.training.assembly import Parts, assemble
@@ -100,7 +100,7 @@ def train(parts: Parts, updates: int = 4) -> list[float]:
         likely = [0.1] * len(example.response)
         sequences.append(method.module.layout(method.settings, reasoner.stage, example, ids, random.Random(1), likely))
     assert all(one.latents for one in sequences)
-    batch = align(sequences, reasoner.pad_id)
+    batch = pack(sequences, reasoner.fill.settings if reasoner.fill else None)
     optimizer = torch.optim.AdamW([p for p in parts.network.parameters() if p.requires_grad], lr=3e-3)
     losses = []
     for _ in range(updates):

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
 from torch.nn import functional as F
+from transformers import AutoConfig
 
-from tests.families import FAMILIES, LATENT, PAD, VOCABULARY, WIDTH, make_model
+from tests.families import FAMILIES, LATENT, VOCABULARY, WIDTH, make_model
 from thoughtscope.errors import UserError
-from thoughtscope.latents.columns import Batch, align
+from thoughtscope.latents.attention import attention_windows
 from thoughtscope.latents.fill import Fill, nucleus
 from thoughtscope.latents.forward import segmented_forward
 from thoughtscope.latents.layout import IGNORE, Sequence, sequence
+from thoughtscope.latents.packing import Batch, pack
 from thoughtscope.latents.scoring import label_probabilities, loss_sum
 from thoughtscope.methods.fills import FillSettings
 
@@ -54,6 +57,7 @@ def block(seed: int, rows: int = 4) -> list[Sequence]:
     return made
 
 
+HIDDEN = FILLS["hidden"]  # every fill but pause cuts a row alike
 LAYOUTS = {"interleaved": interleaved, "block": block}
 
 
@@ -82,7 +86,7 @@ def naive_loss(model: Any, rows: list[Sequence], fill: Fill | None) -> Tensor:
 
 
 def rows_of(batch: Batch, states: Tensor, rows: list[Sequence]) -> list[Tensor]:
-    return [states[r, batch.columns[r, : len(one.token_ids)]] for r, one in enumerate(rows)]
+    return [states[batch.index[r, : len(one.token_ids)]] for r, one in enumerate(rows)]
 
 
 def relative(found: Tensor, expected: Tensor) -> float:
@@ -99,7 +103,7 @@ def make_fill(name: str, dtype: torch.dtype = torch.float64) -> Fill:
 @pytest.mark.parametrize("family", FAMILIES)
 def test_values_and_gradients_equal_naive_recomputation(family: str, name: str, layout: str) -> None:
     rows, model, fill = LAYOUTS[layout](7), make_model(family), make_fill(name)
-    batch = align(rows, PAD)
+    batch = pack(rows, HIDDEN)
     trace = segmented_forward(model, batch, fill)
     for found, one in zip(rows_of(batch, trace.last, rows), rows, strict=True):
         assert relative(found, naive_states(model, one, fill)) < 1e-9
@@ -120,7 +124,7 @@ def test_values_and_gradients_equal_naive_recomputation(family: str, name: str, 
 def test_random_layouts_equal_naive_recomputation_in_float32(family: str, seed: int) -> None:
     rows, model = interleaved(seed, rows=7), make_model(family, torch.float32, tied=seed % 2 == 0)
     fill = make_fill("fusion of all words", torch.float32)
-    batch = align(rows, PAD)
+    batch = pack(rows, HIDDEN)
     trace = segmented_forward(model, batch, fill)
     for found, one in zip(rows_of(batch, trace.last, rows), rows, strict=True):
         assert relative(found, naive_states(model, one, fill)) < 1e-5
@@ -128,28 +132,27 @@ def test_random_layouts_equal_naive_recomputation_in_float32(family: str, seed: 
 
 def test_bfloat16_stays_within_its_own_rounding() -> None:
     rows, model, fill = interleaved(3), make_model("qwen3"), make_fill("hidden")
-    batch = align(rows, PAD)
+    batch = pack(rows, HIDDEN)
     exact = segmented_forward(model, batch, fill).last
     rough = segmented_forward(make_model("qwen3", torch.bfloat16), batch, fill).last
-    seen = batch.valid
-    assert relative(rough[seen].double(), exact[seen]) < 0.08  # 2**-8 a rounding, a few dozen roundings deep
+    assert relative(rough.double(), exact) < 0.08  # 2**-8 a rounding, a few dozen roundings deep
 
 
 @pytest.mark.parametrize("attention", ["eager", "sdpa"])
 def test_both_attention_implementations_give_the_same(attention: str) -> None:
     rows, fill = interleaved(5), make_fill("hidden")
     model = make_model("gemma3_text", attention=attention)
-    trace = segmented_forward(model, align(rows, PAD), fill)
-    assert relative(rows_of(align(rows, PAD), trace.last, rows)[0], naive_states(model, rows[0], fill)) < 1e-9
+    trace = segmented_forward(model, pack(rows, HIDDEN), fill)
+    assert relative(rows_of(pack(rows, HIDDEN), trace.last, rows)[0], naive_states(model, rows[0], fill)) < 1e-9
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_other_rows_and_the_pad_id_change_nothing(family: str) -> None:
+def test_other_rows_change_nothing(family: str) -> None:
     rows, model, fill = interleaved(11), make_model(family), make_fill("fusion")
-    together = align(rows, PAD)
+    together = pack(rows, HIDDEN)
     found = rows_of(together, segmented_forward(model, together, fill).last, rows)
     for r, one in enumerate(rows):
-        alone = align([one], 17, passes=len(together.passes) + 1)
+        alone = pack([one], HIDDEN, passes=len(together.passes) + 1)
         states = segmented_forward(model, alone, fill).last
         assert relative(found[r], rows_of(alone, states, [one])[0]) < 1e-9
 
@@ -157,15 +160,15 @@ def test_other_rows_and_the_pad_id_change_nothing(family: str) -> None:
 @pytest.mark.parametrize("seed", range(10))
 def test_a_batch_needs_one_pass_and_one_more_for_each_latent_of_its_longest_row(seed: int) -> None:
     rows = interleaved(seed)
-    batch = align(rows, PAD)
+    batch = pack(rows, HIDDEN)
     assert len(batch.passes) == 1 + max(one.latents for one in rows)
     assert batch.real_tokens == sum(len(one.token_ids) for one in rows)
-    assert len(align(rows, PAD, sequential=False).passes) == 1
+    assert len(pack(rows, None).passes) == 1
 
 
 def test_pause_needs_no_recurrence() -> None:
     rows, model = block(2), make_model("llama")
-    batch = align(rows, PAD, sequential=False)
+    batch = pack(rows, None)
     trace = segmented_forward(model, batch, None)
     for found, one in zip(rows_of(batch, trace.last, rows), rows, strict=True):
         assert relative(found, naive_states(model, one, None)) < 1e-9
@@ -173,7 +176,7 @@ def test_pause_needs_no_recurrence() -> None:
 
 def test_fusion_with_alpha_one_is_the_hidden_state() -> None:
     rows, model = interleaved(1), make_model("qwen3")
-    batch = align(rows, PAD)
+    batch = pack(rows, HIDDEN)
     fusion = Fill(FillSettings(kind="fusion", alpha=1.0), WIDTH, LATENT)
     assert torch.equal(
         segmented_forward(model, batch, fusion).last, segmented_forward(model, batch, make_fill("hidden")).last
@@ -210,12 +213,12 @@ def test_the_nucleus_keeps_or_drops_the_token_that_crosses() -> None:
 def test_label_probabilities_are_those_of_a_plain_forward() -> None:
     model = make_model("smollm3")
     rows = [sequence("a", [5, 6, 7], [8, 9, 10]), sequence("b", [11], [12, 13, 14, 15])]
-    found = label_probabilities(model, rows, None, PAD, batch_size=1)
+    found = label_probabilities(model, rows, None, batch_size=1)
     for one, values in zip(rows, found, strict=True):
         p = model(torch.tensor([one.token_ids])).logits[0].softmax(-1)
         expected = [float(p[t - 1, one.token_ids[t]]) for t in range(one.prompt_length, len(one.token_ids))]
         assert values == pytest.approx(expected, rel=1e-5)
-    assert label_probabilities(model, rows, None, PAD, batch_size=2) == [pytest.approx(v) for v in found]
+    assert label_probabilities(model, rows, None, batch_size=2) == [pytest.approx(v) for v in found]
 
 
 def test_a_latent_before_any_text_is_refused() -> None:
@@ -226,9 +229,94 @@ def test_a_latent_before_any_text_is_refused() -> None:
 def test_more_positions_than_the_context_holds_are_refused() -> None:
     long = sequence("x", [5] * 60, [6] * 10)
     with pytest.raises(UserError, match="70 positions exceeds its context of 64"):
-        segmented_forward(make_model("llama"), align([long], PAD), None)
+        segmented_forward(make_model("llama"), pack([long], None), None)
 
 
 def test_latents_without_a_fill_are_refused() -> None:
     with pytest.raises(UserError, match="no fill"):
-        segmented_forward(make_model("llama"), align(block(2), PAD), None)
+        segmented_forward(make_model("llama"), pack(block(2), HIDDEN), None)
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_positions_that_no_label_needs_are_left_out_without_changing_the_loss(layout: str) -> None:
+    rows, model, fill = LAYOUTS[layout](4), make_model("qwen3"), make_fill("hidden")
+    rows = [replace(one, labels=(*one.labels[:-1], IGNORE)) for one in rows if one.latents and len(one.text_ids) > 2]
+    whole, needed = pack(rows, HIDDEN), pack(rows, HIDDEN, for_labels=True)
+    assert len(needed.token_ids) <= len(whole.token_ids) - 2 * len(rows)
+    losses = [loss_sum(model, segmented_forward(model, batch, fill), batch) for batch in (whole, needed)]
+    assert relative(losses[1], losses[0]) < 1e-12
+
+
+def test_no_token_is_computed_twice_or_for_nobody() -> None:
+    rows = interleaved(3, rows=9)
+    batch = pack(rows, HIDDEN)
+    assert len(batch.token_ids) == batch.real_tokens == sum(len(one.token_ids) for one in rows)
+    assert sorted(batch.index[batch.index >= 0].tolist()) == list(range(batch.real_tokens))
+
+
+def naive_sweeps(model: Any, one: Sequence, sweeps: int) -> Tensor:
+    """Jacobi by definition: every sweep feeds all latents what the sweep before left on their left."""
+    inputs = model.get_input_embeddings()(torch.tensor(one.token_ids))
+    latents = [t for t, flag in enumerate(one.is_latent) if flag]
+    known = set(range(latents[0])) if latents else set()
+    states = model.get_decoder()(inputs_embeds=inputs[None]).last_hidden_state[0]
+    for _ in range(sweeps):
+        fed = [states[t - 1] if t in latents and t - 1 in known else vector for t, vector in enumerate(inputs)]
+        states = model.get_decoder()(inputs_embeds=torch.stack(fed)[None]).last_hidden_state[0]
+        known = set(range(len(one.token_ids)))
+    return states  # type: ignore[no-any-return]
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("sweeps", [1, 2, 3])
+def test_jacobi_sweeps_are_those_of_their_definition(layout: str, sweeps: int) -> None:
+    rows, model = LAYOUTS[layout](7), make_model("gemma3_text")
+    fill = Fill(FillSettings(kind="hidden", sweeps=sweeps), WIDTH, LATENT)
+    batch = pack(rows, fill.settings)
+    assert len(batch.passes) <= 1 + sweeps
+    states = rows_of(batch, segmented_forward(model, batch, fill).last, rows)
+    for found, one in zip(states, rows, strict=True):
+        exact = one.latents <= sweeps
+        expected = naive_states(model, one, make_fill("hidden")) if exact else naive_sweeps(model, one, sweeps)
+        assert relative(found, expected) < 1e-9
+
+
+def test_as_many_sweeps_as_latents_are_exact() -> None:
+    rows, model = block(7), make_model("llama")
+    fill = Fill(FillSettings(kind="hidden", sweeps=max(one.latents for one in rows)), WIDTH, LATENT)
+    one_by_one, swept = pack(rows, HIDDEN), pack(rows, fill.settings)
+    losses = [loss_sum(model, segmented_forward(model, batch, fill), batch) for batch in (one_by_one, swept)]
+    assert relative(losses[1], losses[0]) < 1e-12
+
+
+def test_a_row_without_labels_is_refused() -> None:
+    model, rows = make_model("llama"), [sequence("bare", [5, 6], [7], labelled=[False])]
+    batch = pack(rows, None)
+    with pytest.raises(UserError, match="sequence bare: it has no labelled token"):
+        loss_sum(model, segmented_forward(model, batch, None), batch)
+
+
+def test_a_layout_of_another_batch_is_refused() -> None:
+    model, one, other = make_model("llama"), pack(block(1), None), pack(block(2), None)
+    with pytest.raises(UserError, match="not the one that was computed"):
+        loss_sum(model, segmented_forward(model, one, None), other)
+
+
+def test_attention_that_takes_no_masks_is_refused() -> None:
+    model = make_model("llama")
+    model.config._attn_implementation = "flash_attention_2"
+    with pytest.raises(UserError, match="attention 'flash_attention_2' cannot hold latents; use sdpa or eager"):
+        segmented_forward(model, pack(block(1), None), None)
+
+
+def test_a_cache_that_is_not_of_keys_and_values_is_refused() -> None:
+    config = AutoConfig.for_model("qwen3_next", num_hidden_layers=4)
+    with pytest.raises(UserError, match="'linear_attention' keeps a cache that cannot hold latents"):
+        attention_windows(config)
+
+
+def test_the_models_own_attention_is_restored() -> None:
+    model, ids = make_model("mistral"), torch.tensor([[5, 6, 7, 8, 9, 10]])
+    before = model(ids).logits
+    segmented_forward(model, pack(block(1), HIDDEN), make_fill("hidden"))
+    assert torch.equal(model(ids).logits, before)

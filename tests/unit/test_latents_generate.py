@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 
-from tests.families import EOS, FAMILIES, LATENT, PAD, VOCABULARY, WIDTH, make_model
+from tests.families import EOS, FAMILIES, LATENT, VOCABULARY, WIDTH, make_model
 from tests.unit.test_latents_forward import naive_states
 from thoughtscope.latents.fill import Fill
 from thoughtscope.latents.generate import Decoding, Generation, generate
@@ -39,7 +39,7 @@ def fond_of(token: int, family: str) -> Any:
 
 def run(model: Any, rows: list[Sequence], fill: Fill | None, **settings: Any) -> list[Generation]:
     decoding = Decoding(**{"max_new_tokens": 10, "max_latents": 5, "loop_repeats": 50, **settings})
-    return generate(model, rows, fill, decoding, latent_id=LATENT, eos_ids=[EOS], pad_id=PAD)
+    return generate(model, rows, fill, decoding, latent_id=LATENT, eos_ids=[EOS])
 
 
 def naive(model: Any, prompt: Sequence, fill: Fill, most_text: int, most_latents: int, in_a_row: int) -> list[int]:
@@ -125,5 +125,6 @@ def test_rows_end_at_eos_and_leave_the_batch(monkeypatch: pytest.MonkeyPatch) ->
     ended = [one for one in found if one.stopped == "eos"]
     assert 0 < len(ended) < 10, "the test must see both"
     assert all(EOS not in one.response for one in found)
-    assert widths == sorted(widths, reverse=True)
-    assert widths[-1] < widths[0]
+    steps = widths[1:]  # the prompts come first, packed into one row
+    assert steps == sorted(steps, reverse=True)
+    assert steps[-1] < steps[0]

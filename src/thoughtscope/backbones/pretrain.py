@@ -15,10 +15,10 @@ import torch
 from thoughtscope.backbones.prompt import prompt_ids, response_ids
 from thoughtscope.backbones.settings import Pretraining
 from thoughtscope.errors import UserError
-from thoughtscope.latents.columns import align
 from thoughtscope.latents.forward import segmented_forward
 from thoughtscope.latents.layout import Sequence as TokenSequence
 from thoughtscope.latents.layout import sequence
+from thoughtscope.latents.packing import pack
 from thoughtscope.latents.scoring import loss_sum
 from thoughtscope.training.data import labelled_tokens
 
@@ -48,7 +48,7 @@ def pretrain(
         for group in optimizer.param_groups:
             group["lr"] = settings.learning_rate * min(1.0, (update + 1) / warmup) * left
         chosen = numbers.choices(texts, k=settings.batch_size)
-        batch = align(chosen, tokenizer.pad_token_id)
+        batch = pack(chosen, None, for_labels=True)
         loss = loss_sum(model, segmented_forward(model, batch, None), batch) / labelled_tokens(chosen)
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]

@@ -29,12 +29,12 @@ from thoughtscope.errors import UserError
 from thoughtscope.evaluation.accuracy import prediction
 from thoughtscope.hidden_states.read import STATES
 from thoughtscope.hidden_states.write import GENERATIONS, SURPRISALS, Position, StateWriter, storage_type
-from thoughtscope.latents.columns import Batch, align
 from thoughtscope.latents.fill import logits
 from thoughtscope.latents.forward import Trace, segmented_forward
 from thoughtscope.latents.generate import Decoding
 from thoughtscope.latents.layout import Sequence as TokenSequence
 from thoughtscope.latents.layout import sequence
+from thoughtscope.latents.packing import Batch, pack
 from thoughtscope.reasoner import Prompting, Reasoner, device_and_dtype, load_reasoner
 from thoughtscope.settings import Strict
 
@@ -115,8 +115,7 @@ def _answer(
     examples = [reasoner.encode(row) for row in rows]
     generations = reasoner.generate(examples, settings.decoding)
     sequences = [one.sequence(-1 if reasoner.latent_id is None else reasoner.latent_id) for one in generations]
-    sequential = reasoner.fill is not None and reasoner.fill.settings.sequential
-    batch = align(sequences, reasoner.pad_id, sequential=sequential, device=reasoner.model.device)
+    batch = pack(sequences, reasoner.fill.settings if reasoner.fill else None, device=reasoner.model.device)
     trace = segmented_forward(reasoner.model, batch, reasoner.fill, layers)
     own = set(reasoner.ids.ids.values())
     latents = list(_latent_places(sequences))
@@ -164,8 +163,7 @@ def _read(
     writer: StateWriter,
     surprisals: pq.ParquetWriter,
 ) -> None:
-    pad = tokenizer.eos_token_id if tokenizer.pad_token_id is None else tokenizer.pad_token_id
-    batch = align(sequences, pad, device=model.device)
+    batch = pack(sequences, None, device=model.device)
     trace = segmented_forward(model, batch, None, layers)
     places = list(_spoken_places(sequences))
     for layer in layers:
@@ -183,10 +181,10 @@ def _surprisal(
     model: Any, trace: Trace, batch: Batch, sequences: Sequence[TokenSequence], places: Sequence[Place]
 ) -> list[float]:
     """Return the negative log-likelihood of the token at each place, in nats."""
-    rows = torch.tensor([place.row for place in places], device=batch.columns.device)
-    before = torch.tensor([place.position - 1 for place in places], device=batch.columns.device)
+    rows = torch.tensor([place.row for place in places], device=batch.index.device)
+    before = torch.tensor([place.position - 1 for place in places], device=batch.index.device)
     targets = torch.tensor([sequences[place.row].token_ids[place.position] for place in places], device=rows.device)
-    scores = logits(model, trace.last[rows, batch.columns[rows, before]]).float()
+    scores = logits(model, trace.last[batch.index[rows, before]]).float()
     return [float(value) for value in F.cross_entropy(scores, targets, reduction="none")]
 
 
@@ -201,10 +199,10 @@ def _store(
     places: Sequence[Place],
     tokenizer: Any,
 ) -> None:
-    """Hand the states ``[batch, columns, d]`` of `places` to the writer."""
+    """Hand the states ``[tokens, d]`` of `places` to the writer."""
     rows = torch.tensor([place.row for place in places], dtype=torch.long, device=states.device)
     where = torch.tensor([place.position for place in places], dtype=torch.long, device=states.device)
-    vectors = states[rows, batch.columns[rows, where]].float().cpu().numpy()
+    vectors = states[batch.index[rows, where]].float().cpu().numpy()
     positions = []
     for place in places:
         token = sequences[place.row].token_ids[place.position]

@@ -12,29 +12,28 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from transformers import DynamicCache
 
 from thoughtscope.errors import UserError
-from thoughtscope.latents.attention import attention_mask, attention_windows
-from thoughtscope.latents.columns import Batch
+from thoughtscope.latents.attention import PackedCache, Packing, attention_mask, attention_windows, packed_attention
 from thoughtscope.latents.fill import Fill
+from thoughtscope.latents.packing import Batch, Pass
 
 
 @dataclass(frozen=True)
 class Trace:
-    """What a forward computed, by column.
+    """What a forward computed, by token of its batch.
 
     Attributes:
-        inputs: ``[batch, columns, d]``, the vectors that were fed.
-        last: ``[batch, columns, d]``, hidden states after the final norm.
-        layers: the hidden states asked for, ``[batch, columns, d]`` each; 0 is the embedding output.
-        cache: keys and values of all columns, for going on.
+        inputs: ``[tokens, d]``, the vectors that were fed.
+        last: ``[tokens, d]``, hidden states after the final norm.
+        layers: the hidden states asked for, ``[tokens, d]`` each; 0 is the embedding output.
+        cache: keys and values of all tokens, for going on.
     """
 
     inputs: Tensor
     last: Tensor
     layers: dict[int, Tensor]
-    cache: DynamicCache
+    cache: PackedCache
 
 
 def segmented_forward(model: Any, batch: Batch, fill: Fill | None, layers: Iterable[int] = ()) -> Trace:
@@ -42,79 +41,78 @@ def segmented_forward(model: Any, batch: Batch, fill: Fill | None, layers: Itera
 
     Args:
         model: a Transformers causal LM (with or without injected adapters).
-        fill: what is fed at latents; None if the batch has a single pass.
+        fill: what is fed at latents; None if no latent depends on the model.
         layers: hidden-state layers to return.
 
     Raises:
         UserError: the batch needs a fill and there is none, or it is longer than the model's context.
     """
-    config, decoder = model.config.get_text_config(), model.get_decoder()
-    _check(batch, fill, config)
-    windows = attention_windows(config)
+    decoder = model.get_decoder()
+    _check(batch, fill, decoder.config)
+    windows = attention_windows(decoder.config)
     embedded = model.get_input_embeddings()(batch.token_ids)
-    source_layer = fill.settings.layer if fill else None
-    wanted = sorted({*layers, *([] if source_layer is None else [source_layer])})
+    source = fill.settings.layer if fill else None
+    wanted = sorted({*layers, *([] if source is None else [source])})
     vector = fill.bind(model) if fill and len(batch.passes) > 1 else None
-    cache = DynamicCache()
-    steps: list[_Pass] = []
-    for k, span in enumerate(batch.passes):
-        fed = embedded[:, span]
-        if k > 0 and vector is not None:
-            source = batch.sources[k] - batch.passes[k - 1].start
-            latent = vector(*(_at(states, source) for states in steps[-1].sources(source_layer)))
-            first = torch.where(batch.valid[:, span.start, None], latent.to(fed.dtype), fed[:, 0])
-            fed = torch.cat([first[:, None], fed[:, 1:]], dim=1)
-        steps.append(_run_pass(decoder, fed, batch, span, windows, cache, wanted))
-    return Trace(
-        inputs=torch.cat([step.fed for step in steps], dim=1),
-        last=torch.cat([step.last for step in steps], dim=1),
-        layers={layer: torch.cat([step.layers[layer] for step in steps], dim=1) for layer in wanted},
-        cache=cache,
-    )
+    cache = PackedCache()
+    made = _States(wanted)
+    with packed_attention(decoder) as attention:
+        for one in batch.passes:
+            fed = embedded[one.span]
+            if vector is not None and len(one.latents):
+                last, chosen = made.at(one.sources, source)
+                fed = fed.index_copy(0, one.latents, vector(last, chosen).to(fed.dtype))
+            cache.current = one
+            out = decoder(
+                inputs_embeds=fed[None],
+                attention_mask=_mask(windows, one, fed.dtype),
+                position_ids=batch.positions[None, one.span],
+                past_key_values=cache,
+                use_cache=True,
+                output_hidden_states=bool(wanted),
+                packing=Packing(one, attention),
+            )
+            made.add(fed, out)
+    return made.trace(cache)
 
 
-@dataclass(frozen=True)
-class _Pass:
-    fed: Tensor
-    last: Tensor
-    layers: dict[int, Tensor]
+class _States:
+    """What the passes made so far: the vectors fed, the last states, and those of the layers wanted."""
 
-    def sources(self, layer: int | None) -> tuple[Tensor, Tensor]:
-        """Return the states a fill may use: after the final norm, and of the chosen layer."""
-        return self.last, self.last if layer is None else self.layers[layer]
+    def __init__(self, wanted: list[int]) -> None:
+        self.fed: list[Tensor] = []
+        self.last: list[Tensor] = []
+        self.layers: dict[int, list[Tensor]] = {layer: [] for layer in wanted}
 
+    def add(self, fed: Tensor, out: Any) -> None:
+        self.fed.append(fed)
+        self.last.append(out.last_hidden_state[0])
+        for layer, states in self.layers.items():
+            states.append(out.hidden_states[layer][0])
 
-def _run_pass(
-    decoder: Any,
-    fed: Tensor,
-    batch: Batch,
-    span: slice,
-    windows: dict[str, int | None],
-    cache: DynamicCache,
-    wanted: list[int],
-) -> _Pass:
-    positions, seen = batch.positions[:, span], slice(0, span.stop)
-    mask = attention_mask(windows, positions, batch.positions[:, seen], batch.valid[:, seen], fed.dtype)
-    out = decoder(
-        inputs_embeds=fed,
-        attention_mask=mask,
-        position_ids=positions,
-        past_key_values=cache,
-        use_cache=True,
-        output_hidden_states=bool(wanted),
-    )
-    return _Pass(fed, out.last_hidden_state, {layer: out.hidden_states[layer] for layer in wanted})
+    def at(self, tokens: Tensor, layer: int | None) -> tuple[Tensor, Tensor]:
+        """Return the states at `tokens` that a fill may use: after the final norm, and of the chosen layer."""
+        last = _pick(self.last, tokens)
+        return last, last if layer is None else _pick(self.layers[layer], tokens)
+
+    def trace(self, cache: PackedCache) -> Trace:
+        layers = {layer: torch.cat(states) for layer, states in self.layers.items()}
+        return Trace(torch.cat(self.fed), torch.cat(self.last), layers, cache)
 
 
-def _at(states: Tensor, column: Tensor) -> Tensor:
-    """Pick ``[batch, d]`` from ``[batch, columns, d]``, one column a row."""
-    return states[torch.arange(len(states), device=states.device), column.clamp(min=0)]
+def _pick(pieces: list[Tensor], tokens: Tensor) -> Tensor:
+    return torch.cat(pieces).index_select(0, tokens)
+
+
+def _mask(windows: dict[str, int | None], one: Pass, dtype: torch.dtype) -> Tensor | dict[str, Tensor]:
+    keys = torch.arange(one.keys.shape[1], device=one.keys.device)
+    return attention_mask(windows, one.positions, keys[None], dtype)
 
 
 def _check(batch: Batch, fill: Fill | None, config: Any) -> None:
-    if len(batch.passes) > 1 and fill is None:
+    if len(batch.passes) > 1 and fill is None and any(len(one.latents) for one in batch.passes):
         raise UserError("batch", "it has latents that depend on the model, and no fill", "name the method's fill")
-    longest, context = int(batch.columns.shape[1]), config.max_position_embeddings
+    longest, context = int(batch.index.shape[1]), config.max_position_embeddings
     if longest > context:
         raise UserError(
             f"model {config.model_type}", f"a sequence of {longest} positions exceeds its context of {context}",

@@ -17,10 +17,10 @@ from pydantic import Field
 from torch import Tensor
 
 from thoughtscope.latents.attention import attention_mask, attention_windows
-from thoughtscope.latents.columns import align, in_order_of_shape
 from thoughtscope.latents.fill import Fill, logits, nucleus
 from thoughtscope.latents.forward import segmented_forward
 from thoughtscope.latents.layout import Sequence, sequence
+from thoughtscope.latents.packing import in_order_of_shape, pack
 from thoughtscope.settings import Count, Positive, Probability, Strict
 
 Stopped = Literal["eos", "length", "loop"]
@@ -71,7 +71,6 @@ def generate(
     *,
     latent_id: int | None,
     eos_ids: Collection[int],
-    pad_id: int,
     anyone: Callable[[bool], bool] = bool,
 ) -> list[Generation]:
     """Generate a response for each prompt; the batch changes nothing but the time.
@@ -88,7 +87,7 @@ def generate(
     while anyone(start < len(order)):
         chosen = order[start : start + decoding.batch_size]
         rows = [results[i] for i in chosen]
-        _Batch(model, rows, fill, decoding, latent_id, eos_ids, pad_id).run(anyone)
+        _Batch(model, rows, fill, decoding, latent_id, eos_ids).run(anyone)
         start += decoding.batch_size
     return results
 
@@ -104,23 +103,22 @@ class _Batch:
         decoding: Decoding,
         latent_id: int | None,
         eos_ids: Collection[int],
-        pad_id: int,
     ) -> None:
         self.model, self.fill, self.decoding = model, fill, decoding
         self.latent_id, self.eos_ids = latent_id, frozenset(eos_ids)
         self.windows = attention_windows(model.config.get_text_config())
         self.idle = not rows  # a rank without rows keeps step with the others on a row that nobody reads
-        nobody = sequence("nobody", [pad_id], [])
+        nobody = sequence("nobody", [next(iter(eos_ids))], [])
         self.alive = rows or [Generation(nobody)]
         prompts = [row.prompt for row in self.alive]
-        batch = align(prompts, pad_id, sequential=fill is None or fill.settings.sequential, device=model.device)
+        batch = pack(prompts, fill.settings if fill else None, device=model.device)
         layer = fill.settings.layer if fill else None
         trace = segmented_forward(model, batch, fill, [] if layer is None else [layer])
-        self.cache, self.valid, self.positions = trace.cache, batch.valid, batch.positions
-        self.next_position = (batch.columns >= 0).sum(1)
-        index = torch.arange(len(prompts), device=model.device), batch.last_columns()
-        self.last = trace.last[index]
-        self.chosen = self.last if layer is None else trace.layers[layer][index]
+        self.cache, self.valid = trace.cache.unpacked(batch.index.clamp(min=0)), batch.index >= 0
+        self.positions = torch.arange(batch.index.shape[1], device=model.device).expand_as(batch.index)
+        self.next_position = batch.lengths
+        self.last = trace.last[batch.ends]
+        self.chosen = self.last if layer is None else trace.layers[layer][batch.ends]
         self.draws = [random.Random(f"{decoding.seed}:{row.prompt.example_id}") for row in self.alive]
 
     def run(self, anyone: Callable[[bool], bool]) -> None:
@@ -201,7 +199,7 @@ class _Batch:
         layer = self.fill.settings.layer if self.fill else None
         out = self.model.get_decoder()(
             inputs_embeds=fed[:, None],
-            attention_mask=attention_mask(self.windows, now, self.positions, self.valid, fed.dtype),
+            attention_mask=attention_mask(self.windows, now, self.positions, fed.dtype, self.valid),
             position_ids=now,
             past_key_values=self.cache,
             use_cache=True,

@@ -9,36 +9,47 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from thoughtscope.latents.columns import Batch, align, in_order_of_shape
+from thoughtscope.errors import UserError
 from thoughtscope.latents.fill import Fill, logits
 from thoughtscope.latents.forward import Trace, segmented_forward
 from thoughtscope.latents.layout import IGNORE, Sequence
+from thoughtscope.latents.packing import Batch, in_order_of_shape, pack
 
 
 def loss_sum(model: Any, trace: Trace, batch: Batch) -> Tensor:
-    """Return the cross-entropy summed over the labelled tokens of `batch` (a scalar, in nats, float32 or wider)."""
-    labelled = batch.targets != IGNORE
-    scores = logits(model, trace.last[labelled])
+    """Return the cross-entropy summed over the labelled tokens of `batch` (a scalar, in nats, float32 or wider).
+
+    Raises:
+        UserError: a row has no label, or the trace is that of another batch.
+    """
+    if batch.unlabelled is not None:
+        raise UserError(f"sequence {batch.unlabelled}", "it has no labelled token", "leave it out of training")
+    scores, targets = _labelled(model, trace, batch)
     wide = scores if scores.dtype == torch.float64 else scores.float()
-    return F.cross_entropy(wide, batch.targets[labelled], reduction="sum")
+    return F.cross_entropy(wide, targets, reduction="sum")
 
 
 @torch.no_grad()
-def label_probabilities(
-    model: Any, sequences: Rows[Sequence], fill: Fill | None, pad_id: int, batch_size: int
-) -> list[list[float]]:
+def label_probabilities(model: Any, sequences: Rows[Sequence], fill: Fill | None, batch_size: int) -> list[list[float]]:
     """Return, for each sequence, the probability of each of its labelled tokens given everything before it."""
     found: list[list[float]] = [[] for _ in sequences]
     order = in_order_of_shape(sequences)
     for start in range(0, len(order), batch_size):
         chosen = order[start : start + batch_size]
-        sequential = fill is not None and fill.settings.sequential
-        batch = align([sequences[i] for i in chosen], pad_id, sequential=sequential, device=model.device)
-        trace = segmented_forward(model, batch, fill)
-        labelled = batch.targets != IGNORE
-        scores = logits(model, trace.last[labelled]).float().softmax(-1)
-        gold = scores.gather(1, batch.targets[labelled][:, None]).squeeze(1).tolist()
-        rows = labelled.nonzero()[:, 0].tolist()
-        for row, value in zip(rows, gold, strict=True):
-            found[chosen[row]].append(value)
+        rows = [sequences[i] for i in chosen]
+        batch = pack(rows, fill.settings if fill else None, for_labels=True, device=model.device)
+        scores, targets = _labelled(model, segmented_forward(model, batch, fill), batch)
+        gold = scores.float().softmax(-1).gather(1, targets[:, None]).squeeze(1).tolist()
+        labelled = (batch.targets != IGNORE).nonzero()[:, 0].tolist()
+        by_token = dict(zip(labelled, gold, strict=True))
+        for i, row in zip(chosen, batch.index.tolist(), strict=True):
+            found[i] = [by_token[token] for token in row if token in by_token]
     return found
+
+
+def _labelled(model: Any, trace: Trace, batch: Batch) -> tuple[Tensor, Tensor]:
+    """Return scores ``[labels, vocabulary]`` and targets ``[labels]``."""
+    if len(trace.last) != len(batch.targets):
+        raise UserError("batch", "its layout is not the one that was computed", "pass the batch of this forward")
+    labelled = (batch.targets != IGNORE).nonzero()[:, 0]
+    return logits(model, trace.last.index_select(0, labelled)), batch.targets.index_select(0, labelled)

@@ -18,6 +18,9 @@ class FillSettings(Strict):
     top_p: Probability = Field(0.9, description="fusion: nucleus of the prediction")
     temperature: PositiveFloat = Field(1.0, description="fusion: of the prediction")
     keep_crossing: bool = Field(False, description="fusion: keep the token that crosses top_p; else drop it, never all")
+    sweeps: Positive | None = Field(
+        None, description="compute all latents of a response in this many parallel (Jacobi) sweeps; null: one by one"
+    )
     adapter: Positive | None = Field(None, description="fusion: inner width of an adapter on the mix; null: none")
 
     @property

@@ -8,9 +8,9 @@ from functools import lru_cache
 
 from thoughtscope.config.training import Training
 from thoughtscope.errors import UserError
-from thoughtscope.latents.columns import in_order_of_shape
 from thoughtscope.latents.layout import IGNORE
 from thoughtscope.latents.layout import Sequence as TokenSequence
+from thoughtscope.latents.packing import in_order_of_shape
 
 
 def global_batch(seed: int, update: int, size: int, examples: int) -> list[tuple[int, int]]:
@@ -50,7 +50,7 @@ def micro_batches(
 ) -> Iterator[tuple[list[TokenSequence], int]]:
     """Split a global batch into this rank's micro-batches, each with the passes that all ranks agree on.
 
-    Rows of like shape come together, so that alignment wastes few columns; since every rank sees the
+    Rows of like shape come together, so that passes are few; since every rank sees the
     whole batch's layout, no message is needed to agree.
     """
     ordered = [sequences[i] for i in in_order_of_shape(sequences)]

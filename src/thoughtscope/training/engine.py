@@ -20,7 +20,7 @@ from deepspeed.utils import (
 from torch import Tensor
 
 from thoughtscope.config.training import Training
-from thoughtscope.latents.columns import Batch
+from thoughtscope.latents.packing import Batch
 from thoughtscope.training.network import Network
 from thoughtscope.training.ranks import Ranks
 

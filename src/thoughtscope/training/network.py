@@ -11,9 +11,9 @@ from torch import Tensor, nn
 
 from thoughtscope.config.training import Frozen
 from thoughtscope.errors import UserError
-from thoughtscope.latents.columns import Batch
 from thoughtscope.latents.fill import Fill
 from thoughtscope.latents.forward import segmented_forward
+from thoughtscope.latents.packing import Batch
 from thoughtscope.latents.scoring import loss_sum
 
 

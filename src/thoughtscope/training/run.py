@@ -14,9 +14,9 @@ from typing import Any
 import torch
 
 from thoughtscope.evaluation.accuracy import predict, summarise
-from thoughtscope.latents.columns import align
 from thoughtscope.latents.generate import Decoding
 from thoughtscope.latents.layout import Sequence as TokenSequence
+from thoughtscope.latents.packing import pack
 from thoughtscope.methods.curriculum import Example
 from thoughtscope.reasoner import device_and_dtype
 from thoughtscope.training import guards
@@ -189,16 +189,10 @@ class Run:
         network.train()
         chosen = global_batch(self.seed, progress.step, self.training.batch_size, len(self.splits.train))
         sequences = [self._laid_out(epoch, index) for epoch, index in chosen]
-        fill = self.reasoner.fill
-        sequential = fill is not None and fill.settings.sequential
+        fill = self.reasoner.fill.settings if self.reasoner.fill else None
+        together = fill is not None and fill.sequential
         batches = [
-            align(
-                rows,
-                self.reasoner.pad_id,
-                sequential=sequential,
-                device=self.device,
-                passes=passes if sequential else None,
-            )
+            pack(rows, fill, for_labels=True, device=self.device, passes=passes if together else 0)
             for rows, passes in micro_batches(sequences, self.steps, self.ranks.rank, self.ranks.world)
         ]
         since = progress.step - progress.stage_start if progress.stage else None
@@ -220,7 +214,7 @@ class Run:
                 "gradient_norm": norm,
                 "labelled_tokens": labels,
                 "real_tokens": real,
-                "columns": sum(batch.token_ids.numel() for batch in batches) * self.ranks.world,
+                "computed_tokens": sum(len(batch.token_ids) for batch in batches) * self.ranks.world,
                 "passes": max(len(batch.passes) for batch in batches),
                 "latents": sum(one.latents for one in sequences),
             },
