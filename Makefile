@@ -6,7 +6,7 @@ PYTHON ?= $(firstword $(foreach p,python3.13 python3.12 python3.11 python3,$(she
 BIN := .venv/bin
 READY := .venv/ready
 
-.PHONY: help setup run verify test lint format docs pin lock clean
+.PHONY: help setup run verify test faults lint format docs pin lock clean
 
 help:  ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -30,6 +30,9 @@ verify: $(READY)  ## hash every artifact anew and name what was altered, deleted
 test: $(READY)  ## all tests, linters and types
 	$(MAKE) --no-print-directory lint
 	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+faults: $(READY)  ## kill real runs at random moments, fill disks, cut tables short: about ten minutes
+	$(BIN)/python -m tests.faults.campaign
 
 lint: $(READY)  ## ruff, mypy, snakefmt and snakemake --lint
 	$(BIN)/ruff check .

@@ -57,5 +57,9 @@ rule all:
         wanted_tables(),
 
 
+onstart:
+    refuse_read_only_results()
+
+
 onsuccess:
     make_report()

@@ -5,6 +5,7 @@ Knows nothing of what went wrong; scripts print it as a single line and end with
 
 from __future__ import annotations
 
+import errno
 import functools
 import sys
 from collections.abc import Callable
@@ -25,7 +26,7 @@ class UserError(Exception):
 
 
 def one_line_errors(main: Callable[[], int | None]) -> Callable[[], int]:
-    """Wrap a program's ``main`` so that a `UserError` or a full disk prints one line instead of a traceback."""
+    """Wrap a program's ``main`` so that a `UserError`, a full or a read-only disk prints one line, no traceback."""
 
     @functools.wraps(main)
     def wrapped() -> int:
@@ -35,11 +36,11 @@ def one_line_errors(main: Callable[[], int | None]) -> Callable[[], int]:
             print(f"error: {error}", file=sys.stderr)
             return 2
         except OSError as error:
-            if error.errno not in {28, 30, 122}:  # no space, read-only file system, quota
+            if error.errno not in {errno.EACCES, errno.EFBIG, errno.ENOSPC, errno.EROFS, errno.EDQUOT}:
                 raise
             where = error.filename or "results folder"
             print(
-                f"error: {where}: {error.strerror}; free or mend the disk and run again: "
+                f"error: {where}: {error.strerror}; make room there, or make it writable, and run again: "
                 "finished artifacts are kept and unfinished ones are made anew",
                 file=sys.stderr,
             )

@@ -14,6 +14,8 @@ import pyarrow.parquet as pq
 
 from thoughtscope.errors import UserError
 
+MEND = "delete its folder and run again"
+
 _RUN = [
     ("run", pa.string()),
     ("task", pa.string()),
@@ -194,11 +196,11 @@ def read(path: Path, schema: pa.Schema, filters: Any = None) -> pa.Table:
     try:
         table = pq.read_table(path, filters=filters)
     except (pa.ArrowInvalid, OSError) as error:
-        raise UserError(str(path), f"not a whole Parquet file ({error})", "delete it and run again") from error
+        raise UserError(str(path), f"not a whole Parquet file ({error})", MEND) from error
     for field in schema:
         if field.name not in table.column_names:
-            raise UserError(str(path), f"column {field.name!r} is missing", "delete the file and run again")
+            raise UserError(str(path), f"column {field.name!r} is missing", MEND)
     try:
         return table.select(schema.names).cast(schema)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError, ValueError) as error:
-        raise UserError(str(path), f"a column has the wrong type ({error})", "delete it and run again") from error
+        raise UserError(str(path), f"a column has the wrong type ({error})", MEND) from error

@@ -28,7 +28,7 @@ def test_a_full_disk_is_one_line_and_what_was_there_stays(tmp_path: Path, capsys
     assert main() == 2
     said = capsys.readouterr().err.strip().splitlines()
     assert len(said) == 1
-    assert "No space left on device; free or mend the disk and run again" in said[0]
+    assert "No space left on device; make room there, or make it writable, and run again" in said[0]
     assert (kept / "one.txt").read_text() == "1"
     assert [path.name for path in tmp_path.iterdir()] == ["made"]
 

@@ -108,6 +108,17 @@ def figure_inputs(wildcards):
     return manifests(*slices.figure_inputs(STUDY, wildcards.name)) + tasks
 
 
+def refuse_read_only_results():
+    """End before any job starts, in a line that says what to do, if results cannot be written."""
+    if Path("results").exists() and not os.access("results", os.W_OK):
+        problem = UserError(
+            "results",
+            "the folder is read-only",
+            "make it writable (chmod u+w results, or mount it so) and run again: nothing in it was changed",
+        )
+        raise WorkflowError(f"error: {problem}")
+
+
 def make_report():
     """Write results/report.html, if everything it shows is there; a run of a few targets leaves it as it is."""
     files = [

@@ -7,11 +7,14 @@ foreign one. Knows nothing about what the tensors mean.
 from __future__ import annotations
 
 import json
+import os
+import re
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
@@ -30,10 +33,21 @@ class State:
 def save_state(folder: Path, step: int, state: State, keep: int) -> None:
     """Write the state after `step` updates and remove all but the newest `keep`."""
     with artifact_folder(folder / f"step-{step:08d}", {}) as staging:
-        save_file(state.tensors, staging / "tensors.safetensors")
+        _write(state.tensors, staging / "tensors.safetensors")
         (staging / "facts.json").write_text(json.dumps(state.facts))
     for old in _steps(folder)[:-keep]:
         shutil.rmtree(old, ignore_errors=True)
+
+
+def _write(tensors: dict[str, Tensor], path: Path) -> None:
+    """Write tensors; a full disk is an `OSError` here as everywhere."""
+    try:
+        save_file(tensors, path)
+    except SafetensorError as error:
+        number = re.search(r"os error (\d+)", str(error))
+        if number is None:
+            raise
+        raise OSError(int(number[1]), os.strerror(int(number[1])), str(path)) from error
 
 
 def load_newest(folder: Path, log: Any) -> State | None:

@@ -48,7 +48,7 @@ def _train() -> int:
     arguments = _arguments()
     _end_with_parent()
     asked: list[int] = []
-    for number in (signal.SIGTERM, signal.SIGUSR1):
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1):
         signal.signal(number, lambda received, _frame: asked.append(received))
     settings = parse(TrainSettings, json.loads(arguments.settings), "train settings")
     torch.use_deterministic_algorithms(True, warn_only=True)

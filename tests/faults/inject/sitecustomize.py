@@ -18,13 +18,17 @@ def _install(kind: str, rank: str, update: int) -> None:
     def failing(self: Engine, *arguments: object) -> object:
         nonlocal count
         count += 1
+        if kind == "clock-and-kill" and count == update + 5:
+            os.kill(os.getpid(), signal.SIGKILL)
         if count == update and os.environ["RANK"] == rank:
             if kind == "raise":
                 raise RuntimeError("injected fault")
             if kind == "memory":
                 raise torch.OutOfMemoryError("injected: CUDA out of memory")
-            if kind == "stop":
-                time.sleep(600)
+            if kind == "clock-and-kill":
+                real_time = time.time
+                time.time = lambda: real_time() - 86400
+                return real(self, *arguments)
             os.kill(os.getpid(), signal.SIGKILL)
         return real(self, *arguments)
 
