@@ -1,6 +1,6 @@
 """Measures the latent engine against plain fine-tuning and against what the peers do; prints Markdown.
 
-.venv/bin/python bench/latents.py [--rounds 5] [--only training,peers,interleaved,generation]
+.venv/bin/python bench/latents.py [--rounds 5] [--only training,floor,sweeps,peers,interleaved,generation]
 
 One process, one thread, random Llama shapes. In every round each contender runs once, one after another; a ratio is
 the median of the rounds' ratios, so that a busy machine slows all of them alike. A step is forward and backward,
@@ -140,7 +140,50 @@ def training(rounds: int) -> pd.DataFrame:
     table = pd.DataFrame(rows)
     keys = ["shape", "batch", "prefix", "suffix"]
     plain = table[table["latents"] == 0].set_index(keys)["plain ms"].rename("plain step, ms")
-    return table.pivot_table("by plain", keys, "latents").join(plain).reset_index()
+    wide = table.pivot_table("by plain", keys, "latents").join(plain).reset_index()
+    return wide.rename(columns={0: "0 latents", 3: "3 latents", 6: "6 latents"})
+
+
+def floor(rounds: int) -> pd.DataFrame:
+    """Return the bare matrix products of our passes by those of a plain step, 6 latents, batch 32: what stays."""
+    rows = []
+    for (shape, (layers, width)), prefix, suffix in itertools.product(SHAPES.items(), (16, 64), (6, 32)):
+        inner = [(width, width)] * 4 + [(4 * width, width)] * 2 + [(width, 4 * width)]
+        weights = [torch.randn(size) for _ in range(layers) for size in inner]
+        passes = [32 * prefix, *[32] * 5, 32 * (suffix + 1)]
+        seconds = times(
+            rounds,
+            {"plain": partial(_products, weights, [sum(passes)]), "passes": partial(_products, weights, passes)},
+        )
+        rows.append({"shape": shape, "prefix": prefix, "suffix": suffix, "by plain": ratio(seconds, "passes", "plain")})
+    return pd.DataFrame(rows)
+
+
+def _products(weights: list[torch.Tensor], passes: list[int]) -> None:
+    """Do the matrix products of a forward and backward over passes of so many tokens, and add up the gradients."""
+    gradients = [torch.zeros_like(weight) for weight in weights]
+    for tokens in passes:
+        for weight in weights:
+            torch.randn(1).expand(tokens, weight.shape[1]).contiguous() @ weight.t()
+    for tokens in reversed(passes):
+        for weight, gradient in zip(reversed(weights), reversed(gradients), strict=True):
+            x, g = weight.new_ones(tokens, weight.shape[1]), weight.new_ones(tokens, weight.shape[0])
+            _ = g @ weight
+            gradient.add_(g.t() @ x)
+
+
+def sweeps(rounds: int) -> pd.DataFrame:
+    """Return the time of a step with 6 latents in Jacobi sweeps by that of one with them one by one, batch 32."""
+    rows = []
+    for (shape, size), prefix in itertools.product(SHAPES.items(), (16, 64)):
+        model, laid = llama(*size), block(32, prefix, 6, 6)
+        contenders = {
+            count: Fill(FillSettings(kind="hidden", sweeps=count), size[1], LATENT) for count in (1, 2, 3, None)
+        }
+        seconds = times(rounds, {str(k): partial(our_step, model, fill, laid) for k, fill in contenders.items()})
+        row = {f"{k} sweeps": ratio(seconds, str(k), "None") for k in (1, 2, 3)}
+        rows.append({"shape": shape, "prefix": prefix, **row})
+    return pd.DataFrame(rows)
 
 
 def peers(rounds: int) -> pd.DataFrame:
@@ -199,7 +242,7 @@ def generation(rounds: int) -> pd.DataFrame:
         seconds = times(
             rounds,
             {
-                "ours": partial(generate, model, prompts, fill, decoding, latent_id=LATENT, eos_id=-1),
+                "ours": partial(generate, model, prompts, fill, decoding, latent_id=LATENT, eos_ids=[-1]),
                 "transformers": partial(
                     model.generate, plain, attention_mask=torch.ones_like(plain), generation_config=config
                 ),
@@ -226,7 +269,14 @@ def _prompt(one: Sequence) -> Sequence:
     return Sequence(one.example_id, one.token_ids[:-1], one.is_latent[:-1], one.labels[:-1], one.prompt_length)
 
 
-PARTS = {"training": training, "peers": peers, "interleaved": interleaved, "generation": generation}
+PARTS = {
+    "training": training,
+    "floor": floor,
+    "sweeps": sweeps,
+    "peers": peers,
+    "interleaved": interleaved,
+    "generation": generation,
+}
 
 
 def main() -> None:

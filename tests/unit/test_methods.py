@@ -71,6 +71,35 @@ def test_earlier_stages_are_mixed_in_by_the_examples_own_draw() -> None:
     assert counts == {0, 2, 4, 6}
 
 
+@pytest.mark.parametrize(("name", "latents"), [("coconut-gsm8k", [0, 2, 4, 6, 6]), ("coconut-prosqa", [*range(7), 6])])
+def test_published_coconut_ends_without_any_step_and_with_no_more_latents(name: str, latents: list[int]) -> None:
+    settings = removal(name)
+    long = Example("l", [1], [[20 + i] for i in range(8)], [14, 2])
+    made = [
+        step_removal.layout(settings, stage, long, IDS, draw(0), None) for stage in step_removal.stages(settings, 8)
+    ]
+    assert [one.latents for one in made] == latents
+    left = [sum(20 <= token < 28 for token in one.token_ids) for one in made]
+    assert left == [*range(8, 9 - len(made), -1), 0]
+    prompts = [step_removal.prompt(settings, stage, long, IDS).token_ids for stage in step_removal.stages(settings, 8)]
+    assert all(one.token_ids[: len(given)] == given for one, given in zip(made, prompts, strict=True))
+
+
+def test_nothing_is_left_to_remove_after_all_steps() -> None:
+    with pytest.raises(ValueError, match="remove_rest leaves nothing"):
+        removal("coconut", remove_rest=True)
+
+
+def test_the_published_presets_differ_in_the_nucleus_alone() -> None:
+    one, other = (
+        yaml.safe_load((ROOT / f"config/methods/{name}.yaml").read_text())
+        for name in ("lt-tuning-published", "lt-tuning-textbook-nucleus")
+    )
+    fills = [preset["curriculum"][2]["fill"].pop("keep_crossing") for preset in (one, other)]
+    assert fills == [False, True]
+    assert {**one, "label": ""} == {**other, "label": ""}
+
+
 def test_shares_must_fit_the_stages() -> None:
     with pytest.raises(UserError, match="2 shares for 4 stages"):
         step_removal.stages(removal("coconut", shares=[0.1, 0.2]), 3)

@@ -21,6 +21,7 @@ from thoughtscope.methods.curriculum import Ending, Example, MethodSettings, Sta
 from thoughtscope.methods.fills import FillSettings
 from thoughtscope.settings import Count, Probability
 
+REST = "all steps removed"
 START, LATENT, END = "<|start-latent|>", "<|latent|>", "<|end-latent|>"
 
 
@@ -32,6 +33,9 @@ class Settings(MethodSettings):
     latents_per_step: Count = Field(0, description="latents that stand for a removed step (c)")
     first_stage: Count | Literal["last"] = Field(0, description="steps removed in the first stage")
     last_stage: Count | Literal["all"] = Field("all", description="steps removed in the last stage")
+    remove_rest: bool = Field(
+        False, description="after last_stage comes one more: all steps that are left go, and no latents are added"
+    )
     shares: list[Probability] = Field(
         [], description="longest duration of each stage but the last, as shares of the updates; [] = equal"
     )
@@ -43,6 +47,8 @@ class Settings(MethodSettings):
     def _latents_need_a_fill(self) -> Settings:
         if (self.fill is None) != (self.latents_per_step == 0):
             raise ValueError("fill and latents_per_step go together: set both, or neither")
+        if self.remove_rest and self.last_stage == "all":
+            raise ValueError("remove_rest leaves nothing to remove after last_stage: all")
         if sum(self.shares) >= 1:
             raise ValueError("shares must add up to less than 1: the last stage has the rest")
         return self
@@ -56,7 +62,7 @@ def stages(settings: Settings, steps: int) -> list[Stage]:
     """
     last = steps if settings.last_stage == "all" else settings.last_stage
     first = last if settings.first_stage == "last" else settings.first_stage
-    removed = list(range(first, last + 1))
+    removed: list[int | None] = [*range(first, last + 1), *([None] if settings.remove_rest else [])]
     shares = settings.shares or [1 / len(removed)] * (len(removed) - 1)
     if len(shares) != len(removed) - 1:
         raise UserError(
@@ -67,12 +73,12 @@ def stages(settings: Settings, steps: int) -> list[Stage]:
     return [
         Stage(
             index=i,
-            name=f"{r} of {last} steps removed",
+            name=REST if r is None else f"{r} of {last} steps removed",
             share=share,
             min_updates=settings.ending.min_updates,
             learned_at=settings.ending.learned_at if i < len(removed) - 1 else None,
-            fill=settings.fill if r * settings.latents_per_step else None,
-            min_latents=float(bool(r * settings.latents_per_step)),
+            fill=settings.fill if r != 0 else None,
+            min_latents=float(settings.fill is not None and r != 0),
         )
         for i, (r, share) in enumerate(zip(removed, [*shares, 1 - sum(shares)], strict=True))
     ]
@@ -97,10 +103,10 @@ def layout(
     probabilities: list[float] | None,
 ) -> Sequence:
     """Lay out an example for training: markers and latents unlabelled, all text after them labelled."""
-    removed = _removed(settings, stage, len(example.steps))
+    removed, replaced = _removed(settings, stage, len(example.steps))
     if settings.mix_earlier and random_numbers.random() < settings.mix_earlier:
-        removed = random_numbers.randint(0, removed)
-    thoughts = _thoughts(settings, removed, ids)
+        removed = replaced = random_numbers.randint(0, replaced)
+    thoughts = _thoughts(settings, replaced, ids)
     text = [token for step in example.steps[removed:] for token in step] + example.answer
     return sequence(
         example.example_id,
@@ -113,7 +119,7 @@ def layout(
 
 def prompt(settings: Settings, stage: Stage, example: Example, ids: TokenIds) -> Sequence:
     """Return the question with the stage's forced markers and latents; text follows freely."""
-    thoughts = _thoughts(settings, _removed(settings, stage, len(example.steps)), ids)
+    thoughts = _thoughts(settings, _removed(settings, stage, len(example.steps))[1], ids)
     return sequence(
         example.example_id,
         example.prompt,
@@ -123,11 +129,13 @@ def prompt(settings: Settings, stage: Stage, example: Example, ids: TokenIds) ->
     )
 
 
-def _removed(settings: Settings, stage: Stage, steps: int) -> int:
-    target = int(stage.name.split()[0])
-    return target if settings.pad_to_last else min(target, steps)
+def _removed(settings: Settings, stage: Stage, steps: int) -> tuple[int, int]:
+    """Return how many steps a stage removes, and for how many of them latents stand."""
+    target = int(settings.last_stage) if stage.name == REST else int(stage.name.split()[0])
+    replaced = target if settings.pad_to_last else min(target, steps)
+    return (steps if stage.name == REST else replaced), replaced
 
 
-def _thoughts(settings: Settings, removed: int, ids: TokenIds) -> list[int]:
-    count = removed * settings.latents_per_step
+def _thoughts(settings: Settings, replaced: int, ids: TokenIds) -> list[int]:
+    count = replaced * settings.latents_per_step
     return [ids[START], *([ids[LATENT]] * count), ids[END]] if count else []
