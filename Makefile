@@ -6,7 +6,7 @@ PYTHON ?= $(firstword $(foreach p,python3.13 python3.12 python3.11 python3,$(she
 BIN := .venv/bin
 READY := .venv/ready
 
-.PHONY: help setup run verify test faults lint format docs pin lock clean
+.PHONY: help setup run test faults lint format docs pin lock clean
 
 help:  ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -24,8 +24,13 @@ $(READY): envs/requirements.lock pyproject.toml
 run: $(READY)  ## regenerate all figures and tables, and results/report.html
 	$(BIN)/snakemake --cores $(CORES) --configfile $(CONFIG)
 
+.PHONY: why verify
+
+why: $(READY)  ## say for each stale stage what has changed since its artifact was made
+	@$(BIN)/python -m thoughtscope.upkeep.why --configfile $(CONFIG)
+
 verify: $(READY)  ## hash every artifact anew and name what was altered, deleted or added
-	$(BIN)/python -m thoughtscope.upkeep.verify
+	@$(BIN)/python -m thoughtscope.upkeep.verify
 
 test: $(READY)  ## all tests, linters and types
 	$(MAKE) --no-print-directory lint

@@ -5,6 +5,7 @@ Also walks the import closure of a stage, so that a digest of its sources says w
 
 from __future__ import annotations
 
+import argparse
 import ast
 import datetime
 import functools
@@ -22,19 +23,24 @@ from typing import Any
 from thoughtscope.errors import UserError
 
 PACKAGE = "thoughtscope"
+BESIDE = frozenset({"errors", "provenance", "training.report"})  # they say, note and count; no result holds their work
+LOCK = Path("envs/requirements.lock")
 _STARTED = datetime.datetime.now(datetime.UTC)
 _PINNED = ("torch", "transformers", "deepspeed", "peft", "scikit-learn", "pandas", "pyarrow", "matplotlib", "numpy")
 
 
-def record(stage: str, settings: Any, **facts: Any) -> dict[str, Any]:
+def record(stage: str, settings: Any, told: argparse.Namespace | None = None, **facts: Any) -> dict[str, Any]:
     """Return the provenance of an artifact that `stage` makes now from `settings`.
 
     Args:
-        facts: anything else worth keeping, e.g. the number of ranks or the seed.
+        told: the program's options, for what `add_options` added.
+        facts: anything else worth keeping: the digests of `inputs`, the number of ranks, the seed.
     """
     return {
         "stage": stage,
         "settings": settings,
+        "sources": told.sources if told else {},
+        "pins": told.pins if told else {},
         "versions": {"python": platform.python_version(), **versions(_PINNED)},
         "git_revision": _git_revision(),
         "hardware": {"machine": platform.machine(), "cpus": os.cpu_count(), "system": platform.system()},
@@ -61,12 +67,23 @@ def digest(value: Any) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def sources_digest(roots: Iterable[str | Path]) -> str:
-    """Return a digest of the sources that `roots` (modules or program files) import inside the package.
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options by which the workflow tells a program from which sources and packages it took it to be made."""
+    told = "JSON: for each %s; kept in the provenance"
+    parser.add_argument("--sources", type=json.loads, default={}, help=told % "module that it imports, its digest")
+    parser.add_argument(
+        "--pins", type=json.loads, default={}, help=told % "package that can change the result, its pin"
+    )
 
-    It is made from syntax trees without docstrings, so comments, docstrings and formatting do not change it.
+
+def sources(roots: Iterable[str | Path]) -> dict[str, str]:
+    """Return a digest of each source that `roots` (modules or program files) import inside the package, by name.
+
+    They are made from syntax trees without docstrings, so comments, docstrings and formatting do not change them.
+    Modules of the package are named without its name; those of `BESIDE` are left out.
     """
-    return digest({name: _code_digest(path) for name, path in sorted(stage_sources(roots).items())})
+    found = {name.removeprefix(f"{PACKAGE}."): path for name, path in sorted(stage_sources(roots).items())}
+    return {name: _code_digest(path) for name, path in found.items() if name not in BESIDE}
 
 
 def stage_sources(roots: Iterable[str | Path]) -> dict[str, Path]:
@@ -118,7 +135,7 @@ def _code_digest(path: Path) -> str:
         body = getattr(node, "body", None)
         if isinstance(body, list) and isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef)):
             node.body = body[1:] if ast.get_docstring(node) is not None else body
-    return hashlib.sha256(ast.dump(tree).encode()).hexdigest()[:16]
+    return hashlib.sha256(ast.dump(tree).encode()).hexdigest()[:12]
 
 
 def _git_revision() -> str | None:
@@ -135,16 +152,20 @@ def _git_revision() -> str | None:
     return done.stdout.strip() or None
 
 
-@functools.cache
-def pins(*packages: str) -> str:
-    """Return the pinned versions of packages whose version can change a stage's result, from `envs/requirements.lock`.
+def pins(*packages: str) -> dict[str, str]:
+    """Return the pinned version of each package, from `envs/requirements.lock`.
 
     Raises:
         UserError: a package is not in the lock.
     """
-    lock = Path("envs/requirements.lock")
-    lines = dict(line.split("==", 1) for line in lock.read_text().splitlines() if "==" in line and line[0] != "#")
-    missing = [package for package in packages if package not in lines]
+    lock = _lock()
+    missing = [package for package in packages if package not in lock]
     if missing:
-        raise UserError(str(lock), f"{missing[0]} is not pinned", "resolve the lock anew: make lock")
-    return ", ".join(f"{package} {lines[package].split()[0]}" for package in packages)
+        raise UserError(str(LOCK), f"{missing[0]} is not pinned", "resolve the lock anew: make lock")
+    return {package: lock[package] for package in packages}
+
+
+@functools.cache
+def _lock() -> dict[str, str]:
+    lines = [line for line in LOCK.read_text().splitlines() if "==" in line and line[0] != "#"]
+    return {package: version.split()[0] for package, version in (line.split("==", 1) for line in lines)}

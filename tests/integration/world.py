@@ -21,7 +21,7 @@ from thoughtscope.backbones.settings import Pretraining
 from thoughtscope.config.load import Study
 from thoughtscope.config.parse import merge
 from thoughtscope.config.run import Run
-from thoughtscope.config.slices import train_slice
+from thoughtscope.config.slices import saving, train_slice
 from thoughtscope.plugins import implementation
 from thoughtscope.tasks.prepare import write_task
 
@@ -53,6 +53,7 @@ class World:
         return [
             *(sys.executable, str(ROOT / "workflow/scripts/train.py"), "--ranks", str(ranks)),
             *("--settings", self.settings(run, **changes)),
+            *("--saving", saving(self.study(run, changes), run)),
             *("--task", str(self.folder / "task"), "--backbone", str(self.folder / "backbone")),
             *("--state", str(self.folder / name / "state"), "--output", str(self.output(name))),
         ]

@@ -12,7 +12,7 @@ import pytest
 from thoughtscope import provenance
 from thoughtscope.artifacts import artifact_folder, sha256
 from thoughtscope.errors import UserError
-from thoughtscope.provenance import digest, pins, sources_digest, stage_sources
+from thoughtscope.provenance import digest, pins, sources, stage_sources
 
 ROOT = Path(__file__).parents[2]
 
@@ -23,7 +23,7 @@ def test_a_comment_a_docstring_and_formatting_change_nothing(tmp_path: Path) -> 
         path.parent.mkdir()
     first.write_text('"""One."""\nimport thoughtscope.errors\n\ndef f(x):\n    """Say."""\n    return x + 1\n')
     second.write_text("import thoughtscope.errors  # why\n\n\ndef f(x):\n    return (x\n            + 1)\n")
-    assert sources_digest([first]) == sources_digest([second])
+    assert sources([first]) == sources([second])
 
 
 def test_a_change_of_code_changes_the_digest(tmp_path: Path) -> None:
@@ -31,7 +31,7 @@ def test_a_change_of_code_changes_the_digest(tmp_path: Path) -> None:
     for path, code in ((first, "x = 1\n"), (second, "x = 2\n")):
         path.parent.mkdir()
         path.write_text(code)
-    assert sources_digest([first]) != sources_digest([second])
+    assert sources([first]) != sources([second])
 
 
 @pytest.mark.parametrize(
@@ -69,7 +69,7 @@ def test_the_digest_of_settings_does_not_depend_on_the_order_of_keys() -> None:
 
 def test_a_package_that_is_not_pinned_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
-    assert pins("torch").startswith("torch ")
+    assert set(pins("torch")) == {"torch"}
     with pytest.raises(UserError, match="no-such-package is not pinned"):
         pins("no-such-package")
 

@@ -22,10 +22,11 @@ rule build_backbone:
     params:
         settings=lambda w: slices.backbone_slice(STUDY, w.backbone),
         tasks=lambda w, input: [str(Path(file).parent) for file in input.tasks],
-        sources=sources("build_backbone.py"),
-        pins=pins("torch", "transformers", "tokenizers"),
+        sources=sources("build_backbone"),
+        pins=pins("build_backbone"),
     message:
         "build backbone {wildcards.backbone}"
     shell:
         "OMP_NUM_THREADS={threads} python workflow/scripts/build_backbone.py --backbone {wildcards.backbone:q}"
-        " --settings {params.settings:q} --tasks {params.tasks:q} --output $(dirname {output:q}) > {log:q} 2>&1"
+        " --settings {params.settings:q} --tasks {params.tasks:q} --sources {params.sources:q}"
+        " --pins {params.pins:q} --output $(dirname {output:q}) > {log:q} 2>&1"

@@ -11,14 +11,12 @@ from thoughtscope.config.run import Run
 from thoughtscope.config import slices
 from thoughtscope.errors import UserError
 from thoughtscope.plugins import module_name
-from thoughtscope.provenance import pins, sources_digest
+from thoughtscope.stages import STAGES
 
 # programs run with the Python that runs Snakemake, unless a conda environment is activated on top
 os.environ.update(
     PATH=os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
 )
-
-SCRIPTS = Path("workflow/scripts")
 
 try:
     STUDY = Study(config, Path("config"), str(workflow.configfiles[-1]))
@@ -36,9 +34,14 @@ def run_of(wildcards):
     )
 
 
-def sources(script, *modules):
-    """A digest of what a stage's program imports, so that only a change of code reruns it, never of a comment."""
-    return sources_digest([SCRIPTS / script, *modules])
+def sources(stage, *modules):
+    """Digests of what a stage's program imports, so that only a change of code reruns it, never of a comment."""
+    return slices.canonical(STAGES[stage].sources(*modules))
+
+
+def pins(stage):
+    """The pinned versions of the packages that can change a stage's result."""
+    return slices.canonical(STAGES[stage].pins())
 
 
 def manifests(folder, runs):
@@ -46,11 +49,9 @@ def manifests(folder, runs):
 
 
 def pretraining_tasks(wildcards):
-    if STUDY.backbone(wildcards.backbone).source != "tiny":
-        return []
     return [
         f"<tasks>/{task}/manifest.json"
-        for task in STUDY.pretraining(wildcards.backbone).tasks
+        for task in slices.pretraining_tasks(STUDY, wildcards.backbone)
     ]
 
 
@@ -73,15 +74,8 @@ def backbone_memory(wildcards):
 
 def leader(wildcards):
     """The run whose stage switches a control follows, if its method is yoked to one."""
-    run = run_of(wildcards)
-    method = STUDY.method(run.method).yoked_to
-    return (
-        manifests(
-            "runs", [Run(run.task, run.backbone, method, run.trainable, run.seed)]
-        )
-        if method
-        else []
-    )
+    run = slices.leader(STUDY, run_of(wildcards))
+    return manifests("runs", [run]) if run else []
 
 
 def method_module(wildcards):

@@ -29,12 +29,13 @@ rule figure:
         settings=lambda w: slices.figure_slice(STUDY, w.name),
         folders=lambda w, input: [str(Path(file).parent) for file in input],
         sources=lambda w: sources(
-            "draw_figure.py", module_name("figures", STUDY.config.figures[w.name].kind)
+            "figure", module_name("figures", STUDY.config.figures[w.name].kind)
         ),
-        pins=pins("numpy", "pandas", "matplotlib", "scikit-learn"),
+        pins=pins("figure"),
     message:
         "draw figure {wildcards.name}"
     shell:
         "OMP_NUM_THREADS={threads} python workflow/scripts/draw_figure.py --figure {wildcards.name:q}"
         " --settings {params.settings:q} --inputs {params.folders:q}"
+        " --sources {params.sources:q} --pins {params.pins:q}"
         " --output-stem $(dirname {output.png:q})/{wildcards.name:q} > {log:q} 2>&1"

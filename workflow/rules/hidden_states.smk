@@ -22,14 +22,14 @@ rule extract_latents:
     params:
         settings=lambda w: slices.latents_slice(STUDY, run_of(w)),
         source=lambda w, input: f"--run {Path(input.run).parent}",
-        sources=lambda w: sources("extract_hidden_states.py", method_module(w)),
-        pins=pins("torch", "transformers", "pyarrow"),
+        sources=lambda w: sources("extract_latents", method_module(w)),
+        pins=pins("extract_latents"),
     message:
         "extract hidden states of {wildcards.method}/{wildcards.backbone} on {wildcards.task}"
     shell:
         "OMP_NUM_THREADS={threads} python workflow/scripts/extract_hidden_states.py --settings {params.settings:q}"
         " {params.source} --task $(dirname {input.task:q})"
-        " --output $(dirname {output.manifest:q}) > {log:q} 2>&1"
+        " --sources {params.sources:q} --pins {params.pins:q} --output $(dirname {output.manifest:q}) > {log:q} 2>&1"
 
 
 use rule extract_latents as extract_statements with:
@@ -45,7 +45,7 @@ use rule extract_latents as extract_statements with:
     params:
         settings=lambda w: slices.statements_slice(STUDY, w.task, w.backbone),
         source=lambda w, input: f"--backbone {Path(input.backbone).parent}",
-        sources=sources("extract_hidden_states.py"),
-        pins=pins("torch", "transformers", "pyarrow"),
+        sources=sources("extract_statements"),
+        pins=pins("extract_statements"),
     message:
         "extract hidden states of {wildcards.backbone} on the statements of {wildcards.task}"

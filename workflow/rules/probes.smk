@@ -20,14 +20,14 @@ rule fit_latent_probes:
         runtime=60,
     params:
         settings=lambda w: slices.latent_probes_slice(STUDY, run_of(w)),
-        sources=sources("fit_probes.py"),
-        pins=pins("scikit-learn", "numpy"),
+        sources=sources("fit_latent_probes"),
+        pins=pins("fit_latent_probes"),
     message:
         "fit probes on {wildcards.method}/{wildcards.backbone}, task {wildcards.task}"
     shell:
         "OMP_NUM_THREADS={threads} python workflow/scripts/fit_probes.py --settings {params.settings:q}"
         " --states $(dirname {input.states:q}) --task $(dirname {input.task:q})"
-        " --output $(dirname {output.manifest:q}) > {log:q} 2>&1"
+        " --sources {params.sources:q} --pins {params.pins:q} --output $(dirname {output.manifest:q}) > {log:q} 2>&1"
 
 
 use rule fit_latent_probes as fit_truth_probes with:
@@ -42,8 +42,8 @@ use rule fit_latent_probes as fit_truth_probes with:
         "<benchmarks>/probes/{task}/{backbone}/none/live/seed0.tsv"
     params:
         settings=lambda w: slices.truth_probes_slice(STUDY, w.task, w.backbone),
-        sources=sources("fit_probes.py"),
-        pins=pins("scikit-learn", "numpy"),
+        sources=sources("fit_truth_probes"),
+        pins=pins("fit_truth_probes"),
     message:
         "fit truth directions of {wildcards.backbone} on {wildcards.task}"
 

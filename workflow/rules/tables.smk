@@ -25,10 +25,11 @@ rule table:
     params:
         settings=lambda w: slices.table_slice(STUDY, w.name),
         folders=lambda w, input: [str(Path(file).parent) for file in input],
-        sources=lambda w: sources("make_table.py"),
-        pins=pins("numpy", "pandas", "scikit-learn"),
+        sources=sources("table"),
+        pins=pins("table"),
     message:
         "make table {wildcards.name}"
     shell:
         "OMP_NUM_THREADS={threads} python workflow/scripts/make_table.py --table {wildcards.name:q}"
-        " --settings {params.settings:q} --inputs {params.folders:q} --output {output:q} > {log:q} 2>&1"
+        " --settings {params.settings:q} --inputs {params.folders:q}"
+        " --sources {params.sources:q} --pins {params.pins:q} --output {output:q} > {log:q} 2>&1"

@@ -17,11 +17,11 @@ rule prepare_task:
     params:
         settings=lambda w: slices.task_slice(STUDY, w.task),
         sources=lambda w: sources(
-            "prepare_task.py", module_name("tasks", STUDY.task(w.task).kind)
+            "prepare_task", module_name("tasks", STUDY.task(w.task).kind)
         ),
-        pins=pins("pyarrow"),
+        pins=pins("prepare_task"),
     message:
         "prepare task {wildcards.task}"
     shell:
         "python workflow/scripts/prepare_task.py --task {wildcards.task:q} --settings {params.settings:q}"
-        " --output $(dirname {output:q}) > {log:q} 2>&1"
+        " --sources {params.sources:q} --pins {params.pins:q} --output $(dirname {output:q}) > {log:q} 2>&1"

@@ -27,13 +27,14 @@ rule train:
         yoke=lambda w, input: (
             f"--yoke {Path(input.yoke[0]).parent}" if input.yoke else ""
         ),
-        sources=lambda w: sources(
-            "train.py", "thoughtscope.training.worker", method_module(w)
-        ),
-        pins=pins("torch", "transformers", "deepspeed", "peft"),
+        # a function of resources is no reason to rerun, and how often to save is none
+        saving=lambda w, resources: slices.saving(STUDY, run_of(w)),
+        sources=lambda w: sources("train", method_module(w)),
+        pins=pins("train"),
     message:
         "train {wildcards.method}/{wildcards.backbone} on {wildcards.task} ({wildcards.trainable}, seed {wildcards.seed})"
     shell:
         "OMP_NUM_THREADS={threads} python workflow/scripts/train.py --ranks {resources.ranks} --settings {params.settings:q}"
         " --task $(dirname {input.task:q}) --backbone $(dirname {input.backbone:q}) {params.yoke}"
-        " --state results/state --output $(dirname {output.manifest:q}) > {log:q} 2>&1"
+        " --sources {params.sources:q} --pins {params.pins:q}"
+        " --saving {params.saving:q} --state results/state --output $(dirname {output.manifest:q}) > {log:q} 2>&1"

@@ -5,12 +5,12 @@ import json
 import sys
 from pathlib import Path
 
-from thoughtscope.artifacts import artifact_folder, write_json
+from thoughtscope.artifacts import artifact_folder, input_digests, write_json
 from thoughtscope.backbones.make import make_tiny, refer
 from thoughtscope.backbones.settings import Pretraining, Settings
 from thoughtscope.config.parse import parse
 from thoughtscope.errors import one_line_errors
-from thoughtscope.provenance import record
+from thoughtscope.provenance import add_options, record
 
 
 @one_line_errors
@@ -21,10 +21,12 @@ def main() -> None:
     parser.add_argument("--settings", required=True, help="JSON: backbone, and pretraining if it is tiny")
     parser.add_argument("--tasks", type=Path, nargs="*", default=[], help="folders of the tasks it learns from")
     parser.add_argument("--output", type=Path, required=True)
+    add_options(parser)
     arguments = parser.parse_args()
     raw, where = json.loads(arguments.settings), f"backbone {arguments.backbone}"
     settings = parse(Settings, {"label": "", **raw["backbone"]}, where)
-    with artifact_folder(arguments.output, record("build_backbone", raw)) as folder:
+    made_by = record("build_backbone", raw, arguments, inputs=input_digests(arguments.tasks))
+    with artifact_folder(arguments.output, made_by) as folder:
         if settings.source == "tiny":
             pretraining = parse(Pretraining, raw["pretraining"], f"{where}: pretraining")
             curve = make_tiny(settings, pretraining, arguments.tasks, folder, where)

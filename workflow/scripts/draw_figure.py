@@ -11,7 +11,7 @@ from thoughtscope.errors import one_line_errors
 from thoughtscope.figures.inputs import read_inputs
 from thoughtscope.figures.save import SUFFIXES, save
 from thoughtscope.plugins import implementation
-from thoughtscope.provenance import record
+from thoughtscope.provenance import add_options, record
 
 
 @one_line_errors
@@ -24,6 +24,7 @@ def main() -> None:
         "--inputs", type=Path, nargs="+", required=True, help="folders of runs, hidden states or probes and task"
     )
     parser.add_argument("--output-stem", type=Path, required=True, help="the files' path without suffix")
+    add_options(parser)
     arguments = parser.parse_args()
     settings = json.loads(arguments.settings)
     where = f"figures.{arguments.figure}"
@@ -33,7 +34,9 @@ def main() -> None:
     data = read_inputs(settings["kind"], arguments.inputs, options, *names)
     figure, points = kind.draw(*data, options, settings.get("title"))
     stem = arguments.output_stem
-    made_by = record("draw_figure", settings, figure=arguments.figure, inputs=input_digests(arguments.inputs))
+    made_by = record(
+        "draw_figure", settings, arguments, figure=arguments.figure, inputs=input_digests(arguments.inputs)
+    )
     targets = (stem.with_name(stem.name + suffix) for suffix in SUFFIXES)
     with artifact_files(*targets, provenance=made_by) as staged:
         save(figure, points, staged, made_by)

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from thoughtscope import tables
-from thoughtscope.artifacts import artifact_folder
+from thoughtscope.artifacts import artifact_folder, input_digests
 from thoughtscope.config.parse import parse
 from thoughtscope.errors import one_line_errors
 from thoughtscope.hidden_states.extract import (
@@ -15,7 +15,7 @@ from thoughtscope.hidden_states.extract import (
     extract_latents,
     extract_statements,
 )
-from thoughtscope.provenance import record
+from thoughtscope.provenance import add_options, record
 from thoughtscope.tasks.prepare import EXAMPLES
 
 
@@ -29,9 +29,16 @@ def main() -> None:
     source.add_argument("--backbone", type=Path, help="a backbone's folder: its states on statements are stored")
     parser.add_argument("--task", type=Path, required=True)
     parser.add_argument("--output", type=Path, required=True)
+    add_options(parser)
     arguments = parser.parse_args()
     raw = json.loads(arguments.settings)
-    with artifact_folder(arguments.output, record("extract_hidden_states", raw)) as folder:
+    made_by = record(
+        "extract_hidden_states",
+        raw,
+        arguments,
+        inputs=input_digests([arguments.run or arguments.backbone, arguments.task]),
+    )
+    with artifact_folder(arguments.output, made_by) as folder:
         if arguments.run:
             rows = tables.read(arguments.task / EXAMPLES, tables.REASONING).to_pylist()
             extract_latents(parse(LatentsSettings, raw, "extraction settings"), arguments.run, rows, folder)

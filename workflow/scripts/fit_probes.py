@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from thoughtscope import tables
-from thoughtscope.artifacts import artifact_folder
+from thoughtscope.artifacts import artifact_folder, input_digests
 from thoughtscope.config.parse import parse
 from thoughtscope.config.run import Run
 from thoughtscope.errors import one_line_errors
@@ -16,7 +16,7 @@ from thoughtscope.probes.activity import activity_rows
 from thoughtscope.probes.latent import LatentSettings, latent_rows
 from thoughtscope.probes.statements import Statements
 from thoughtscope.probes.truth import TruthSettings, truth_rows
-from thoughtscope.provenance import record
+from thoughtscope.provenance import add_options, record
 from thoughtscope.tasks.prepare import EXAMPLES
 
 
@@ -28,10 +28,12 @@ def main() -> None:
     parser.add_argument("--states", type=Path, required=True, help="folder of hidden states")
     parser.add_argument("--task", type=Path, required=True)
     parser.add_argument("--output", type=Path, required=True)
+    add_options(parser)
     arguments = parser.parse_args()
     raw = json.loads(arguments.settings)
     fit = _truth if "truth_probes" in raw else _latents
-    with artifact_folder(arguments.output, record("fit_probes", raw)) as folder:
+    made_by = record("fit_probes", raw, arguments, inputs=input_digests([arguments.states, arguments.task]))
+    with artifact_folder(arguments.output, made_by) as folder:
         fit(raw, arguments.states, arguments.task / EXAMPLES, folder)
 
 

@@ -18,7 +18,7 @@ from thoughtscope.evaluation.probes import probes
 from thoughtscope.evaluation.separation import separation
 from thoughtscope.evaluation.settings import TableSettings
 from thoughtscope.evaluation.summary import summary
-from thoughtscope.provenance import record
+from thoughtscope.provenance import add_options, record
 
 TABLES: dict[str, Callable[[Sequence[Path], TableSettings], pd.DataFrame]] = {
     "summary": summary,
@@ -38,11 +38,12 @@ def main() -> None:
     parser.add_argument("--settings", default="{}", help="TableSettings as JSON")
     parser.add_argument("--inputs", type=Path, nargs="+", required=True, help="runs, hidden states or probes")
     parser.add_argument("--output", type=Path, required=True)
+    add_options(parser)
     arguments = parser.parse_args()
     raw = json.loads(arguments.settings)
     settings = parse(TableSettings, raw, "table settings")
     table = TABLES[arguments.table](arguments.inputs, settings)
-    made_by = record("make_table", raw, table=arguments.table, inputs=input_digests(arguments.inputs))
+    made_by = record("make_table", raw, arguments, table=arguments.table, inputs=input_digests(arguments.inputs))
     with artifact_files(arguments.output, provenance=made_by) as (staged,):
         table.to_csv(staged, index=False, float_format="%.6g")
     print(f"{arguments.output}: {len(table)} rows")

@@ -9,7 +9,7 @@ from thoughtscope.artifacts import artifact_folder
 from thoughtscope.config.parse import parse
 from thoughtscope.errors import one_line_errors
 from thoughtscope.plugins import implementation
-from thoughtscope.provenance import record
+from thoughtscope.provenance import add_options, record
 from thoughtscope.tasks.prepare import write_task
 
 
@@ -20,11 +20,12 @@ def main() -> None:
     parser.add_argument("--task", required=True, help="name of the task")
     parser.add_argument("--settings", required=True, help="its settings as JSON")
     parser.add_argument("--output", type=Path, required=True)
+    add_options(parser)
     arguments = parser.parse_args()
     raw = json.loads(arguments.settings)
     module = implementation("tasks", raw["kind"], f"task {arguments.task}")
     settings = parse(module.Settings, raw, f"task {arguments.task}")
-    with artifact_folder(arguments.output, record("prepare_task", raw)) as folder:
+    with artifact_folder(arguments.output, record("prepare_task", raw, arguments)) as folder:
         sizes = write_task(arguments.task, module, settings, folder)
     print(f"task {arguments.task}: " + ", ".join(f"{size} {split}" for split, size in sizes.items()))
 

@@ -9,10 +9,25 @@ from thoughtscope.config.load import Study
 from thoughtscope.config.run import Run
 from thoughtscope.figures.settings import INPUT
 
+SAVING = {"save_every_seconds", "keep_states"}
+
 
 def canonical(value: Any) -> str:
     """Return JSON with sorted keys, so that equal settings are equal text."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
+def tasks(study: Study) -> list[str]:
+    """Return every task that something of the study reads, by name."""
+    truth = study.config.truth_probes
+    read = {task for backbone in backbones(study) for task in pretraining_tasks(study, backbone)}
+    return sorted(read | {run.task for run in study.runs} | ({truth.task} if truth else set()))
+
+
+def backbones(study: Study) -> list[str]:
+    """Return every backbone that something of the study reads, by name."""
+    truth = study.config.truth_probes
+    return sorted({run.backbone for run in study.runs} | ({truth.backbone} if truth else set()))
 
 
 def task_slice(study: Study, task: str) -> str:
@@ -34,6 +49,17 @@ def backbone_slice(study: Study, backbone: str) -> str:
     return canonical(value)
 
 
+def pretraining_tasks(study: Study, backbone: str) -> list[str]:
+    """Return the tasks that a backbone is pre-trained on; none if it is given."""
+    return study.pretraining(backbone).tasks if study.backbone(backbone).source == "tiny" else []
+
+
+def leader(study: Study, run: Run) -> Run | None:
+    """Return the run whose stage switches a control follows, if its method is yoked to one."""
+    method = getattr(study.method(run.method), "yoked_to", None)
+    return Run(run.task, run.backbone, method, run.trainable, run.seed) if method else None
+
+
 def train_slice(study: Study, run: Run) -> str:
     """Return what `train` is told about a run."""
     config, backbone = study.config, study.backbone(run.backbone)
@@ -43,7 +69,7 @@ def train_slice(study: Study, run: Run) -> str:
         {
             "run": run.path,
             "method": method,
-            "training": training.model_dump(mode="json"),
+            "training": training.model_dump(mode="json", exclude=SAVING),
             "frozen": config.frozen.model_dump(mode="json", exclude={"training"})
             if run.trainable == "frozen"
             else None,
@@ -53,6 +79,11 @@ def train_slice(study: Study, run: Run) -> str:
             "deepspeed": study.deepspeed(training.deepspeed),
         }
     )
+
+
+def saving(study: Study, run: Run) -> str:
+    """Return how often a run saves what it goes on from: nothing that can change its result."""
+    return canonical(study.training(run).model_dump(mode="json", include=SAVING))
 
 
 def decoding_slice(study: Study) -> dict[str, Any]:
@@ -83,6 +114,12 @@ def statements_slice(study: Study, task: str, backbone: str) -> str:
 def statements_run(task: str, backbone: str) -> Run:
     """Return the name under which a backbone's own states stand: no method, nothing trained."""
     return Run(task, backbone, "none", "live", 0)
+
+
+def latent_probe_runs(study: Study) -> list[Run]:
+    """Return the runs whose latents are probed."""
+    latent = study.config.latent_probes
+    return study.select(latent.runs, "latent_probes.runs") if latent else []
 
 
 def latent_probes_slice(study: Study, run: Run) -> str:
@@ -128,20 +165,20 @@ def table_inputs(study: Study, table: str) -> tuple[str, list[Run]]:
 
 def probe_runs(study: Study, latents: bool) -> list[Run]:
     """Return the runs that have probes: the statements' and, if asked for, those of latents."""
-    truth, latent = study.config.truth_probes, study.config.latent_probes
-    runs = study.select(latent.runs, "latent_probes.runs") if latent and latents else []
+    truth, runs = study.config.truth_probes, latent_probe_runs(study) if latents else []
     return [*runs, statements_run(truth.task, truth.backbone)] if truth else runs
 
 
 def table_slice(study: Study, table: str) -> str:
-    """Return what `make_table` is told."""
-    names = {run.method for run in table_inputs(study, table)[1]} - {"none"}
-    return canonical(
-        {
-            "confidence": study.config.evaluation.confidence,
-            "methods": {name: study.method(name).model_dump()["label"] for name in sorted(names)},
-        }
-    )
+    """Return what `make_table` is told; intervals that were measured before have their level already."""
+    own_intervals = {} if table in {"summary", "probes"} else {"confidence": study.config.evaluation.confidence}
+    return canonical({**own_intervals, "methods": _labels(study, table_inputs(study, table)[1])})
+
+
+def _labels(study: Study, runs: list[Run]) -> dict[str, str]:
+    """Return each method's name as figures and tables print it."""
+    names = {run.method for run in runs} - {"none"}
+    return {name: study.method(name).model_dump()["label"] for name in sorted(names)}
 
 
 def figure_inputs(study: Study, name: str) -> tuple[str, list[Run]]:
@@ -160,15 +197,11 @@ def figure_tasks(study: Study, name: str) -> list[str]:
 
 
 def figure_slice(study: Study, name: str) -> str:
-    """Return what `draw_figure` is told: kind, options, and the names of what it draws."""
-    figure, (_, runs) = study.config.figures[name], figure_inputs(study, name)
-    methods = {run.method for run in runs} - {"none"}
-    return canonical(
-        {
-            "kind": figure.kind,
-            "title": figure.title,
-            "options": figure.options,
-            "methods": {method: study.method(method).model_dump()["label"] for method in sorted(methods)},
-            "backbones": {run.backbone: study.backbone(run.backbone).label for run in runs},
-        }
-    )
+    """Return what `draw_figure` is told: kind, options, and the names that it prints."""
+    figure, (group, runs) = study.config.figures[name], figure_inputs(study, name)
+    told: dict[str, Any] = {"kind": figure.kind, "title": figure.title, "options": figure.options}
+    if group == "hidden_states":
+        told["methods"] = _labels(study, runs)
+    if group == "runs":
+        told["backbones"] = {run.backbone: study.backbone(run.backbone).label for run in runs}
+    return canonical(told)

@@ -20,10 +20,10 @@ import deepspeed
 import torch
 
 from thoughtscope import tables
-from thoughtscope.artifacts import MANIFEST, artifact_folder, sha256, write_json
+from thoughtscope.artifacts import artifact_folder, input_digests, write_json
 from thoughtscope.config.parse import parse
 from thoughtscope.config.run import Run as RunName
-from thoughtscope.provenance import digest, record
+from thoughtscope.provenance import add_options, digest, record
 from thoughtscope.tasks.prepare import EXAMPLES
 from thoughtscope.training.failure import end
 from thoughtscope.training.ranks import Ranks
@@ -50,7 +50,8 @@ def _train() -> int:
     asked: list[int] = []
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1):
         signal.signal(number, lambda received, _frame: asked.append(received))
-    settings = parse(TrainSettings, json.loads(arguments.settings), "train settings")
+    raw = json.loads(arguments.settings)
+    settings = parse(TrainSettings, {**raw, "training": {**raw["training"], **arguments.saving}}, "train settings")
     torch.use_deterministic_algorithms(True, warn_only=True)
     # DeepSpeed would compile a shared-memory helper for gloo on first use: a minute and a compiler for nothing here
     deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False
@@ -60,7 +61,8 @@ def _train() -> int:
     report = Report(settings.run, Ranks.here().first)
     rows = tables.read(arguments.task / EXAMPLES, tables.REASONING).to_pylist()
     yoke = json.loads((arguments.yoke / SCHEDULE).read_text())["stages"] if arguments.yoke else None
-    state_folder = arguments.state / digest(_identity(settings, arguments))
+    inputs = input_digests([arguments.task, arguments.backbone] + ([arguments.yoke] if arguments.yoke else []))
+    state_folder = arguments.state / digest(_identity(raw, inputs, arguments))
     state_folder.mkdir(parents=True, exist_ok=True)
     run = Run(settings, rows, arguments.backbone, yoke, state_folder, report, lambda: bool(asked), time.monotonic)
     try:
@@ -72,7 +74,7 @@ def _train() -> int:
         return CONTINUE
     finally:
         report.close()
-    _write(run, settings, arguments)
+    _write(run, settings, inputs, arguments)
     return 0
 
 
@@ -81,24 +83,25 @@ def _end_with_parent() -> None:
     ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # 1 is PR_SET_PDEATHSIG
 
 
-def _identity(settings: TrainSettings, arguments: argparse.Namespace) -> dict[str, Any]:
-    """Return what decides a run's result: its settings and the content of its inputs."""
-    inputs = [arguments.task, arguments.backbone] + ([arguments.yoke] if arguments.yoke else [])
+def _identity(raw: Any, inputs: dict[str, str], arguments: argparse.Namespace) -> dict[str, Any]:
+    """Return what decides a run's result: its settings, the content of its inputs, its sources and packages."""
     return {
-        "settings": settings.model_dump(mode="json"),
-        "inputs": [sha256(folder / MANIFEST) for folder in inputs],
+        "settings": raw,
+        "inputs": list(inputs.values()),
+        "sources": arguments.sources,
+        "pins": arguments.pins,
     }
 
 
-def _write(run: Run, settings: TrainSettings, arguments: argparse.Namespace) -> None:
+def _write(run: Run, settings: TrainSettings, inputs: dict[str, str], arguments: argparse.Namespace) -> None:
     """Write the artifact of a finished run; then its resumable state may go."""
     name = RunName.parse(settings.run)
     model = run.state_folder / "model"
     run.save_model(model)
     ranks = Ranks.here()
     if ranks.first:
-        facts = {"seed": name.seed, "ranks": ranks.world, "state": run.state_folder.name}
-        provenance = record("train", settings.model_dump(mode="json"), **facts)
+        facts = {"seed": name.seed, "ranks": ranks.world, "state": run.state_folder.name, "inputs": inputs}
+        provenance = record("train", json.loads(arguments.settings), arguments, **facts)
         with artifact_folder(arguments.output, provenance) as folder:
             shutil.copytree(model, folder / "model")
             if (run.state_folder / "checkpoints").is_dir():
@@ -124,11 +127,13 @@ def _write(run: Run, settings: TrainSettings, arguments: argparse.Namespace) -> 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--settings", required=True, help="TrainSettings as JSON")
+    parser.add_argument("--saving", type=json.loads, default={}, help="JSON: how often the resumable state is saved")
     parser.add_argument("--task", type=Path, required=True)
     parser.add_argument("--backbone", type=Path, required=True)
     parser.add_argument("--yoke", type=Path, help="folder of the run whose schedule is followed")
     parser.add_argument("--state", type=Path, required=True, help="folder of resumable states")
     parser.add_argument("--output", type=Path, required=True)
+    add_options(parser)
     return parser.parse_args()
 
 
