@@ -43,8 +43,8 @@ def _sources(*roots: str | Path) -> dict[str, str]:
     return sources(roots)
 
 
-_MODELS = ("torch", "transformers", "tokenizers", "safetensors", "Jinja2")
-_EXTRACT = Stage("extract_hidden_states.py", (*_MODELS, "numpy"))
+_MODELS = ("torch", "numpy", "transformers", "tokenizers", "safetensors", "Jinja2")
+_EXTRACT = Stage("extract_hidden_states.py", _MODELS)
 _PROBES = Stage("fit_probes.py", ("scikit-learn", "scipy", "numpy", "pandas"))
 
 STAGES = {

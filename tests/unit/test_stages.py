@@ -18,7 +18,7 @@ NAMES = {"sklearn": "scikit-learn", "jinja2": "Jinja2", "mpl_toolkits": "matplot
 # They check, print, download or store values as they are.
 HARMLESS = {"pydantic", "yaml", "rich", "httpx2", "huggingface_hub", "pyarrow"}
 # Beside the stage's result: intervals around the accuracies that are measured, frames that are only read.
-BESIDE_THE_RESULT = {"train": {"numpy", "scipy"}, "extract_latents": {"scipy", "pandas"}}
+BESIDE_THE_RESULT = {"train": {"scipy"}, "extract_latents": {"scipy", "pandas"}}
 BESIDE_THE_RESULT["extract_statements"] = BESIDE_THE_RESULT["extract_latents"]
 
 
