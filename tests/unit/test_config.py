@@ -102,3 +102,29 @@ def test_grids_expand_to_distinct_sorted_runs() -> None:
     runs = study().runs
     assert runs == sorted(set(runs))
     assert [Run.parse(run.path) for run in runs] == runs
+
+
+@pytest.mark.parametrize(
+    ("zero", "expected"),
+    [
+        ({"stage": 4}, "zero_optimization.stage"),
+        ({"stage": 0, "offload_optimizer": {"device": "cpu"}}, "offload_optimizer needs stage 1, 2 or 3"),
+        ({"stage": 2, "offload_param": {"device": "cpu"}}, "offload_param needs stage 3"),
+        ({"stage": 2, "offload_optimiser": {"device": "cpu"}}, "unknown key"),
+    ],
+)
+def test_a_deepspeed_file_is_checked(zero: dict[str, Any], expected: str) -> None:
+    with pytest.raises(UserError) as caught:
+        study(overrides={"deepspeed": {"zero0": {"zero_optimization": zero}}})
+    assert "deepspeed/zero0.yaml" in str(caught.value)
+    assert expected in str(caught.value)
+
+
+def test_an_attention_that_takes_no_masks_is_refused_with_the_reason() -> None:
+    with pytest.raises(UserError, match=r"qwen3\.yaml: attention: .* flash kernels cannot take: use sdpa"):
+        study(overrides={"backbones": {"qwen3": {"attention": "flash_attention_2"}}})
+
+
+def test_a_folder_that_is_no_model_is_refused_before_anything_runs(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"qwen3\.yaml: path: .* holds no config\.json; point to"):
+        study(overrides={"backbones": {"qwen3": {"source": "folder", "path": str(tmp_path)}}})

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from thoughtscope.errors import UserError
@@ -60,7 +61,7 @@ def load_model(folder: Path, *, attention: str = "sdpa", dtype: str = "float32")
             output_loading_info=True,
             **place.arguments,
         )
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
+    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
         raise place.error(error, "complete or correct the folder") from error
     missing = sorted(report["missing_keys"])
     if missing:

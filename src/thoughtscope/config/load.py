@@ -13,6 +13,7 @@ from typing import Any
 
 from thoughtscope.backbones.settings import Pretraining
 from thoughtscope.backbones.settings import Settings as BackboneSettings
+from thoughtscope.config.deepspeed import DeepSpeed
 from thoughtscope.config.parse import merge, parse, read_yaml
 from thoughtscope.config.revisions import KINDS, LOCK, read_lock, unpinned, with_revisions
 from thoughtscope.config.run import Run
@@ -89,8 +90,9 @@ class Study:
         return parse(BackboneSettings, self.raw("backbones", name), self.file("backbones", name))
 
     def deepspeed(self, name: str) -> dict[str, Any]:
-        """Return a DeepSpeed configuration as it stands in its file; the engine adds batch sizes and precision."""
-        return self.raw("deepspeed", name)
+        """Return a DeepSpeed configuration as its file sets it; the engine adds batch sizes and precision."""
+        settings = parse(DeepSpeed, self.raw("deepspeed", name), self.file("deepspeed", name))
+        return settings.model_dump(mode="json", exclude_unset=True, exclude_none=True)
 
     def pretraining(self, backbone: str) -> Pretraining:
         """Return how `backbone` is pre-trained: the common settings with the backbone's own on top."""

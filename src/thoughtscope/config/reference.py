@@ -16,23 +16,26 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from thoughtscope.backbones.settings import Settings as BackboneSettings
+from thoughtscope.config.deepspeed import DeepSpeed
 from thoughtscope.config.schema import Config
 from thoughtscope.plugins import implementation, kinds
 
+MODELS: dict[str, type[BaseModel]] = {
+    "config.yaml": Config,
+    "backbones/{name}.yaml": BackboneSettings,
+    "deepspeed/{name}.yaml": DeepSpeed,
+}
 BEGIN, END = "<!-- reference: generated, do not edit -->", "<!-- end of reference -->"
 
 
 def schema() -> dict[str, Any]:
     """Return one JSON schema for the main file and for each kind of small file."""
-    models: dict[str, type[BaseModel]] = {"config.yaml": Config, "backbones/{name}.yaml": BackboneSettings}
-    models |= dict(_plugin_models())
-    return {name: model.model_json_schema() for name, model in models.items()}
+    return {name: model.model_json_schema() for name, model in _models()}
 
 
 def reference() -> str:
     """Return the reference tables in Markdown, one a model."""
-    parts = [_table("config.yaml", Config), _table("backbones/{name}.yaml", BackboneSettings)]
-    return "\n".join([*parts, *(_table(name, model) for name, model in _plugin_models())])
+    return "\n".join(_table(name, model) for name, model in _models())
 
 
 def with_reference(text: str) -> str:
@@ -42,7 +45,8 @@ def with_reference(text: str) -> str:
     return f"{before}{BEGIN}\n\n{reference()}\n{END}{after}"
 
 
-def _plugin_models() -> Iterator[tuple[str, type[BaseModel]]]:
+def _models() -> Iterator[tuple[str, type[BaseModel]]]:
+    yield from MODELS.items()
     for group in ("tasks", "methods"):
         for kind in kinds(group):
             yield f"{group}/{{name}}.yaml, kind {kind}", implementation(group, kind, group).Settings

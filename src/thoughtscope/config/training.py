@@ -15,6 +15,7 @@ class Optimizer(Strict):
     learning_rate: PositiveFloat = 1e-3
     weight_decay: float = 0.01
     betas: tuple[float, float] = (0.9, 0.999)
+    fused: bool | None = Field(None, description="AdamW in one kernel; null: on CUDA")
     clip: PositiveFloat | None = Field(1.0, description="largest gradient norm; null leaves gradients alone")
     schedule: Literal["constant", "linear", "cosine", "hold-then-linear"] = "constant"
     decay: Probability = Field(0.3, description="hold-then-linear: share of the updates over which the rate falls to 0")

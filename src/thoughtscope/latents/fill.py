@@ -44,7 +44,7 @@ class Fill(nn.Module):
         if self.settings.kind != "fusion":
             return lambda last, chosen: chosen
         embed = model.get_input_embeddings()
-        table = embed(torch.arange(embed.weight.shape[0], device=model.device))
+        table = embed(torch.arange(model.config.get_text_config().vocab_size, device=model.device))
 
         def fuse(last: Tensor, chosen: Tensor) -> Tensor:
             predicted = nucleus(self._prediction(model, last), self.settings.top_p, self.settings.keep_crossing)

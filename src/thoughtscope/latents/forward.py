@@ -59,7 +59,7 @@ def segmented_forward(model: Any, batch: Batch, fill: Fill | None, layers: Itera
     with packed_attention(decoder) as attention:
         for one in batch.passes:
             fed = embedded[one.span]
-            if vector is not None and len(one.latents):
+            if vector is not None and one.span.start:  # also for no latents: ranks that shard a model step together
                 last, chosen = made.at(one.sources, source)
                 fed = fed.index_copy(0, one.latents, vector(last, chosen).to(fed.dtype))
             cache.current = one

@@ -87,7 +87,7 @@ def generate(
     while anyone(start < len(order)):
         chosen = order[start : start + decoding.batch_size]
         rows = [results[i] for i in chosen]
-        _Batch(model, rows, fill, decoding, latent_id, eos_ids).run(anyone)
+        _Batch(model, rows, fill, decoding, latent_id, eos_ids, anyone).run(anyone)
         start += decoding.batch_size
     return results
 
@@ -103,6 +103,7 @@ class _Batch:
         decoding: Decoding,
         latent_id: int | None,
         eos_ids: Collection[int],
+        anyone: Callable[[bool], bool],
     ) -> None:
         self.model, self.fill, self.decoding = model, fill, decoding
         self.latent_id, self.eos_ids = latent_id, frozenset(eos_ids)
@@ -111,7 +112,13 @@ class _Batch:
         nobody = sequence("nobody", [next(iter(eos_ids))], [])
         self.alive = rows or [Generation(nobody)]
         prompts = [row.prompt for row in self.alive]
-        batch = pack(prompts, fill.settings if fill else None, device=model.device)
+        settings = fill.settings if fill else None
+        batch = pack(prompts, settings, device=model.device)
+        passes = 0
+        while anyone(len(batch.passes) > passes):
+            passes += 1
+        if passes > len(batch.passes):  # another rank's prompts have more latents
+            batch = pack(prompts, settings, passes=passes, device=model.device)
         layer = fill.settings.layer if fill else None
         trace = segmented_forward(model, batch, fill, [] if layer is None else [layer])
         self.cache, self.valid = trace.cache.unpacked(batch.index.clamp(min=0)), batch.index >= 0

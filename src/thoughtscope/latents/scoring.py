@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from collections.abc import Sequence as Rows
 from typing import Any
 
@@ -12,7 +13,7 @@ from torch.nn import functional as F
 from thoughtscope.errors import UserError
 from thoughtscope.latents.fill import Fill, logits
 from thoughtscope.latents.forward import Trace, segmented_forward
-from thoughtscope.latents.layout import IGNORE, Sequence
+from thoughtscope.latents.layout import IGNORE, Sequence, sequence
 from thoughtscope.latents.packing import Batch, in_order_of_shape, pack
 
 
@@ -30,19 +31,32 @@ def loss_sum(model: Any, trace: Trace, batch: Batch) -> Tensor:
 
 
 @torch.no_grad()
-def label_probabilities(model: Any, sequences: Rows[Sequence], fill: Fill | None, batch_size: int) -> list[list[float]]:
-    """Return, for each sequence, the probability of each of its labelled tokens given everything before it."""
+def label_probabilities(
+    model: Any,
+    sequences: Rows[Sequence],
+    fill: Fill | None,
+    batch_size: int,
+    anyone: Callable[[bool], bool] = bool,
+) -> list[list[float]]:
+    """Return, for each sequence, the probability of each of its labelled tokens given everything before it.
+
+    Args:
+        anyone: whether any rank still has a batch (ranks that shard a model step together).
+    """
     found: list[list[float]] = [[] for _ in sequences]
     order = in_order_of_shape(sequences)
-    for start in range(0, len(order), batch_size):
+    nobody = sequence("nobody", [0], [0])
+    start = 0
+    while anyone(start < len(order)):
         chosen = order[start : start + batch_size]
-        rows = [sequences[i] for i in chosen]
+        start += batch_size
+        rows = [sequences[i] for i in chosen] or [nobody]
         batch = pack(rows, fill.settings if fill else None, for_labels=True, device=model.device)
         scores, targets = _labelled(model, segmented_forward(model, batch, fill), batch)
         gold = scores.float().softmax(-1).gather(1, targets[:, None]).squeeze(1).tolist()
         labelled = (batch.targets != IGNORE).nonzero()[:, 0].tolist()
         by_token = dict(zip(labelled, gold, strict=True))
-        for i, row in zip(chosen, batch.index.tolist(), strict=True):
+        for i, row in zip(chosen, batch.index.tolist(), strict=bool(chosen)):
             found[i] = [by_token[token] for token in row if token in by_token]
     return found
 

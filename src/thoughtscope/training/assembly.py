@@ -66,10 +66,10 @@ def assemble(
             "it would switch off the cache that latents need",
             "set it to false, and lower micro_batch_size to save memory",
         )
-    if settings.deepspeed.get("zero_optimization", {}).get("stage", 0) > 2:
+    if settings.frozen and settings.deepspeed.get("zero_optimization", {}).get("stage", 0) == 3:
         raise UserError(
             f"config/deepspeed/{settings.training.deepspeed}.yaml: zero_optimization.stage",
-            "stage 3 is not supported: runs are saved from whole parameters on every rank",
+            "stage 3 is for live runs: what a frozen one saves is merged from whole parameters",
             "use stage 0, 1 or 2",
         )
     method = Method.parse(settings.run.split("/")[2], settings.method)

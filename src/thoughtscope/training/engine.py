@@ -6,7 +6,9 @@ the number of ranks: that is what makes a state written on two ranks load on one
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterable
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import deepspeed
@@ -27,6 +29,18 @@ from thoughtscope.training.ranks import Ranks
 MOMENTS = ("exp_avg", "exp_avg_sq")
 
 
+def sharding(config: dict[str, Any], dtype: str) -> dict[str, Any]:
+    """Return `config` as it is run: bf16 without sharding becomes ZeRO-1.
+
+    DeepSpeed's optimiser for the one hides its float32 weights and moments, so that no state could be saved; on one
+    rank both are the same, on several the results are.
+    """
+    zero = config.get("zero_optimization", {})
+    if dtype == "bfloat16" and not zero.get("stage", 0):
+        return {**config, "zero_optimization": {**zero, "stage": 1}}
+    return config
+
+
 class Engine:
     """A network in DeepSpeed with AdamW.
 
@@ -40,24 +54,26 @@ class Engine:
         self, network: Network, training: Training, config: dict[str, Any], ranks: Ranks, steps: int, dtype: str
     ) -> None:
         self.training, self.ranks, self.steps = training, ranks, steps
-        self.plain = dtype == "float32" and not config.get("zero_optimization", {}).get("stage", 0)
+        stage = config.get("zero_optimization", {}).get("stage", 0)
+        self.plain, self.sharded = dtype == "float32" and not stage, stage == 3
         optimizer = torch.optim.AdamW(
             [value for value in network.parameters() if value.requires_grad],
             lr=training.optimizer.learning_rate,
             betas=training.optimizer.betas,
             weight_decay=training.optimizer.weight_decay,
-            fused=torch.cuda.is_available(),
+            fused=torch.cuda.is_available() if training.optimizer.fused is None else training.optimizer.fused,
         )
         self.engine, self.optimizer, _, _ = deepspeed.initialize(
             model=network,
             optimizer=optimizer,
             config={
-                **config,
+                **sharding(config, dtype),
                 "train_batch_size": training.batch_size,
                 "gradient_accumulation_steps": steps,
                 "gradient_clipping": training.optimizer.clip or 0.0,
                 "bf16": {"enabled": dtype == "bfloat16"},
                 "zero_allow_untested_optimizer": True,
+                "zero_force_ds_cpu_optimizer": False,  # PyTorch's own fused AdamW also steps on the CPU
                 "steps_per_print": 2**31,
             },
         )
@@ -67,16 +83,26 @@ class Engine:
 
     def _make_moments(self) -> None:
         """Give the optimiser its moments now: DeepSpeed would at the first update, too late for a run that resumes."""
-        for group in self._base.param_groups:
-            for part in group["params"]:
-                moments = {moment: torch.zeros_like(part) for moment in MOMENTS}
-                self._base.state[part] = {"step": torch.zeros((), device=part.device), **moments}
-        self.optimizer._lazy_init_hp_params_optimizer_state()
+        parts = [part for group in self._base.param_groups for part in group["params"]]
+        for part in self.optimizer.fp32_partitioned_groups_flat if self.sharded else parts:
+            moments = {moment: torch.zeros_like(part) for moment in MOMENTS}
+            self._base.state[part] = {"step": torch.zeros((), device=part.device), **moments}
+        if not self.sharded:
+            self.optimizer._lazy_init_hp_params_optimizer_state()
 
     @property
     def network(self) -> Network:
         """The network inside."""
         return self.engine.module  # type: ignore[no-any-return]
+
+    def whole_model(self) -> Any:
+        """Return a float32 copy of the model on the CPU; where parameters are sharded, their values are not set."""
+        model = self.network.model
+        if not self.sharded:
+            return copy.deepcopy(model).to("cpu", torch.float32)
+        empty = type(model)._from_config(model.config, dtype=torch.float32)
+        empty.generation_config = model.generation_config
+        return empty
 
     def update(self, batches: Iterable[Batch], labels: int, learning_rate: float) -> tuple[float, float]:
         """Do one update and return (mean loss a label over the global batch in nats, gradient norm before clipping).
@@ -126,8 +152,12 @@ class Engine:
             for name, value in self._trained():
                 if not self.plain:
                     safe_set_full_fp32_param(value, weights[name].to(self.engine.device))
-                if value.shape == weights[name].shape:  # ZeRO-3 keeps only a part here; its master copy is set above
+                with self._gathered(value):
                     value.copy_(weights[name])
+
+    def _gathered(self, value: Tensor) -> AbstractContextManager[Any]:
+        """Make a parameter whole inside the context; what the first rank sets is then shared out again."""
+        return deepspeed.zero.GatheredParameters([value], modifier_rank=0) if self.sharded else nullcontext()
 
     def put_moments(self, moments: dict[str, Tensor], step: int) -> None:
         """Set both moments of every trained parameter and the optimiser's count of updates."""

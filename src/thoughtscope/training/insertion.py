@@ -24,7 +24,7 @@ def response_probabilities(
 ) -> list[list[float]]:
     """Return the probability of each response token of each example under the current model, teacher-forced."""
     mine = [sequence(one.example_id, one.prompt, one.response) for one in ranks.share(examples)]
-    return ranks.join(label_probabilities(reasoner.model, mine, reasoner.fill, batch_size))
+    return ranks.join(label_probabilities(reasoner.model, mine, reasoner.fill, batch_size, ranks.anyone))
 
 
 def lay_out(

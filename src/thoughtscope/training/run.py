@@ -287,14 +287,14 @@ class Run:
         weights = self.engine.take_weights()
         if not self.ranks.first:
             return
-        reasoner, network = copy.copy(self.reasoner), self.engine.network
+        reasoner = copy.copy(self.reasoner)
         prefix = "model."
         if self.settings.frozen:
             peft = copy.deepcopy(self.peft).to("cpu", torch.float32)
             _load(peft.get_base_model(), weights, prefix)
             reasoner.model = peft.merge_and_unload()
         else:
-            reasoner.model = copy.deepcopy(network.model).to("cpu", torch.float32)
+            reasoner.model = self.engine.whole_model()
             _load(reasoner.model, weights, prefix)
         if reasoner.fill is not None:
             reasoner.fill = copy.deepcopy(reasoner.fill).to("cpu", torch.float32)
