@@ -42,7 +42,7 @@ def test_a_rank_that_dies_takes_the_others_down_with_its_own_error_first(
 
 def test_a_run_goes_on_with_another_number_of_ranks(world: World) -> None:
     training = {"updates": 20, "deepspeed": "zero1"}
-    expected = losses(world.once(COCONUT, training={"updates": 20}))
+    expected = world.losses_here(COCONUT, training={"updates": 20})
     for ranks, after in ((2, 5), (1, 11)):
         command = world.command("regrouped", COCONUT, ranks, training=training)
         status, said = interrupt(command, signal.SIGTERM, lambda after=after: world.updates("regrouped") >= after)

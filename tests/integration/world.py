@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import deepspeed
+import torch.distributed as dist
 import yaml
 
 from thoughtscope import tables
@@ -19,11 +23,14 @@ from thoughtscope.artifacts import artifact_folder, sha256
 from thoughtscope.backbones.make import make_tiny
 from thoughtscope.backbones.settings import Pretraining
 from thoughtscope.config.load import Study
-from thoughtscope.config.parse import merge
+from thoughtscope.config.parse import merge, parse
 from thoughtscope.config.run import Run
 from thoughtscope.config.slices import saving, train_slice
 from thoughtscope.plugins import implementation
-from thoughtscope.tasks.prepare import write_task
+from thoughtscope.tasks.prepare import EXAMPLES, write_task
+from thoughtscope.training.report import Report
+from thoughtscope.training.run import Run as TrainingRun
+from thoughtscope.training.settings import TrainSettings
 
 ROOT = Path(__file__).parents[2]
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
@@ -68,6 +75,23 @@ class World:
         done = finish(self.command(name, run, ranks, **changes))
         assert done.returncode == 0, done.stderr[-3000:]
         return self.output(name)
+
+    def here(self, name: str, run: Run, stopped: Callable[[], bool] = lambda: False, **changes: Any) -> TrainingRun:
+        """Return the run as an object of this process, to be executed: quicker, and open to look into."""
+        settings = parse(TrainSettings, json.loads(self.settings(run, **changes)), "train settings")
+        rows = tables.read(self.folder / "task" / EXAMPLES, tables.REASONING).to_pylist()
+        state = self.folder / name / "state/here"
+        state.mkdir(parents=True, exist_ok=True)
+        alone()
+        report = Report(run.path, active=False)
+        return TrainingRun(settings, rows, self.folder / "backbone", None, state, report, stopped, time.monotonic)
+
+    def losses_here(self, run: Run, **changes: Any) -> list[float]:
+        """Return the losses of a run that this process executes, alone."""
+        with tempfile.TemporaryDirectory(dir=self.folder) as folder:
+            made = self.here(folder, run, **changes)
+            made.execute()
+            return [row["loss"] for row in made.journals["metrics"].read()]
 
     def once(self, run: Run, ranks: int = 1, **changes: Any) -> Path:
         """Return the output of a run of these settings, which several tests may compare with."""
@@ -120,6 +144,14 @@ def interrupt(command: list[str], kind: signal.Signals, when: Callable[[], bool]
         os.killpg(process.pid, kind) if kind == signal.SIGKILL else process.send_signal(kind)
     said = process.communicate(timeout=120)[1]
     return process.returncode, said
+
+
+def alone() -> None:
+    """Let this process be the only rank of a group, as torchrun would."""
+    if not dist.is_initialized():
+        os.environ.update(RANK="0", LOCAL_RANK="0", WORLD_SIZE="1", MASTER_ADDR="127.0.0.1", MASTER_PORT="0")
+        deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False
+        deepspeed.init_distributed(dist_backend="gloo", verbose=False)
 
 
 def losses(output: Path) -> list[float]:

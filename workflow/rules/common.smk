@@ -24,6 +24,12 @@ except UserError as error:
     raise WorkflowError(f"error: {error}") from None
 
 
+# not told to stages: event files change no result, so asking for them retrains nothing
+os.environ["THOUGHTSCOPE_EVENTS"] = (
+    "results/tensorboard" if STUDY.config.tensorboard else ""
+)
+
+
 def run_of(wildcards):
     return Run(
         wildcards.task,

@@ -35,7 +35,9 @@ def main() -> int:
             status = process.wait()
             if status_file.exists():
                 status = int(status_file.read_text())
-            if status != CONTINUE or told:
+            if told:
+                return CONTINUE if status else 0  # also if it was told while it still started: nothing is lost
+            if status != CONTINUE:
                 return status
 
 

@@ -89,6 +89,9 @@ class Config(Strict):
     latent_probes: LatentProbes | None = None
     truth_probes: TruthProbes | None = None
     figures: dict[str, Figure]
+    tensorboard: bool = Field(
+        False, description="write event files of every run while it trains, to results/tensorboard; retrains nothing"
+    )
     overrides: dict[Literal["tasks", "backbones", "methods", "deepspeed"], dict[str, dict[str, object]]] = Field(
         {}, description="changes to the small files, e.g. overrides: {tasks: {chain: {seed: 1}}}"
     )

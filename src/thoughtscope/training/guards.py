@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import math
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from torch import Tensor
 
@@ -45,6 +47,18 @@ def check_moved(run: str, step: int, before: str, after: str) -> None:
         raise UserError(
             f"run {run}", f"no weight changed up to update {step}", "raise the learning rate, or check `trainable`"
         )
+
+
+def check_stages(run: str, stages: Sequence[str], realised: Sequence[Mapping[str, Any]]) -> None:
+    """Refuse a finished run in which a stage of its curriculum had no update.
+
+    Raises:
+        UserError: there is one; it is named.
+    """
+    ran = {stage["name"] for stage in realised if stage["last_step"] > stage["first_step"]}
+    for name in stages:
+        if name not in ran:
+            raise UserError(f"run {run}", f"stage {name!r} never ran", "raise training.updates or the stage's share")
 
 
 def check_fixed(run: str, before: str, after: str) -> None:

@@ -47,9 +47,9 @@ def check_latents(stage_name: str, minimum: float, mean: float) -> None:
     Raises:
         UserError: the mean number of latents an example is below the stage's minimum.
     """
-    if mean < minimum:
+    if mean < minimum or mean == 0:
         raise UserError(
             f"stage {stage_name!r}",
-            f"it inserts {mean:.3f} latents a response, fewer than its minimum of {minimum}",
+            f"it inserts {mean:.3f} latents a response, fewer than its minimum of {minimum or 'any'}",
             "raise tau, take a quantile, shorten the stage before, or lower min_latents",
         )

@@ -23,7 +23,9 @@ from thoughtscope.training import guards
 from thoughtscope.training.assembly import assemble
 from thoughtscope.training.data import accumulation_steps, global_batch, labelled_tokens, micro_batches
 from thoughtscope.training.engine import Engine
+from thoughtscope.training.events import Events
 from thoughtscope.training.insertion import check_latents, lay_out, response_probabilities
+from thoughtscope.training.memory import enough_memory
 from thoughtscope.training.network import copy_rows, own_parameters, token_tables
 from thoughtscope.training.ranks import Ranks
 from thoughtscope.training.schedule import Realised, learning_rate, stage_lengths
@@ -93,6 +95,7 @@ class Run:
         self.journals = {
             name: Journal(state_folder / f"{name}.jsonl") for name in ("metrics", "accuracy", "predictions")
         }
+        self.events = Events(settings.run, self.ranks.first)
         self.saved_at = clock()
 
     # the experiment ---------------------------------------------------------------------------
@@ -105,11 +108,13 @@ class Run:
             UserError: a guard refused to go on.
         """
         self._resume()
+        self.events.start(self.progress.step)
         if self.progress.step == 0 and not self.journals["accuracy"].read():
             self._begin_stage()
             self._measure()
         while self.progress.stage < len(self.stages):
             self._train_stage()
+        guards.check_stages(self.settings.run, [stage.name for stage in self.stages], self.progress.realised)
         if self.settings.frozen:
             guards.check_fixed(
                 self.settings.run, self.fixed, guards.weights_digest(own_parameters(self.engine.network))
@@ -147,8 +152,9 @@ class Run:
             batch_size = self.settings.evaluation.batch_size
             scorer = copy.copy(self.reasoner)
             scorer.fill = None
-            self.probabilities = response_probabilities(scorer, self.splits.train, self.ranks, batch_size)
-        if stage.min_latents:
+            with enough_memory("scoring a stage's responses", "evaluation.batch_size", batch_size):
+                self.probabilities = response_probabilities(scorer, self.splits.train, self.ranks, batch_size)
+        if stage.fill is not None:
             total = sum(self._laid_out(0, i).latents for i in range(len(self.splits.train)))
             mean = total / len(self.splits.train)
             check_latents(stage.name, stage.min_latents, mean)
@@ -198,7 +204,9 @@ class Run:
         since = progress.step - progress.stage_start if progress.stage else None
         rate = learning_rate(self.training.optimizer, progress.step, self.training.updates, since)
         labels = labelled_tokens(sequences)
-        loss, norm = self.engine.update(batches, labels, rate)
+        held = self.training.batch_size // (self.steps * self.ranks.world)
+        with enough_memory("training", "training.micro_batch_size", held, self._further_room()):
+            loss, norm = self.engine.update(batches, labels, rate)
         progress.step += 1
         progress.optimizer_steps += 1
         real = sum(len(one.token_ids) for one in sequences)
@@ -221,6 +229,10 @@ class Run:
         )
         self.report.update(progress.step, sum(self.lengths), loss)
 
+    def _further_room(self) -> str:
+        sharded = self.settings.deepspeed.get("zero_optimization", {}).get("stage", 0) >= 2
+        return "" if sharded else ", or train on several ranks with training.deepspeed: zero2"
+
     # measuring --------------------------------------------------------------------------------
 
     def _decoding(self) -> Decoding:
@@ -235,7 +247,9 @@ class Run:
     def _predict(self, examples: list[Example]) -> list[dict[str, Any]]:
         self.engine.network.eval()
         mine = self.ranks.share(examples)
-        return self.ranks.join(predict(self.reasoner, mine, self._decoding(), self.ranks.anyone))
+        with enough_memory("answering questions", "evaluation.batch_size", self.settings.evaluation.batch_size):
+            answers = predict(self.reasoner, mine, self._decoding(), self.ranks.anyone)
+        return self.ranks.join(answers)
 
     def _measure(self) -> None:
         """Measure accuracy on the test questions, if this is an update at which that is due."""
@@ -269,6 +283,9 @@ class Run:
     def _note(self, journal: str, *rows: dict[str, Any]) -> None:
         if self.ranks.first:
             self.journals[journal].append(list(rows))
+        if journal != "predictions":
+            for row in rows:
+                self.events.add(journal, row)
 
     def _keep_checkpoint(self) -> None:
         """Keep the model at the asked-for fractions of the way from the first latent stage to the end."""
