@@ -93,7 +93,7 @@ def test_a_reset_optimiser_starts_like_a_fresh_one(world: World, form: dict[str,
     assert any(not torch.equal(once[name], weights[name]) for name in once)
 
 
-@pytest.mark.parametrize("form", FORMS, ids=str)
+@pytest.mark.parametrize("form", FORMS[:-1], ids=str)  # stage 3: see test_sharding.py
 def test_every_form_of_the_optimiser_resumes_exactly(world: World, form: dict[str, str]) -> None:
     expected = world.here(f"straight {form}", LT_TUNING, training=form)
     expected.execute()
@@ -119,6 +119,7 @@ def test_event_files_have_each_update_once_also_after_a_resume(
     run.stop_asked = lambda: world.updates("events") >= 6  # noted and not saved, as if it had been killed
     with pytest.raises(ContinueLaterError):
         run.execute()
+    assert [path.name for path in world.states("events")] == ["step-00000003"]
     again = world.here("events", COCONUT)
     again.execute()
     events = EventAccumulator(str(tmp_path / COCONUT.path))

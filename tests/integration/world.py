@@ -78,7 +78,9 @@ class World:
 
     def here(self, name: str, run: Run, stopped: Callable[[], bool] = lambda: False, **changes: Any) -> TrainingRun:
         """Return the run as an object of this process, to be executed: quicker, and open to look into."""
-        settings = parse(TrainSettings, json.loads(self.settings(run, **changes)), "train settings")
+        raw = json.loads(self.settings(run, **changes))
+        raw["training"] |= json.loads(saving(self.study(run, changes), run))
+        settings = parse(TrainSettings, raw, "train settings")
         rows = tables.read(self.folder / "task" / EXAMPLES, tables.REASONING).to_pylist()
         state = self.folder / name / "state/here"
         state.mkdir(parents=True, exist_ok=True)

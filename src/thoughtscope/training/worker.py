@@ -85,10 +85,8 @@ def _end_with_parent() -> None:
 
 def _identity(raw: Any, inputs: dict[str, str], arguments: argparse.Namespace) -> dict[str, Any]:
     """Return what decides a run's result: its settings, the content of its inputs, its sources and packages."""
-    saving = {"save_every_seconds", "keep_states"}  # change nothing but what an interruption costs
-    training = {key: value for key, value in raw["training"].items() if key not in saving}
     return {
-        "settings": {**raw, "training": training},
+        "settings": raw,
         "inputs": list(inputs.values()),
         "sources": arguments.sources,
         "pins": arguments.pins,
