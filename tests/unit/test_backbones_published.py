@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import random
+import re
 import shutil
+import textwrap
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -330,3 +332,19 @@ def test_a_chat_template_that_fails_is_one_line(template: str | None, expected: 
         prompt_ids(tokenizer, QUESTION, True, {})
     assert expected in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_the_page_on_backbones_says_what_is_true(folders: dict[str, Path], tmp_path: Path) -> None:
+    page = (ROOT / "docs/backbones.md").read_text()
+    small, main = re.findall(r"```yaml\n(   # config/.*?)```", page, re.DOTALL)
+    shutil.copytree(ROOT / "config", tmp_path / "config")
+    made = textwrap.dedent(small).replace("/data/models/mine", str(folders["llama3.1-8b"]))
+    (tmp_path / "config/backbones/mine.yaml").write_text(made)
+    study = Study(yaml.safe_load(textwrap.dedent(main)), tmp_path / "config")
+    assert [run.path for run in study.runs] == [f"chain/mine/{method}/live/seed0" for method in ("coconut", "cot")]
+    for name in CONFIGS:
+        facts = Settings.model_validate(published(name)).facts
+        row = next(line for line in page.splitlines() if line.startswith("|") and f"`{name}`" in line).split("|")
+        place = re.findall(r"`(.*?)`", row[1]).index(name)
+        assert row[2].split(",")[place].strip() == f"{(facts.parameters or 0) / 1e9:.2f}e9"
+        assert row[4].split(",")[place].strip() == f"{facts.training_gb:.0f}"
