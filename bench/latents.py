@@ -24,10 +24,10 @@ from peers import LeftPadded, column_by_column, distinct_columns, one_by_one, pl
 from transformers import AutoModelForCausalLM, GenerationConfig, LlamaConfig
 
 from thoughtscope.latents.fill import Fill
-from thoughtscope.latents.forward import segmented_forward
 from thoughtscope.latents.generate import Decoding, generate
 from thoughtscope.latents.layout import Sequence, sequence
 from thoughtscope.latents.packing import pack
+from thoughtscope.latents.passes import forward
 from thoughtscope.latents.scoring import loss_sum
 from thoughtscope.methods.fills import FillSettings
 
@@ -110,7 +110,7 @@ def our_step(model: Any, fill: Fill, rows: list[Sequence]) -> None:
     """Do one training step, the batch's layout included."""
     model.zero_grad()
     batch = pack(rows, fill.settings, for_labels=True)
-    loss_sum(model, segmented_forward(model, batch, fill), batch).div(len(rows)).backward()
+    loss_sum(model, forward(model, batch, fill), batch).div(len(rows)).backward()
 
 
 def their_step(step: Callable[[Any, LeftPadded], torch.Tensor], model: Any, rows: list[Sequence]) -> None:

@@ -1,7 +1,8 @@
 """Finds the module that implements a kind of task or method: `thoughtscope.<group>.<kind>`.
 
 This is the only dynamic import of the package, so that a new kind is one new module and no list
-elsewhere grows. `provenance.stage_sources` is told the kind and follows it as a source.
+elsewhere grows. `provenance.stage_sources` is told the kind and follows it as a source. What fills latents
+is loaded here too, so that a method without latents does not depend on it.
 """
 
 from __future__ import annotations
@@ -12,6 +13,13 @@ import pkgutil
 from types import ModuleType
 
 from thoughtscope.errors import UserError
+
+LATENTS = "thoughtscope.latents.fill"
+
+
+def latents() -> ModuleType:
+    """Import what fills latents; it offers `Fill`."""
+    return importlib.import_module(LATENTS)
 
 
 def module_name(group: str, kind: str) -> str:

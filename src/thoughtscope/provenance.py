@@ -16,7 +16,7 @@ import json
 import os
 import platform
 import subprocess
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -117,7 +117,7 @@ def module_file(module: str) -> Path | None:
 def _imports(path: Path) -> tuple[str, ...]:
     """Return the dotted names that a file imports from the package, parents included."""
     names: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in _that_run(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
             names.update(alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
@@ -126,6 +126,18 @@ def _imports(path: Path) -> tuple[str, ...]:
     inside = {name for name in names if name.split(".")[0] == PACKAGE}
     parents = {".".join(name.split(".")[:k]) for name in inside for k in range(2, name.count(".") + 1)}
     return tuple(sorted(inside | parents))
+
+
+def _that_run(tree: ast.AST) -> Iterator[ast.AST]:
+    """Yield every node of a file but those below `if TYPE_CHECKING:`, which only types need."""
+    waiting: list[ast.AST] = [tree]
+    while waiting:
+        node = waiting.pop()
+        yield node
+        if isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING":
+            waiting += node.orelse
+        else:
+            waiting += ast.iter_child_nodes(node)
 
 
 @functools.cache

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from safetensors.torch import load_file, save_file
@@ -21,12 +21,14 @@ from safetensors.torch import load_file, save_file
 from thoughtscope.backbones.load import ending_ids, load_model, load_tokenizer
 from thoughtscope.backbones.prompt import prompt_ids, response_ids
 from thoughtscope.errors import UserError
-from thoughtscope.latents.fill import Fill
 from thoughtscope.latents.generate import Decoding, Generation, generate
 from thoughtscope.methods.curriculum import Example, Stage, TokenIds
-from thoughtscope.plugins import implementation
+from thoughtscope.plugins import implementation, latents
 from thoughtscope.settings import Strict
 from thoughtscope.tasks.reasoning import answer_text, step_texts
+
+if TYPE_CHECKING:
+    from thoughtscope.latents.fill import Fill
 
 CARD, FILL = "thoughtscope.json", "fill.safetensors"
 
@@ -172,7 +174,8 @@ def make_fill(reasoner: Reasoner, width: int) -> Fill | None:
     """Return a fresh fill for the reasoner's stage, or None if it has no latents."""
     if reasoner.stage.fill is None or reasoner.latent_id is None:
         return None
-    return Fill(reasoner.stage.fill, width, reasoner.latent_id)
+    fill: Fill = latents().Fill(reasoner.stage.fill, width, reasoner.latent_id)
+    return fill
 
 
 def encode(tokenizer: Any, prompting: Prompting, row: Mapping[str, Any]) -> Example:

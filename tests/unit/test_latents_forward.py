@@ -15,10 +15,11 @@ from transformers import AutoConfig
 from tests.families import FAMILIES, LATENT, VOCABULARY, WIDTH, make_model
 from thoughtscope.errors import UserError
 from thoughtscope.latents.attention import attention_windows
-from thoughtscope.latents.fill import Fill, nucleus
-from thoughtscope.latents.forward import segmented_forward
+from thoughtscope.latents.fill import Fill
+from thoughtscope.latents.head import nucleus
 from thoughtscope.latents.layout import IGNORE, Sequence, sequence
 from thoughtscope.latents.packing import Batch, pack
+from thoughtscope.latents.passes import forward
 from thoughtscope.latents.scoring import label_probabilities, loss_sum
 from thoughtscope.methods.fills import FillSettings
 
@@ -104,7 +105,7 @@ def make_fill(name: str, dtype: torch.dtype = torch.float64) -> Fill:
 def test_values_and_gradients_equal_naive_recomputation(family: str, name: str, layout: str) -> None:
     rows, model, fill = LAYOUTS[layout](7), make_model(family), make_fill(name)
     batch = pack(rows, HIDDEN)
-    trace = segmented_forward(model, batch, fill)
+    trace = forward(model, batch, fill)
     for found, one in zip(rows_of(batch, trace.last, rows), rows, strict=True):
         assert relative(found, naive_states(model, one, fill)) < 1e-9
     loss, expected = loss_sum(model, trace, batch), naive_loss(model, rows, fill)
@@ -125,7 +126,7 @@ def test_random_layouts_equal_naive_recomputation_in_float32(family: str, seed: 
     rows, model = interleaved(seed, rows=7), make_model(family, torch.float32, tied=seed % 2 == 0)
     fill = make_fill("fusion of all words", torch.float32)
     batch = pack(rows, HIDDEN)
-    trace = segmented_forward(model, batch, fill)
+    trace = forward(model, batch, fill)
     for found, one in zip(rows_of(batch, trace.last, rows), rows, strict=True):
         assert relative(found, naive_states(model, one, fill)) < 1e-5
 
@@ -133,8 +134,8 @@ def test_random_layouts_equal_naive_recomputation_in_float32(family: str, seed: 
 def test_bfloat16_stays_within_its_own_rounding() -> None:
     rows, model, fill = interleaved(3), make_model("qwen3"), make_fill("hidden")
     batch = pack(rows, HIDDEN)
-    exact = segmented_forward(model, batch, fill).last
-    rough = segmented_forward(make_model("qwen3", torch.bfloat16), batch, fill).last
+    exact = forward(model, batch, fill).last
+    rough = forward(make_model("qwen3", torch.bfloat16), batch, fill).last
     assert relative(rough.double(), exact) < 0.08  # 2**-8 a rounding, a few dozen roundings deep
 
 
@@ -142,7 +143,7 @@ def test_bfloat16_stays_within_its_own_rounding() -> None:
 def test_both_attention_implementations_give_the_same(attention: str) -> None:
     rows, fill = interleaved(5), make_fill("hidden")
     model = make_model("gemma3_text", attention=attention)
-    trace = segmented_forward(model, pack(rows, HIDDEN), fill)
+    trace = forward(model, pack(rows, HIDDEN), fill)
     assert relative(rows_of(pack(rows, HIDDEN), trace.last, rows)[0], naive_states(model, rows[0], fill)) < 1e-9
 
 
@@ -150,10 +151,10 @@ def test_both_attention_implementations_give_the_same(attention: str) -> None:
 def test_other_rows_change_nothing(family: str) -> None:
     rows, model, fill = interleaved(11), make_model(family), make_fill("fusion")
     together = pack(rows, HIDDEN)
-    found = rows_of(together, segmented_forward(model, together, fill).last, rows)
+    found = rows_of(together, forward(model, together, fill).last, rows)
     for r, one in enumerate(rows):
         alone = pack([one], HIDDEN, passes=len(together.passes) + 1)
-        states = segmented_forward(model, alone, fill).last
+        states = forward(model, alone, fill).last
         assert relative(found[r], rows_of(alone, states, [one])[0]) < 1e-9
 
 
@@ -169,7 +170,7 @@ def test_a_batch_needs_one_pass_and_one_more_for_each_latent_of_its_longest_row(
 def test_pause_needs_no_recurrence() -> None:
     rows, model = block(2), make_model("llama")
     batch = pack(rows, None)
-    trace = segmented_forward(model, batch, None)
+    trace = forward(model, batch, None)
     for found, one in zip(rows_of(batch, trace.last, rows), rows, strict=True):
         assert relative(found, naive_states(model, one, None)) < 1e-9
 
@@ -178,9 +179,7 @@ def test_fusion_with_alpha_one_is_the_hidden_state() -> None:
     rows, model = interleaved(1), make_model("qwen3")
     batch = pack(rows, HIDDEN)
     fusion = Fill(FillSettings(kind="fusion", alpha=1.0), WIDTH, LATENT)
-    assert torch.equal(
-        segmented_forward(model, batch, fusion).last, segmented_forward(model, batch, make_fill("hidden")).last
-    )
+    assert torch.equal(forward(model, batch, fusion).last, forward(model, batch, make_fill("hidden")).last)
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -229,12 +228,12 @@ def test_a_latent_before_any_text_is_refused() -> None:
 def test_more_positions_than_the_context_holds_are_refused() -> None:
     long = sequence("x", [5] * 60, [6] * 10)
     with pytest.raises(UserError, match="70 positions exceeds its context of 64"):
-        segmented_forward(make_model("llama"), pack([long], None), None)
+        forward(make_model("llama"), pack([long], None), None)
 
 
 def test_latents_without_a_fill_are_refused() -> None:
     with pytest.raises(UserError, match="no fill"):
-        segmented_forward(make_model("llama"), pack(block(2), HIDDEN), None)
+        forward(make_model("llama"), pack(block(2), HIDDEN), None)
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
@@ -243,7 +242,7 @@ def test_positions_that_no_label_needs_are_left_out_without_changing_the_loss(la
     rows = [replace(one, labels=(*one.labels[:-1], IGNORE)) for one in rows if one.latents and len(one.text_ids) > 2]
     whole, needed = pack(rows, HIDDEN), pack(rows, HIDDEN, for_labels=True)
     assert len(needed.token_ids) <= len(whole.token_ids) - 2 * len(rows)
-    losses = [loss_sum(model, segmented_forward(model, batch, fill), batch) for batch in (whole, needed)]
+    losses = [loss_sum(model, forward(model, batch, fill), batch) for batch in (whole, needed)]
     assert relative(losses[1], losses[0]) < 1e-12
 
 
@@ -274,7 +273,7 @@ def test_jacobi_sweeps_are_those_of_their_definition(layout: str, sweeps: int) -
     fill = Fill(FillSettings(kind="hidden", sweeps=sweeps), WIDTH, LATENT)
     batch = pack(rows, fill.settings)
     assert len(batch.passes) <= 1 + sweeps
-    states = rows_of(batch, segmented_forward(model, batch, fill).last, rows)
+    states = rows_of(batch, forward(model, batch, fill).last, rows)
     for found, one in zip(states, rows, strict=True):
         exact = one.latents <= sweeps
         expected = naive_states(model, one, make_fill("hidden")) if exact else naive_sweeps(model, one, sweeps)
@@ -285,7 +284,7 @@ def test_as_many_sweeps_as_latents_are_exact() -> None:
     rows, model = block(7), make_model("llama")
     fill = Fill(FillSettings(kind="hidden", sweeps=max(one.latents for one in rows)), WIDTH, LATENT)
     one_by_one, swept = pack(rows, HIDDEN), pack(rows, fill.settings)
-    losses = [loss_sum(model, segmented_forward(model, batch, fill), batch) for batch in (one_by_one, swept)]
+    losses = [loss_sum(model, forward(model, batch, fill), batch) for batch in (one_by_one, swept)]
     assert relative(losses[1], losses[0]) < 1e-12
 
 
@@ -293,20 +292,20 @@ def test_a_row_without_labels_is_refused() -> None:
     model, rows = make_model("llama"), [sequence("bare", [5, 6], [7], labelled=[False])]
     batch = pack(rows, None)
     with pytest.raises(UserError, match="sequence bare: it has no labelled token"):
-        loss_sum(model, segmented_forward(model, batch, None), batch)
+        loss_sum(model, forward(model, batch, None), batch)
 
 
 def test_a_layout_of_another_batch_is_refused() -> None:
     model, one, other = make_model("llama"), pack(block(1), None), pack(block(2), None)
     with pytest.raises(UserError, match="not the one that was computed"):
-        loss_sum(model, segmented_forward(model, one, None), other)
+        loss_sum(model, forward(model, one, None), other)
 
 
 def test_attention_that_takes_no_masks_is_refused() -> None:
     model = make_model("llama")
     model.config._attn_implementation = "flash_attention_2"
     with pytest.raises(UserError, match="attention 'flash_attention_2' cannot hold latents; use sdpa or eager"):
-        segmented_forward(model, pack(block(1), None), None)
+        forward(model, pack(block(1), None), None)
 
 
 def test_a_cache_that_is_not_of_keys_and_values_is_refused() -> None:
@@ -318,5 +317,5 @@ def test_a_cache_that_is_not_of_keys_and_values_is_refused() -> None:
 def test_the_models_own_attention_is_restored() -> None:
     model, ids = make_model("mistral"), torch.tensor([[5, 6, 7, 8, 9, 10]])
     before = model(ids).logits
-    segmented_forward(model, pack(block(1), HIDDEN), make_fill("hidden"))
+    forward(model, pack(block(1), HIDDEN), make_fill("hidden"))
     assert torch.equal(model(ids).logits, before)

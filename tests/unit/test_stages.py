@@ -7,8 +7,12 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
-from thoughtscope.plugins import kinds, module_name
+from thoughtscope.config.load import Study
+from thoughtscope.config.run import Run
+from thoughtscope.config.slices import method_modules
+from thoughtscope.plugins import LATENTS, kinds, module_name
 from thoughtscope.provenance import BESIDE, PACKAGE, stage_sources
 from thoughtscope.stages import SCRIPTS, STAGES
 
@@ -25,7 +29,9 @@ BESIDE_THE_RESULT["extract_statements"] = BESIDE_THE_RESULT["extract_latents"]
 def closure(name: str) -> dict[str, Path]:
     stage, group = STAGES[name], PLUGINS.get(name)
     plugins = [module_name(group, kind) for kind in kinds(group)] if group else []
-    return stage_sources([ROOT / SCRIPTS / stage.program, *stage.modules, *plugins])
+    return stage_sources(
+        [ROOT / SCRIPTS / stage.program, *stage.modules, *plugins, *([LATENTS] if group == "methods" else [])]
+    )
 
 
 def third_party(name: str) -> set[str]:
@@ -55,3 +61,18 @@ def test_modules_beside_the_results_exist_and_are_in_no_digest(monkeypatch: pyte
     monkeypatch.chdir(ROOT)
     assert {f"{PACKAGE}.{name}" for name in BESIDE} <= set(closure("train"))
     assert not any(BESIDE & set(stage.sources()) for stage in STAGES.values())
+
+
+def test_only_methods_with_latents_depend_on_what_fills_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    study = Study(yaml.safe_load(Path("config/config.yaml").read_text()), Path("config"))
+    with_latents = {}
+    for path in sorted(Path("config/methods").glob("*.yaml")):
+        run = Run("chain", "qwen3", path.stem, "live", 0)
+        sources = STAGES["train"].sources(*method_modules(study, run))
+        assert {"latents.passes", "latents.generate", "training.run"} <= set(sources)
+        with_latents[path.stem] = {"latents.fill", "latents.forward"} <= set(sources)
+    assert not any(with_latents[name] for name in ("cot", "no-cot", "icot"))
+    assert all(with_latents[name] for name in ("coconut", "pause", "lt-tuning"))
+    for stage in ("build_backbone", "extract_statements"):
+        assert not {"latents.fill", "latents.forward"} & set(STAGES[stage].sources())

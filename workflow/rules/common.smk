@@ -84,8 +84,8 @@ def leader(wildcards):
     return manifests("runs", [run]) if run else []
 
 
-def method_module(wildcards):
-    return module_name("methods", STUDY.method(wildcards.method).kind)
+def method_modules(wildcards):
+    return slices.method_modules(STUDY, run_of(wildcards))
 
 
 def wanted_tables():

@@ -22,7 +22,7 @@ rule extract_latents:
     params:
         settings=lambda w: slices.latents_slice(STUDY, run_of(w)),
         source=lambda w, input: f"--run {Path(input.run).parent}",
-        sources=lambda w: sources("extract_latents", method_module(w)),
+        sources=lambda w: sources("extract_latents", *method_modules(w)),
         pins=pins("extract_latents"),
     message:
         "extract hidden states of {wildcards.method}/{wildcards.backbone} on {wildcards.task}"

@@ -29,7 +29,7 @@ rule train:
         ),
         # a function of resources is no reason to rerun, and how often to save is none
         saving=lambda w, resources: slices.saving(STUDY, run_of(w)),
-        sources=lambda w: sources("train", method_module(w)),
+        sources=lambda w: sources("train", *method_modules(w)),
         pins=pins("train"),
     message:
         "train {wildcards.method}/{wildcards.backbone} on {wildcards.task} ({wildcards.trainable}, seed {wildcards.seed})"

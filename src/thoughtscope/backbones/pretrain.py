@@ -15,10 +15,10 @@ import torch
 from thoughtscope.backbones.prompt import prompt_ids, response_ids
 from thoughtscope.backbones.settings import Pretraining
 from thoughtscope.errors import UserError
-from thoughtscope.latents.forward import segmented_forward
 from thoughtscope.latents.layout import Sequence as TokenSequence
 from thoughtscope.latents.layout import sequence
 from thoughtscope.latents.packing import pack
+from thoughtscope.latents.passes import forward
 from thoughtscope.latents.scoring import loss_sum
 from thoughtscope.training.data import labelled_tokens
 
@@ -49,7 +49,7 @@ def pretrain(
             group["lr"] = settings.learning_rate * min(1.0, (update + 1) / warmup) * left
         chosen = numbers.choices(texts, k=settings.batch_size)
         batch = pack(chosen, None, for_labels=True)
-        loss = loss_sum(model, segmented_forward(model, batch, None), batch) / labelled_tokens(chosen)
+        loss = loss_sum(model, forward(model, batch, None), batch) / labelled_tokens(chosen)
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)

@@ -8,6 +8,7 @@ from typing import Any
 from thoughtscope.config.load import Study
 from thoughtscope.config.run import Run
 from thoughtscope.figures.settings import INPUT
+from thoughtscope.plugins import LATENTS, implementation, module_name
 
 SAVING = {"save_every_seconds", "keep_states"}
 
@@ -58,6 +59,14 @@ def leader(study: Study, run: Run) -> Run | None:
     """Return the run whose stage switches a control follows, if its method is yoked to one."""
     method = getattr(study.method(run.method), "yoked_to", None)
     return Run(run.task, run.backbone, method, run.trainable, run.seed) if method else None
+
+
+def method_modules(study: Study, run: Run) -> list[str]:
+    """Return the modules that a run loads because of its method: its kind, and what fills latents if it has any."""
+    settings = study.method(run.method)
+    kind = settings.model_dump()["kind"]
+    has_latents = implementation("methods", kind, study.file("methods", run.method)).latent_token(settings)
+    return [module_name("methods", kind), *([LATENTS] if has_latents else [])]
 
 
 def train_slice(study: Study, run: Run) -> str:

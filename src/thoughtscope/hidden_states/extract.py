@@ -29,12 +29,12 @@ from thoughtscope.errors import UserError
 from thoughtscope.evaluation.accuracy import prediction
 from thoughtscope.hidden_states.read import STATES
 from thoughtscope.hidden_states.write import GENERATIONS, SURPRISALS, Position, StateWriter, storage_type
-from thoughtscope.latents.fill import logits
-from thoughtscope.latents.forward import Trace, segmented_forward
 from thoughtscope.latents.generate import Decoding
+from thoughtscope.latents.head import logits
 from thoughtscope.latents.layout import Sequence as TokenSequence
 from thoughtscope.latents.layout import sequence
 from thoughtscope.latents.packing import Batch, pack
+from thoughtscope.latents.passes import Trace, forward
 from thoughtscope.reasoner import Prompting, Reasoner, device_and_dtype, load_reasoner
 from thoughtscope.settings import Strict
 
@@ -116,7 +116,7 @@ def _answer(
     generations = reasoner.generate(examples, settings.decoding)
     sequences = [one.sequence(-1 if reasoner.latent_id is None else reasoner.latent_id) for one in generations]
     batch = pack(sequences, reasoner.fill.settings if reasoner.fill else None, device=reasoner.model.device)
-    trace = segmented_forward(reasoner.model, batch, reasoner.fill, layers)
+    trace = forward(reasoner.model, batch, reasoner.fill, layers)
     own = set(reasoner.ids.ids.values())
     latents = list(_latent_places(sequences))
     text = list(_text_places(sequences, own)) if with_text else []
@@ -164,7 +164,7 @@ def _read(
     surprisals: pq.ParquetWriter,
 ) -> None:
     batch = pack(sequences, None, device=model.device)
-    trace = segmented_forward(model, batch, None, layers)
+    trace = forward(model, batch, None, layers)
     places = list(_spoken_places(sequences))
     for layer in layers:
         _store(writer, "output", layer, 0, trace.layers[layer], batch, sequences, places, tokenizer)

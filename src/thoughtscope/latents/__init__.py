@@ -1,6 +1,7 @@
 """The latent mechanism, readable in one sitting, in this order:
 
-`layout` (where latents stand), `columns` (how rows share them), `attention` (who sees whom), `fill` (what is
-fed there), `forward` (one segmented pass for all methods), `scoring` (loss and probabilities), `generate` (free
-responses). Knows nothing about methods, tasks or training.
+`layout` (where latents stand), `packing` (how rows share passes), `attention` (who sees whom), `passes` (the model
+over packed tokens), `head` (states to tokens), `fill` (what is fed at latents), `forward` (pass after pass, latents
+filled), `scoring` (loss and probabilities), `generate` (free responses).
+Knows nothing about methods, tasks or training.
 """

@@ -7,12 +7,16 @@ fusion  that state mixed with the embedding the model expects next (LT-Tuning, a
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from thoughtscope.latents.forward import segmented_forward
+from thoughtscope.latents.head import logits, nucleus
+from thoughtscope.latents.packing import Batch
+from thoughtscope.latents.passes import Trace
 from thoughtscope.methods.fills import FillSettings
 
 
@@ -34,6 +38,10 @@ class Fill(nn.Module):
             self.adapter = nn.Sequential(
                 nn.Linear(width, inner), nn.GELU(), nn.Linear(inner, width), nn.LayerNorm(width)
             )
+
+    def run(self, model: Any, batch: Batch, layers: Iterable[int]) -> Trace:
+        """Run a model over `batch`, latents filled; see `latents.passes.forward`."""
+        return segmented_forward(model, batch, self, layers)
 
     def bind(self, model: Any) -> Callable[[Tensor, Tensor], Tensor]:
         """Return the fill for one forward: ``(last [n, d], chosen [n, d]) -> [n, d]``.
@@ -59,25 +67,3 @@ class Fill(nn.Module):
         scores = logits(model, last).float() / self.settings.temperature
         banned = torch.arange(scores.shape[1], device=scores.device) == self.latent_id
         return scores.masked_fill(banned, -torch.inf).softmax(-1)
-
-
-def logits(model: Any, hidden: Tensor) -> Tensor:
-    """Return ``[..., vocabulary]`` for hidden states after the final norm, with the model's soft cap if it has one."""
-    scores: Tensor = model.get_output_embeddings()(hidden)
-    cap = getattr(model.config.get_text_config(), "final_logit_softcapping", None)
-    return scores if cap is None else torch.tanh(scores / cap) * cap
-
-
-def nucleus(probabilities: Tensor, top_p: float, keep_crossing: bool) -> Tensor:
-    """Keep the likeliest entries of each row up to mass `top_p`, renormalised (arXiv 1904.09751).
-
-    The published nucleus keeps the entry that crosses `top_p`; LT-Tuning's code drops it and falls back
-    to the single likeliest. Both are here: `keep_crossing`.
-    """
-    ordered, order = probabilities.sort(dim=-1, descending=True)
-    reached = ordered.cumsum(-1)
-    inside = (reached - ordered < top_p) if keep_crossing else (reached <= top_p)
-    inside[..., 0] = True
-    keep = torch.zeros_like(inside).scatter(-1, order, inside)
-    kept = probabilities * keep
-    return kept / kept.sum(-1, keepdim=True)

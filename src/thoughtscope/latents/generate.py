@@ -10,18 +10,21 @@ import random
 from collections.abc import Callable, Collection
 from collections.abc import Sequence as Rows
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from pydantic import Field
 from torch import Tensor
 
 from thoughtscope.latents.attention import attention_mask, attention_windows
-from thoughtscope.latents.fill import Fill, logits, nucleus
-from thoughtscope.latents.forward import segmented_forward
+from thoughtscope.latents.head import logits, nucleus
 from thoughtscope.latents.layout import Sequence, sequence
 from thoughtscope.latents.packing import in_order_of_shape, pack
+from thoughtscope.latents.passes import forward
 from thoughtscope.settings import Count, Positive, Probability, Strict
+
+if TYPE_CHECKING:
+    from thoughtscope.latents.fill import Fill
 
 Stopped = Literal["eos", "length", "loop"]
 
@@ -120,7 +123,7 @@ class _Batch:
         if passes > len(batch.passes):  # another rank's prompts have more latents
             batch = pack(prompts, settings, passes=passes, device=model.device)
         layer = fill.settings.layer if fill else None
-        trace = segmented_forward(model, batch, fill, [] if layer is None else [layer])
+        trace = forward(model, batch, fill, [] if layer is None else [layer])
         self.cache, self.valid = trace.cache.unpacked(batch.index.clamp(min=0)), batch.index >= 0
         self.positions = torch.arange(batch.index.shape[1], device=model.device).expand_as(batch.index)
         self.next_position = batch.lengths

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from collections.abc import Sequence as Rows
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from thoughtscope.errors import UserError
-from thoughtscope.latents.fill import Fill, logits
-from thoughtscope.latents.forward import Trace, segmented_forward
+from thoughtscope.latents.head import logits
 from thoughtscope.latents.layout import IGNORE, Sequence, sequence
 from thoughtscope.latents.packing import Batch, in_order_of_shape, pack
+from thoughtscope.latents.passes import Trace, forward
+
+if TYPE_CHECKING:
+    from thoughtscope.latents.fill import Fill
 
 
 def loss_sum(model: Any, trace: Trace, batch: Batch) -> Tensor:
@@ -52,7 +55,7 @@ def label_probabilities(
         start += batch_size
         rows = [sequences[i] for i in chosen] or [nobody]
         batch = pack(rows, fill.settings if fill else None, for_labels=True, device=model.device)
-        scores, targets = _labelled(model, segmented_forward(model, batch, fill), batch)
+        scores, targets = _labelled(model, forward(model, batch, fill), batch)
         gold = scores.float().softmax(-1).gather(1, targets[:, None]).squeeze(1).tolist()
         labelled = (batch.targets != IGNORE).nonzero()[:, 0].tolist()
         by_token = dict(zip(labelled, gold, strict=True))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from peft import LoraConfig, get_peft_model
@@ -11,10 +11,12 @@ from torch import Tensor, nn
 
 from thoughtscope.config.training import Frozen
 from thoughtscope.errors import UserError
-from thoughtscope.latents.fill import Fill
-from thoughtscope.latents.forward import segmented_forward
 from thoughtscope.latents.packing import Batch
+from thoughtscope.latents.passes import forward
 from thoughtscope.latents.scoring import loss_sum
+
+if TYPE_CHECKING:
+    from thoughtscope.latents.fill import Fill
 
 
 class Network(nn.Module):
@@ -30,7 +32,7 @@ class Network(nn.Module):
 
     def forward(self, batch: Batch) -> Tensor:
         """Return the loss summed over labels; latents are filled if `uses_fill` is set."""
-        trace = segmented_forward(self.model, batch, self.fill if self.uses_fill else None)
+        trace = forward(self.model, batch, self.fill if self.uses_fill else None)
         return loss_sum(self.model, trace, batch)
 
 

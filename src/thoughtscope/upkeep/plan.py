@@ -95,14 +95,14 @@ class _Plan:
             leader = leaders[run]
             inputs = [f"tasks/{run.task}", f"backbones/{run.backbone}", *([f"runs/{leader.path}"] if leader else [])]
             label, settings = f"train {self.name(run)}", slices.train_slice(study, run)
-            yield self.folder("train", label, f"runs/{run.path}", settings, self.method(run), *inputs)
+            yield self.folder("train", label, f"runs/{run.path}", settings, slices.method_modules(study, run), *inputs)
 
     def states(self) -> Iterator[Planned]:
         study = self.study
         for run in sorted({*slices.hidden_state_runs(study), *slices.latent_probe_runs(study)}):
             place, inputs = f"hidden_states/{run.path}", (f"runs/{run.path}", f"tasks/{run.task}")
             settings, label = slices.latents_slice(study, run), f"extract {self.name(run)}"
-            yield self.folder("extract_latents", label, place, settings, self.method(run), *inputs)
+            yield self.folder("extract_latents", label, place, settings, slices.method_modules(study, run), *inputs)
         if truth := study.config.truth_probes:
             run = slices.statements_run(truth.task, truth.backbone)
             inputs = (f"backbones/{truth.backbone}", f"tasks/{truth.task}")
@@ -136,9 +136,6 @@ class _Plan:
             outputs = [path.with_name(path.name + suffix) for suffix in FIGURE_SUFFIXES]
             modules, settings = [module_name("figures", figure.kind)], slices.figure_slice(self.study, name)
             yield self.planned("figure", f"figure {name}", path, outputs, settings, modules, inputs)
-
-    def method(self, run: Run) -> list[str]:
-        return [module_name("methods", getattr(self.study.method(run.method), "kind", ""))]
 
     def name(self, run: Run) -> str:
         """Return a run's name as people say it, with what tells it from the study's other runs."""
