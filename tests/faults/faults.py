@@ -74,8 +74,8 @@ def _signal_after(process: subprocess.Popen[bytes], seconds: float, kind: signal
 
 def full_disk(world: World) -> None:
     """The disk is full while a state is saved: the state before stays, and with room the run goes on from it."""
-    training = {"updates": 60, "save_every_seconds": 0.1, "keep_states": 2}
-    expected = content(world.once(LT_TUNING, training={"updates": 60}))
+    training = {"updates": 200, "save_every_seconds": 0.1, "keep_states": 2}
+    expected = content(world.once(LT_TUNING, training={"updates": 200}))
     command = world.command("full", LT_TUNING, training=training)
     with small_disk(world.folder / "full/state", "3m") as grow:
         done = finish(command)

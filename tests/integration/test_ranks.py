@@ -54,8 +54,8 @@ def test_a_run_goes_on_with_another_number_of_ranks(world: World) -> None:
 
 
 def test_a_damaged_state_and_a_foreign_one_are_not_gone_on_from(world: World) -> None:
-    training = {"updates": 16, "save_every_seconds": 0.05}
-    expected = content(world.once(LT_TUNING))
+    training = {"updates": 60, "save_every_seconds": 0.05}
+    expected = content(world.once(LT_TUNING, training={"updates": 60}))
     command = world.command("damaged", LT_TUNING, training=training)
     interrupt(command, signal.SIGKILL, lambda: len(world.states("damaged")) > 1)
     other = finish(world.command("damaged", LT_TUNING, training={**training, "updates": 4}))

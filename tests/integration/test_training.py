@@ -36,7 +36,7 @@ def test_a_run_writes_a_whole_artifact_with_a_model_that_loads(world: World) -> 
 
 
 def test_a_run_killed_at_random_moments_ends_bit_for_bit_as_if_nothing_had_happened(world: World) -> None:
-    expected = content(world.train("straight", LT_TUNING, training={"updates": 60}))
+    expected = content(world.once(LT_TUNING, training={"updates": 60}))
     command = world.command("broken", LT_TUNING, training={"updates": 60, "save_every_seconds": 0.2})
     numbers = random.SystemRandom()
     kinds = numbers.sample([signal.SIGTERM, signal.SIGUSR1, signal.SIGKILL], 3)

@@ -39,7 +39,10 @@ class Training(Strict):
     precision: Literal["auto", "float32", "bf16"] = Field("auto", description="auto: bf16 on CUDA, else float32")
     deepspeed: str = Field("zero0", description="a file of config/deepspeed")
     gradient_checkpointing: bool = False
-    save_every_seconds: PositiveFloat = Field(60.0, description="how often the resumable state is saved")
+    save_every_seconds: PositiveFloat = Field(
+        60.0,
+        description="how often the resumable state is saved; less often if that would take over 3 % of the time",
+    )
     keep_states: Positive = Field(2, description="how many of those are kept")
     keep_checkpoints: list[Probability] = Field(
         [],

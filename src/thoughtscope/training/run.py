@@ -32,6 +32,8 @@ from thoughtscope.training.schedule import Realised, learning_rate, stage_length
 from thoughtscope.training.settings import TrainSettings
 from thoughtscope.training.state import Journal, State, load_newest, save_state
 
+LARGEST_SHARE_OF_SAVING = 0.03  # of the time; a state that takes long to write is written less often
+
 
 class ContinueLaterError(Exception):
     """The run was asked to stop; its state is saved and the next start goes on."""
@@ -96,7 +98,7 @@ class Run:
             name: Journal(state_folder / f"{name}.jsonl") for name in ("metrics", "accuracy", "predictions")
         }
         self.events = Events(settings.run, self.ranks.first)
-        self.saved_at = clock()
+        self.saved_at, self.saving_seconds = clock(), 0.0
 
     # the experiment ---------------------------------------------------------------------------
 
@@ -320,13 +322,15 @@ class Run:
 
     def _maybe_save(self) -> None:
         stop = self.ranks.anyone(self.stop_asked())
-        due = self.ranks.anyone(self.clock() - self.saved_at >= self.training.save_every_seconds)
+        pause = max(self.training.save_every_seconds, self.saving_seconds / LARGEST_SHARE_OF_SAVING)
+        due = self.ranks.anyone(self.clock() - self.saved_at >= pause)
         if stop or due:
             self._save()
         if stop:
             raise ContinueLaterError(f"saved at update {self.progress.step}")
 
     def _save(self) -> None:
+        started = self.clock()
         tensors = {f"weight/{name}": value for name, value in self.engine.take_weights().items()}
         tensors |= self.engine.take_moments()
         for rank, value in enumerate(self.ranks.gather(torch.get_rng_state())):
@@ -336,6 +340,7 @@ class Run:
             save_state(self.state_folder, self.progress.step, State(tensors, facts), self.training.keep_states)
         self.ranks.wait()
         self.saved_at = self.clock()
+        self.saving_seconds = self.saved_at - started
 
     def _resume(self) -> None:
         state = load_newest(self.state_folder, self.report.line)
