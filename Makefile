@@ -24,10 +24,13 @@ $(READY): envs/requirements.lock pyproject.toml
 run: $(READY)  ## regenerate all figures and tables, and results/report.html
 	$(BIN)/snakemake --cores $(CORES) --configfile $(CONFIG)
 
-.PHONY: why verify
+.PHONY: why verify adopt
 
 why: $(READY)  ## say for each stale stage what has changed since its artifact was made
 	@$(BIN)/python -m thoughtscope.upkeep.why --configfile $(CONFIG)
+
+adopt: $(READY)  ## take over results that were made elsewhere, once they are verified, and say which are not
+	@$(BIN)/python -m thoughtscope.upkeep.adopt --configfile $(CONFIG)
 
 verify: $(READY)  ## hash every artifact anew and name what was altered, deleted or added
 	@$(BIN)/python -m thoughtscope.upkeep.verify

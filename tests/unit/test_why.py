@@ -86,13 +86,13 @@ def test_stages_that_only_follow_are_listed_in_one_line(run: Planned, tmp_path: 
     provenance = {"settings": {}, "inputs": {run.path.as_posix(): sha256(run.path / "manifest.json")}}
     table.record.write_text(json.dumps({**provenance, "sources": {"x": "y"}, "files": {}}))
     table = replanned(table, sources={"x": "y"})
-    said = list(explain([changed, table], {run.outputs[0]: "params changed", outputs[0]: "ok"}))
+    said = list(explain([changed, table], {run.outputs[0]: "params changed", outputs[0]: "ok"}, {}))
     assert said == ["train coconut/qwen3: `layers` [1, 2] -> null", "because of that also: table summary"]
-    assert list(explain([changed, table], {})) == []
+    assert list(explain([changed, table], {}, {})) == []
 
 
 def test_a_reason_that_only_snakemake_knows_is_handed_on(run: Planned) -> None:
-    said = list(explain([run], {run.outputs[0]: "code changed"}))
+    said = list(explain([run], {run.outputs[0]: "code changed"}, {}))
     assert said == ["train coconut/qwen3: Snakemake says: code changed"]
 
 

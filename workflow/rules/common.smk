@@ -1,9 +1,12 @@
 """What all rules share: the checked study, and what each stage is told."""
 
+import functools
 import os
 import subprocess
 import sys
 from pathlib import Path
+
+from snakemake.logging import logger
 
 from thoughtscope.backbones.settings import GIVEN_FILES
 from thoughtscope.config.load import Study
@@ -12,6 +15,8 @@ from thoughtscope.config import slices
 from thoughtscope.errors import UserError
 from thoughtscope.plugins import module_name
 from thoughtscope.stages import STAGES
+from thoughtscope.upkeep.plan import plan
+from thoughtscope.upkeep.stock import UNRECORDED, distrusted
 
 # programs run with the Python that runs Snakemake, unless a conda environment is activated on top
 os.environ.update(
@@ -54,7 +59,30 @@ def manifests(folder, runs):
     return [f"<{folder}>/{run.path}/manifest.json" for run in runs]
 
 
+@functools.cache
+def force_what_cannot_be_trusted():
+    """Make anew, and say so, what was damaged by hand or stands there without Snakemake's record of how it was made.
+
+    Snakemake itself looks only at whether declared outputs are there, and at times where it has no record. Input
+    functions call this: the jobs are being collected then, and it is not yet decided which of them run.
+    """
+    if not workflow.is_main_process:
+        return
+    planned = {one.path: one for one in plan(STUDY)}
+    wrong = distrusted(planned.values())
+    for path, why in list(wrong.items())[:5]:
+        logger.warning(f"{path}: {why}; it is made anew")
+    if len(wrong) > 5:
+        logger.warning(f"and {len(wrong) - 5} more artifacts are made anew")
+    if UNRECORDED in wrong.values():
+        logger.warning("make adopt verifies what was made elsewhere, and keeps it")
+    workflow.dag.forcefiles.update(
+        str(file) for path in wrong for file in planned[path].outputs
+    )
+
+
 def pretraining_tasks(wildcards):
+    force_what_cannot_be_trusted()
     return [
         f"<tasks>/{task}/manifest.json"
         for task in slices.pretraining_tasks(STUDY, wildcards.backbone)
@@ -80,6 +108,7 @@ def backbone_memory(wildcards):
 
 def leader(wildcards):
     """The run whose stage switches a control follows, if its method is yoked to one."""
+    force_what_cannot_be_trusted()
     run = slices.leader(STUDY, run_of(wildcards))
     return manifests("runs", [run]) if run else []
 
@@ -100,7 +129,13 @@ def wanted_figures():
     ]
 
 
+def table_inputs(wildcards):
+    force_what_cannot_be_trusted()
+    return manifests(*slices.table_inputs(STUDY, wildcards.name))
+
+
 def figure_inputs(wildcards):
+    force_what_cannot_be_trusted()
     tasks = [
         f"<tasks>/{task}/manifest.json"
         for task in slices.figure_tasks(STUDY, wildcards.name)

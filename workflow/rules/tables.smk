@@ -4,7 +4,7 @@
 rule table:
     """Make one table over all the runs it is about."""
     input:
-        lambda w: manifests(*slices.table_inputs(STUDY, w.name)),
+        table_inputs,
     output:
         report(
             "<tables>/{name}.csv",

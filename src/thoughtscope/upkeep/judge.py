@@ -34,6 +34,8 @@ def reasons(planned: Planned, content: bool = False) -> list[str]:
     found += _sources(record.get("sources", {}), planned.sources)
     found += _pins(record.get("pins", {}), planned.pins)
     found += _inputs(record.get("inputs", {}), planned)
+    if content and "manifest" in record and record["manifest"] != sha256(planned.path / MANIFEST):
+        found.append(f"{MANIFEST} was altered")
     return found + damage(planned, content)
 
 

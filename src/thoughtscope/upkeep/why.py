@@ -18,6 +18,7 @@ from thoughtscope.config.parse import read_yaml
 from thoughtscope.errors import UserError, one_line_errors
 from thoughtscope.upkeep.judge import reasons
 from thoughtscope.upkeep.plan import Planned, plan
+from thoughtscope.upkeep.stock import distrusted
 
 UP_TO_DATE = "no update"
 
@@ -42,14 +43,19 @@ def _last(text: str) -> str:
     return lines[-1] if lines else "no output"
 
 
-def explain(planned: Sequence[Planned], stale: Mapping[Path, str]) -> Iterator[str]:
-    """Yield a line for each reason of each stale artifact, then one for those that only follow."""
+def explain(planned: Sequence[Planned], stale: Mapping[Path, str], without_trust: Mapping[Path, str]) -> Iterator[str]:
+    """Yield a line for each reason of each stale artifact, then one for those that only follow.
+
+    Args:
+        stale: outputs that Snakemake would make now, with its own word for it.
+        without_trust: artifacts that are made anew because they cannot be taken as they are.
+    """
     following = []
     for one in planned:
         statuses = [stale[path] for path in one.outputs if path in stale]
         if not statuses:
             continue
-        words = reasons(one)
+        words = reasons(one) or [why for path, why in without_trust.items() if path == one.path]
         if not words and any(path in stale for path in one.input_manifests):
             following.append(one.label)
             continue
@@ -66,7 +72,8 @@ def main() -> int:
     parser.add_argument("--configfile", type=Path, default=Path("config/config.yaml"))
     config = parser.parse_args().configfile
     study = Study(read_yaml(config), Path("config"), str(config))
-    lines = list(explain(plan(study), stale_outputs(config)))
+    planned = plan(study)
+    lines = list(explain(planned, stale_outputs(config), distrusted(planned)))
     print("\n".join(lines) or "nothing is stale")
     return 0
 
