@@ -6,7 +6,7 @@ PYTHON ?= $(firstword $(foreach p,python3.13 python3.12 python3.11 python3,$(she
 BIN := .venv/bin
 READY := .venv/ready
 
-.PHONY: help setup run test faults lint format docs pin lock clean
+.PHONY: help setup run test faults lint format docs pin lock clean verify check
 
 help:  ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -54,6 +54,9 @@ format: $(READY)  ## format all sources
 
 docs: $(READY)  ## write config/README.md's reference table and config/schema.json anew
 	$(BIN)/python -m thoughtscope.config.reference
+
+check: $(READY)  ## try CONFIG before it is paid for: inputs, one batch of each run, memory, hours, disk
+	$(BIN)/python -m thoughtscope.check --config $(CONFIG)
 
 pin: $(READY)  ## lock the commits of the models and datasets that CONFIG names (needs the network)
 	$(BIN)/python -m thoughtscope.pin --config $(CONFIG)

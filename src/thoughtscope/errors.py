@@ -24,6 +24,10 @@ class UserError(Exception):
         super().__init__(f"{where}: {problem}; {mend}")
         self.where, self.problem, self.mend = where, problem, mend
 
+    def __reduce__(self) -> tuple[type[UserError], tuple[str, str, str]]:
+        """Let it pass from one process to another."""
+        return UserError, (self.where, self.problem, self.mend)
+
 
 def one_line_errors(main: Callable[[], int | None]) -> Callable[[], int]:
     """Wrap a program's ``main`` so that a `UserError`, a full or a read-only disk prints one line, no traceback."""

@@ -135,3 +135,12 @@ def check_context(reasoner: Reasoner, stages: Sequence[Stage], splits: Splits, e
             f"the model has {context}",
             "shorten or remove it, or lower evaluation.max_new_tokens",
         )
+
+
+def use_stage(reasoner: Reasoner, network: Network, stage: Stage) -> None:
+    """Let reasoner and network fill latents as `stage` does."""
+    reasoner.stage, reasoner.fill = stage, None
+    network.uses_fill = stage.fill is not None
+    if stage.fill is not None and network.fill is not None:
+        network.fill.settings = stage.fill
+        reasoner.fill = network.fill

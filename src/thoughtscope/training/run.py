@@ -20,7 +20,7 @@ from thoughtscope.latents.packing import pack
 from thoughtscope.methods.curriculum import Example
 from thoughtscope.reasoner import device_and_dtype
 from thoughtscope.training import guards
-from thoughtscope.training.assembly import assemble
+from thoughtscope.training.assembly import assemble, use_stage
 from thoughtscope.training.data import accumulation_steps, global_batch, labelled_tokens, micro_batches
 from thoughtscope.training.engine import Engine
 from thoughtscope.training.events import Events
@@ -179,14 +179,7 @@ class Run:
             self.engine.put_weights(weights)
 
     def _use_stage(self) -> None:
-        stage = self.stages[self.progress.stage]
-        self.reasoner.stage = stage
-        self.reasoner.fill = None
-        network = self.engine.network
-        network.uses_fill = stage.fill is not None
-        if stage.fill is not None and network.fill is not None:
-            network.fill.settings = stage.fill
-            self.reasoner.fill = network.fill
+        use_stage(self.reasoner, self.engine.network, self.stages[self.progress.stage])
 
     def _laid_out(self, epoch: int, index: int) -> TokenSequence:
         probabilities = self.probabilities[index] if self.probabilities else None

@@ -1,0 +1,87 @@
+"""Reads what a study needs: tasks prepared, backbones found, as their rules would, but without pre-training."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+from huggingface_hub import get_token
+
+from thoughtscope import tables
+from thoughtscope.backbones.make import make_tiny, refer
+from thoughtscope.config.load import Study
+from thoughtscope.errors import UserError
+from thoughtscope.plugins import implementation
+from thoughtscope.tasks.prepare import EXAMPLES, write_task
+
+
+def prepare_tasks(study: Study, folder: Path) -> dict[str, dict[str, int]]:
+    """Write every task of `study` below `folder`; return the sizes of its splits.
+
+    Raises:
+        UserError: as `write_task` does: a dataset that cannot be read, columns, answers, splits.
+    """
+    sizes = {}
+    for name in study.named("tasks"):
+        place = folder / name
+        place.mkdir(parents=True)
+        module = implementation("tasks", study.raw("tasks", name)["kind"], f"task {name}")
+        sizes[name] = write_task(name, module, study.task(name), place)
+    return sizes
+
+
+def find_backbones(study: Study, tasks: Path, folder: Path) -> None:
+    """Make a folder for every backbone: a tiny one is built but hardly trained, a given one is loaded once.
+
+    Raises:
+        UserError: a model that is missing, gated or incomplete, or a prompt that its template refuses.
+    """
+    for name in study.named("backbones"):
+        settings, place = study.backbone(name), folder / name
+        place.mkdir(parents=True)
+        if settings.source == "tiny":
+            once = study.pretraining(name).model_copy(update={"updates": 1})
+            make_tiny(settings, once, [tasks / task for task in once.tasks], place, f"backbone {name}")
+        else:
+            check_access(study, name)
+            refer(settings, place)
+
+
+def check_access(study: Study, backbone: str) -> None:
+    """Refuse a gated model if there is no token to show.
+
+    Raises:
+        UserError: no token.
+    """
+    settings = study.backbone(backbone)
+    if settings.source == "hub" and settings.facts.gated and get_token() is None:
+        raise UserError(
+            f"{study.file('backbones', backbone)}: hub_id",
+            f"{settings.hub_id} is gated and there is no token",
+            "accept its terms on the hub, then run hf auth login or set HF_TOKEN",
+        )
+
+
+def rows_of(task: Path) -> list[dict[str, Any]]:
+    """Return the examples of a prepared reasoning task."""
+    return tables.read(task / EXAMPLES, tables.REASONING).to_pylist()  # type: ignore[no-any-return]
+
+
+def check_disk(place: Path, needed: float) -> None:
+    """Refuse a study whose models and states do not fit.
+
+    Args:
+        needed: bytes.
+
+    Raises:
+        UserError: less is free at `place`.
+    """
+    place.mkdir(parents=True, exist_ok=True)
+    free = shutil.disk_usage(place).free
+    if needed > free:
+        raise UserError(
+            str(place),
+            f"the runs need about {needed / 1e9:.1f} GB, {free / 1e9:.1f} GB are free",
+            "make room, or lower training.keep_checkpoints and training.keep_states",
+        )

@@ -1,0 +1,151 @@
+"""One batch of a run on the device where it will train: what it takes, and what the whole run will."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+import torch
+from transformers.utils import logging
+
+from thoughtscope.latents.generate import Decoding
+from thoughtscope.latents.layout import Sequence as TokenSequence
+from thoughtscope.latents.packing import pack
+from thoughtscope.methods.curriculum import Example, Stage, draw
+from thoughtscope.reasoner import device_and_dtype
+from thoughtscope.training.assembly import Parts, assemble, use_stage
+from thoughtscope.training.data import accumulation_steps
+from thoughtscope.training.settings import TrainSettings
+
+MOMENTS, MASTER = 8, 4  # bytes a trained parameter: AdamW's two moments, and the float32 copy of a bf16 weight
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What was measured in one batch, and what follows for the run.
+
+    Attributes:
+        parameters, trained: how many there are, and how many of them train.
+        passes, tokens: of the longest micro-batch, in the stage with most latents.
+        seconds: of its forward and backward.
+        needed, available: device memory in bytes, with the optimiser's state on `world` ranks.
+        hours: of the whole run: updates at the longest batch's pace, and every measurement of accuracy.
+        disk: bytes of its states and models.
+    """
+
+    device: str
+    parameters: int
+    trained: int
+    passes: int
+    tokens: int
+    seconds: float
+    needed: int
+    available: int
+    hours: float
+    disk: int
+
+
+def attempt(settings: TrainSettings, rows: Sequence[Mapping[str, Any]], backbone: Path, world: int) -> Trial:
+    """Train and answer one batch of a run; everything is thrown away.
+
+    Args:
+        world: ranks that the run will have.
+
+    Raises:
+        UserError: whatever would stop the run before its first update.
+        torch.OutOfMemoryError: not even one micro-batch fits.
+    """
+    logging.disable_progress_bar()
+    device, dtype = device_and_dtype(settings.training.precision)
+    parts = assemble(settings, rows, backbone, 0, device, dtype)
+    steps = accumulation_steps(settings.training, world)
+    size = settings.training.batch_size // (steps * world)
+    sequences = _longest(parts, size)
+    fill = parts.reasoner.fill
+    batch = pack(sequences, fill.settings if fill else None, for_labels=True, device=device)
+    parts.network.to(device).train()
+    seconds = min(_step(parts, batch) for _ in range(2))
+    peak = torch.cuda.max_memory_allocated() if device == "cuda" else psutil.Process().memory_info().rss
+    trained = sum(value.numel() for value in parts.network.parameters() if value.requires_grad)
+    parameters = sum(value.numel() for value in parts.network.parameters())
+    copies = settings.training.keep_states
+    kept = len(settings.training.keep_checkpoints) + 1
+    return Trial(
+        device=device,
+        parameters=parameters,
+        trained=trained,
+        passes=len(batch.passes),
+        tokens=len(batch.token_ids),
+        seconds=seconds,
+        needed=peak + _optimizer_bytes(settings, trained, world, dtype),
+        available=_memory(device),
+        hours=(settings.training.updates * steps * seconds + _measuring(parts, settings, world)) / 3600,
+        disk=copies * trained * (MASTER + MOMENTS) + kept * parameters * MASTER,
+    )
+
+
+def _longest(parts: Parts, size: int) -> list[TokenSequence]:
+    """Lay out the longest examples in the stage with most latents, as if the model were unsure of every token."""
+    reasoner, method = parts.reasoner, parts.reasoner.method
+    examples = sorted(parts.splits.train, key=_length, reverse=True)[:size]
+
+    def laid(stage: Stage) -> list[TokenSequence]:
+        made = []
+        for one in examples:
+            numbers, unsure = draw(0, stage.index, 0, one.example_id), [0.0] * len(one.response)
+            made.append(method.module.layout(method.settings, stage, one, reasoner.ids, numbers, unsure))
+        return made
+
+    stage = max(parts.stages, key=lambda one: sum(made.latents for made in laid(one)))
+    use_stage(reasoner, parts.network, stage)
+    return laid(stage)
+
+
+def _length(example: Example) -> int:
+    return len(example.prompt) + len(example.response)
+
+
+def _step(parts: Parts, batch: Any) -> float:
+    start = time.perf_counter()
+    parts.network(batch).backward()
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+    return time.perf_counter() - start
+
+
+@torch.no_grad()
+def _measuring(parts: Parts, settings: TrainSettings, world: int) -> float:
+    """Return the seconds of all measurements of accuracy, from one batch of answers."""
+    evaluation = settings.evaluation
+    tests = math.ceil(len(parts.splits.test) / world)
+    some = parts.splits.test[: min(tests, evaluation.batch_size)]
+    decoding = Decoding(
+        max_new_tokens=evaluation.max_new_tokens,
+        max_latents=evaluation.max_latents,
+        max_latents_in_a_row=evaluation.max_latents_in_a_row,
+        batch_size=evaluation.batch_size,
+    )
+    parts.network.eval()
+    start = time.perf_counter()
+    parts.reasoner.generate(some, decoding)
+    once = (time.perf_counter() - start) * math.ceil(tests / len(some))
+    return once * (1 + math.ceil(settings.training.updates / evaluation.every))
+
+
+def _optimizer_bytes(settings: TrainSettings, trained: int, world: int, dtype: str) -> int:
+    zero = settings.deepspeed.get("zero_optimization", {})
+    if zero.get("offload_optimizer", {}).get("device") == "cpu":
+        return 0
+    each = MOMENTS + (MASTER if dtype == "bfloat16" else 0)
+    return trained * each // (world if zero.get("stage", 0) else 1)
+
+
+def _memory(device: str) -> int:
+    if device == "cuda":
+        return int(torch.cuda.get_device_properties(0).total_memory)
+    return int(psutil.virtual_memory().total)
