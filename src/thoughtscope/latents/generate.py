@@ -111,6 +111,8 @@ class _Batch:
         self.model, self.fill, self.decoding = model, fill, decoding
         self.latent_id, self.eos_ids = latent_id, frozenset(eos_ids)
         self.windows = attention_windows(model.config.get_text_config())
+        chosen = fill is not None and latent_id is not None and fill.settings.sequential
+        self.vector = fill.bind(model) if fill is not None and chosen else None
         self.idle = not rows  # a rank without rows keeps step with the others on a row that nobody reads
         nobody = sequence("nobody", [next(iter(eos_ids))], [])
         self.alive = rows or [Generation(nobody)]
@@ -200,8 +202,8 @@ class _Batch:
     def _advance(self, tokens: Tensor) -> None:
         """Compute one more position for every row."""
         fed = self.model.get_input_embeddings()(tokens)
-        if self.fill is not None and self.latent_id is not None and self.fill.settings.sequential:
-            thoughts = self.fill.bind(self.model)(self.last, self.chosen).to(fed.dtype)
+        if self.vector is not None:
+            thoughts = self.vector(self.last, self.chosen).to(fed.dtype)
             fed = torch.where((tokens == self.latent_id)[:, None], thoughts, fed)
         now = self.next_position[:, None]
         self.positions = torch.cat([self.positions, now], dim=1)
