@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import deepspeed
+import psutil
 import torch.distributed as dist
 import yaml
 
@@ -133,17 +134,26 @@ def with_fault(fault: str) -> dict[str, str]:
     return {"PYTHONPATH": path, "THOUGHTSCOPE_TEST_FAULT": fault}
 
 
-def interrupt(command: list[str], kind: signal.Signals, when: Callable[[], bool]) -> tuple[int, str]:
+def interrupt(
+    command: list[str], kind: signal.Signals, when: Callable[[], bool], *, rank: bool = False
+) -> tuple[int, str]:
     """Start a program, send it a signal once `when` holds, and return how it ended and what it said.
 
-    SIGKILL goes to the whole group at once, as a power cut would; other signals to the program alone.
+    SIGKILL goes to the whole group at once, as a power cut would; other signals to the program alone, or to a rank
+    behind its back.
     """
     process = subprocess.Popen(command, env=ENVIRONMENT, stderr=subprocess.PIPE, text=True, start_new_session=True)
     deadline = time.monotonic() + 120
     while not when() and process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.02)
     if process.poll() is None:
-        os.killpg(process.pid, kind) if kind == signal.SIGKILL else process.send_signal(kind)
+        if rank:
+            launched = psutil.Process(process.pid).children(recursive=True)
+            next(one for one in launched if "torch.distributed.run" not in one.cmdline()).send_signal(kind)
+        elif kind == signal.SIGKILL:
+            os.killpg(process.pid, kind)
+        else:
+            process.send_signal(kind)
     said = process.communicate(timeout=120)[1]
     return process.returncode, said
 
