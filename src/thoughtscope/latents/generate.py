@@ -111,8 +111,8 @@ class _Batch:
         self.model, self.fill, self.decoding = model, fill, decoding
         self.latent_id, self.eos_ids = latent_id, frozenset(eos_ids)
         self.windows = attention_windows(model.config.get_text_config())
-        chosen = fill is not None and latent_id is not None and fill.settings.sequential
-        self.vector = fill.bind(model) if fill is not None and chosen else None
+        recurrent = fill is not None and latent_id is not None and fill.settings.sequential
+        self.vector = fill.bind(model) if fill is not None and recurrent else None
         self.idle = not rows  # a rank without rows keeps step with the others on a row that nobody reads
         nobody = sequence("nobody", [next(iter(eos_ids))], [])
         self.alive = rows or [Generation(nobody)]
