@@ -9,12 +9,14 @@ import pytest
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from thoughtscope.config.run import Run
 from thoughtscope.training.events import EVENTS_FOLDER
 from thoughtscope.training.run import ContinueLaterError
 from thoughtscope.training.run import Run as TrainingRun
 
 from .world import COCONUT, COT, LT_TUNING, World
 
+FROZEN = Run("chain", "qwen3", "coconut", "frozen", 0)
 FORMS = [
     {},
     {"deepspeed": "zero1"},
@@ -93,16 +95,25 @@ def test_a_reset_optimiser_starts_like_a_fresh_one(world: World, form: dict[str,
     assert any(not torch.equal(once[name], weights[name]) for name in once)
 
 
-@pytest.mark.parametrize("form", FORMS[:-1], ids=str)  # stage 3: see test_sharding.py
-def test_every_form_of_the_optimiser_resumes_exactly(world: World, form: dict[str, str]) -> None:
-    expected = world.here(f"straight {form}", LT_TUNING, training=form)
+@pytest.mark.parametrize(
+    ("run", "form"),
+    [
+        *((LT_TUNING, form) for form in FORMS[:-1]),
+        (FROZEN, {}),
+        (FROZEN, {"precision": "bf16"}),
+    ],
+    ids=str,
+)
+def test_every_form_of_the_optimiser_resumes_exactly(world: World, run: Run, form: dict[str, str]) -> None:
+    changes = {"training": form, "frozen": {"dropout": 0.1}}  # so that random states matter too
+    expected = world.here(f"straight {run.trainable} {form}", run, **changes)
     expected.execute()
-    name = f"resumed {form}"
+    name = f"resumed {run.trainable} {form}"
     for after in (3, 11):
-        broken = world.here(name, LT_TUNING, lambda after=after: world.updates(name) >= after, training=form)
+        broken = world.here(name, run, lambda after=after: world.updates(name) >= after, **changes)
         with pytest.raises(ContinueLaterError, match=f"saved at update {after}"):
             broken.execute()
-    again = world.here(name, LT_TUNING, training=form)
+    again = world.here(name, run, **changes)
     again.execute()
     assert metrics(again, "loss") == metrics(expected, "loss")
     one, other = expected.engine.take_weights(), again.engine.take_weights()

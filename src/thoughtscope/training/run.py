@@ -326,8 +326,8 @@ class Run:
         started = self.clock()
         tensors = {f"weight/{name}": value for name, value in self.engine.take_weights().items()}
         tensors |= self.engine.take_moments()
-        for rank, value in enumerate(self.ranks.gather(torch.get_rng_state())):
-            tensors[f"random/{rank}"] = value
+        for rank, states in enumerate(self.ranks.gather(_random_states())):
+            tensors |= {f"random/{rank}/{device}": value for device, value in states.items()}
         if self.ranks.first:
             facts = {"progress": vars(self.progress), "probabilities": self.probabilities}
             save_state(self.state_folder, self.progress.step, State(tensors, facts), self.training.keep_states)
@@ -349,15 +349,20 @@ class Run:
             for journal in self.journals.values():
                 journal.cut(self.progress.step)
         self.ranks.wait()
-        parts = {kind: _under(state.tensors, f"{kind}/") for kind in ("weight", "random")}
-        self.engine.put_weights(parts["weight"])
+        self.engine.put_weights(_under(state.tensors, "weight/"))
         self.engine.put_moments(state.tensors, self.progress.optimizer_steps)
-        own = parts["random"].get(str(self.ranks.rank))
-        if own is not None:
-            torch.set_rng_state(own)
+        for device, value in _under(state.tensors, f"random/{self.ranks.rank}/").items():
+            put = torch.cuda.set_rng_state if device == "cuda" else torch.set_rng_state
+            put(value)
         self._use_stage()
         self.probabilities = state.facts["probabilities"]
         self.report.line(f"resumed at update {self.progress.step}")
+
+
+def _random_states() -> dict[str, torch.Tensor]:
+    """Return where this process's random numbers stand, for each kind of device."""
+    cuda = {"cuda": torch.cuda.get_rng_state()} if torch.cuda.is_available() else {}
+    return {"cpu": torch.get_rng_state(), **cuda}
 
 
 def _under(tensors: Mapping[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:
