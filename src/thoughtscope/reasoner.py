@@ -192,6 +192,7 @@ def encode(tokenizer: Any, prompting: Prompting, row: Mapping[str, Any]) -> Exam
         steps=[response_ids(tokenizer, text) for text in step_texts(row["steps"])],
         answer=[*response_ids(tokenizer, answer_text(row["answer"])), tokenizer.eos_token_id],
         gold=row["answer"],
+        answer_format=row.get("answer_format", "text"),
     )
 
 

@@ -32,6 +32,7 @@ REASONING = pa.schema(
         ("question", pa.string()),
         ("steps", pa.list_(pa.string())),
         ("answer", pa.string()),
+        ("answer_format", pa.string()),  # how answers are compared: `tasks.answers`
         (
             "step_values",
             pa.list_(pa.string()),

@@ -9,6 +9,7 @@ from thoughtscope.evaluation.statistics import wilson_interval
 from thoughtscope.latents.generate import Decoding, Generation
 from thoughtscope.methods.curriculum import Example
 from thoughtscope.reasoner import Reasoner
+from thoughtscope.tasks.answers import extract
 from thoughtscope.tasks.reasoning import extract_answer
 
 
@@ -26,7 +27,8 @@ def predict(
 def prediction(reasoner: Reasoner, example: Example, generation: Generation) -> dict[str, Any]:
     """Return one row of `predict`: what a generation answers, and whether that is right."""
     text = reasoner.text(generation)
-    predicted = extract_answer(text)
+    said = extract_answer(text)
+    predicted = None if said is None else extract(said, example.answer_format)
     return {
         "example_id": example.example_id,
         "correct": predicted is not None and predicted == example.gold,

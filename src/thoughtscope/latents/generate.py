@@ -202,7 +202,7 @@ class _Batch:
     def _advance(self, tokens: Tensor) -> None:
         """Compute one more position for every row."""
         fed = self.model.get_input_embeddings()(tokens)
-        if self.vector is not None:
+        if self.vector is not None and self.latent_id is not None:
             thoughts = self.vector(self.last, self.chosen).to(fed.dtype)
             fed = torch.where((tokens == self.latent_id)[:, None], thoughts, fed)
         now = self.next_position[:, None]

@@ -12,6 +12,7 @@ from pydantic import Field
 from thoughtscope.errors import UserError
 from thoughtscope.methods.fills import FillSettings
 from thoughtscope.settings import Count, Probability, Strict
+from thoughtscope.tasks.answers import AnswerFormat
 
 
 class MethodSettings(Strict):
@@ -70,6 +71,7 @@ class Example:
     steps: list[list[int]]
     answer: list[int]
     gold: str = ""
+    answer_format: AnswerFormat = "text"
 
     @property
     def response(self) -> list[int]:

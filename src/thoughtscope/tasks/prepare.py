@@ -9,9 +9,10 @@ from types import ModuleType
 from typing import Any
 
 from thoughtscope import tables
+from thoughtscope.artifacts import write_json
 from thoughtscope.errors import UserError
 
-EXAMPLES, PRETRAINING = "task.parquet", "pretraining.parquet"
+EXAMPLES, PRETRAINING, CONTAMINATION = "task.parquet", "pretraining.parquet", "contamination.json"
 SPLITS = {"reasoning": ("train", "validation", "test"), "statements": ("train", "test", "calibration")}
 
 
@@ -22,15 +23,20 @@ def write_task(name: str, module: ModuleType, settings: Any, folder: Path) -> di
         UserError: an empty split, an id or a question that occurs twice, or an example without its answer.
     """
     rows = list(module.examples(settings))
-    check(name, module.CONTRACT, rows)
+    counted = getattr(module, "OVERLAP", "refused") == "counted"
+    check(name, module.CONTRACT, rows, overlap=counted)
+    if module.CONTRACT == "reasoning":
+        rows = [{"answer_format": "text", **row} for row in rows]
     schema = tables.REASONING if module.CONTRACT == "reasoning" else tables.STATEMENTS
     tables.write(folder / EXAMPLES, schema, rows)
     tables.write(folder / PRETRAINING, tables.PRETRAINING, module.pretraining(settings))
+    if counted:
+        write_json(folder / CONTAMINATION, module.contamination(rows))
     return dict(Counter(row["split"] for row in rows))
 
 
-def check(name: str, contract: str, rows: Sequence[dict[str, Any]]) -> None:
-    """Refuse examples that break the contract; see `write_task`."""
+def check(name: str, contract: str, rows: Sequence[dict[str, Any]], overlap: bool = False) -> None:
+    """Refuse examples that break the contract; see `write_task`. With `overlap`, splits may share questions."""
     where = f"task {name}"
     there = {row["split"] for row in rows}
     for split in SPLITS[contract]:
@@ -40,16 +46,16 @@ def check(name: str, contract: str, rows: Sequence[dict[str, Any]]) -> None:
         if count > 1:
             raise UserError(f"{where}: example {row_id}", "the id occurs twice", "make ids unique")
     if contract == "reasoning":
-        _check_reasoning(where, rows)
+        _check_reasoning(where, rows, overlap)
 
 
-def _check_reasoning(where: str, rows: Sequence[dict[str, Any]]) -> None:
+def _check_reasoning(where: str, rows: Sequence[dict[str, Any]], overlap: bool) -> None:
     seen: dict[str, str] = {}
     for row in rows:
         if not row["answer"].strip():
             raise UserError(f"{where}: example {row['example_id']}", "it has no answer", "complete or remove it")
         split = seen.setdefault(row["question"], row["split"])
-        if split != row["split"]:
+        if split != row["split"] and not overlap:
             raise UserError(
                 f"{where}: example {row['example_id']}",
                 f"its question is in split {split} and in {row['split']}",

@@ -24,11 +24,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Splits:
-    """The examples of a run as token ids."""
+    """The examples of a run as token ids; `further` are the test sets beside `test`, by their splits."""
 
     train: list[Example]
     validation: list[Example]
     test: list[Example]
+    further: dict[str, list[Example]]
+
+    @property
+    def all(self) -> list[Example]:
+        """Every example."""
+        own = [*self.train, *self.validation, *self.test]
+        return own + [one for examples in self.further.values() for one in examples]
 
 
 @dataclass(frozen=True)
@@ -103,14 +110,13 @@ def _fill(reasoner: Reasoner, stages: Sequence[Stage]) -> Fill | None:
 def _encode(reasoner: Reasoner, rows: Sequence[Mapping[str, Any]], settings: TrainSettings) -> Splits:
     found: dict[str, list[Example]] = {"train": [], "validation": [], "test": []}
     for row in rows:
-        if row["split"] in found:
-            found[row["split"]].append(reasoner.encode(row))
+        found.setdefault(row["split"], []).append(reasoner.encode(row))
     for split, examples in found.items():
         if not examples:
             raise UserError(f"task of {settings.run}", f"split {split} is empty", "give it examples")
     found["validation"] = found["validation"][: settings.evaluation.validation_examples]
-    found["test"] = found["test"][: settings.evaluation.examples]
-    return Splits(**found)
+    tests = {split: found[split][: settings.evaluation.examples] for split in found if split.startswith("test")}
+    return Splits(found["train"], found["validation"], tests.pop("test"), tests)
 
 
 def check_context(reasoner: Reasoner, stages: Sequence[Stage], splits: Splits, evaluation: Evaluation) -> None:
@@ -127,7 +133,7 @@ def check_context(reasoner: Reasoner, stages: Sequence[Stage], splits: Splits, e
         forced = max(len(method.module.prompt(method.settings, one, example, ids).token_ids) for one in stages)
         return forced + chosen + max(len(example.response), evaluation.max_new_tokens)
 
-    longest = max((one for part in vars(splits).values() for one in part), key=need)
+    longest = max(splits.all, key=need)
     if need(longest) > context:
         raise UserError(
             f"example {longest.example_id}",

@@ -251,12 +251,14 @@ class Run:
         step, evaluation = self.progress.step, self.settings.evaluation
         if step % evaluation.every and step != sum(self.lengths):
             return
-        rows = self._predict(self.splits.test)
-        summary = summarise(rows, evaluation.confidence)
-        common = {"step": step, "split": "test"}
-        self._note("accuracy", {**common, "stage": self.reasoner.stage.name, **summary})
-        self._note("predictions", *({**common, **row} for row in rows))
-        self.report.measured(step, sum(self.lengths), self.reasoner.stage.name, summary)
+        at_the_end = self.splits.further if step == sum(self.lengths) else {}
+        for split, examples in {"test": self.splits.test, **at_the_end}.items():
+            rows = self._predict(examples)
+            summary = summarise(rows, evaluation.confidence)
+            common = {"step": step, "split": split}
+            self._note("accuracy", {**common, "stage": self.reasoner.stage.name, **summary})
+            self._note("predictions", *({**common, **row} for row in rows))
+            self.report.measured(step, sum(self.lengths), self.reasoner.stage.name, summary)
         self._check_moved()
 
     def _check_moved(self) -> None:
