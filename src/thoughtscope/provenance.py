@@ -23,7 +23,11 @@ from typing import Any
 from thoughtscope.errors import UserError
 
 PACKAGE = "thoughtscope"
-BESIDE = frozenset({"errors", "provenance", "training.report"})  # they say, note and count; no result holds their work
+# they say, note and count, or start processes; no result holds their work
+BESIDE = frozenset(
+    {"errors", "provenance", "training.report", "training.status"}
+    | {f"launch{module}" for module in ("", ".run", ".slurm", ".supervise", ".torchrun")}
+)
 LOCK = Path("envs/requirements.lock")
 _STARTED = datetime.datetime.now(datetime.UTC)
 _PINNED = ("torch", "transformers", "deepspeed", "peft", "scikit-learn", "pandas", "pyarrow", "matplotlib", "numpy")

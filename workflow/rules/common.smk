@@ -2,6 +2,7 @@
 
 import functools
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -9,10 +10,12 @@ from pathlib import Path
 from snakemake.logging import logger
 
 from thoughtscope.backbones.settings import GIVEN_FILES
+from thoughtscope.config.compute import compute_of, reading_request, training_request
 from thoughtscope.config.load import Study
 from thoughtscope.config.run import Run
 from thoughtscope.config import slices
 from thoughtscope.errors import UserError
+from thoughtscope.launch.slurm import JOB, REQUEUE
 from thoughtscope.plugins import module_name
 from thoughtscope.stages import STAGES
 from thoughtscope.upkeep.plan import plan
@@ -23,15 +26,23 @@ os.environ.update(
     PATH=os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
 )
 
+# inside a SLURM job that was made for one run: the run may put it back into the queue, and what SLURM says to all of the
+# job's processes before the time limit is for the run, not for Snakemake
+if workflow.remote_exec and JOB in os.environ:
+    os.environ[REQUEUE] = os.environ[JOB]
+    signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+
 try:
     STUDY = Study(config, Path("config"), str(workflow.configfiles[-1]))
+    for name in STUDY.named("backbones"):
+        compute_of(STUDY, name)
 except UserError as error:
     raise WorkflowError(f"error: {error}") from None
 
 
 # not told to stages: event files change no result, so asking for them retrains nothing
-os.environ["THOUGHTSCOPE_EVENTS"] = (
-    "results/tensorboard" if STUDY.config.tensorboard else ""
+os.environ.update(
+    THOUGHTSCOPE_EVENTS="results/tensorboard" if STUDY.config.tensorboard else ""
 )
 
 
@@ -53,6 +64,14 @@ def sources(stage, *modules):
 def pins(stage):
     """The pinned versions of the packages that can change a stage's result."""
     return slices.canonical(STAGES[stage].pins())
+
+
+def training(wildcards, attempt=1):
+    return training_request(STUDY, run_of(wildcards), attempt)
+
+
+def reading(wildcards, attempt=1):
+    return reading_request(STUDY, wildcards.backbone, attempt)
 
 
 def manifests(folder, runs):

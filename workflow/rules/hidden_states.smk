@@ -16,9 +16,10 @@ rule extract_latents:
         "../../envs/training.yaml"
     threads: 1
     resources:
-        mem_mb=3000,
-        runtime=60,
-        gpu=0,
+        mem_mb=lambda w, attempt: reading(w, attempt).mem_mb,
+        runtime=lambda w, attempt: reading(w, attempt).minutes,
+        gpu=lambda w: reading(w).gpus,
+        gpu_model=lambda w: reading(w).gpu_type,
     params:
         settings=lambda w: slices.latents_slice(STUDY, run_of(w)),
         source=lambda w, input: f"--run {Path(input.run).parent}",

@@ -16,8 +16,8 @@ rule fit_latent_probes:
         "../../envs/analysis.yaml"
     threads: 1
     resources:
-        mem_mb=3000,
-        runtime=60,
+        mem_mb=lambda w, attempt: 3000 * attempt,
+        runtime=lambda w, attempt: 60 * attempt,
     params:
         settings=lambda w: slices.latent_probes_slice(STUDY, run_of(w)),
         sources=sources("fit_latent_probes"),

@@ -16,12 +16,18 @@ rule train:
         "<benchmarks>/runs/<run>.tsv"
     conda:
         "../../envs/training.yaml"
-    threads: 1
+    threads: lambda w: training(w).cores
     resources:
-        mem_mb=3000,
-        runtime=120,
-        gpu=0,
-        ranks=1,
+        mem_mb=lambda w, attempt: training(w, attempt).mem_mb,
+        runtime=lambda w, attempt: training(w, attempt).minutes,
+        gpu=lambda w: training(w).gpus if training(w).nodes == 1 else None,
+        gpu_model=lambda w: training(w).gpu_type if training(w).nodes == 1 else None,
+        ranks=lambda w: training(w).ranks,
+        nodes=lambda w: training(w).nodes,
+        # several nodes: SLURM starts this program on the first, which starts the others through srun
+        mpi=lambda w: "srun" if training(w).nodes > 1 else None,
+        tasks=lambda w: training(w).nodes if training(w).nodes > 1 else None,
+        slurm_extra=lambda w: training(w).slurm_options,
     params:
         settings=lambda w: slices.train_slice(STUDY, run_of(w)),
         yoke=lambda w, input: (
@@ -34,7 +40,8 @@ rule train:
     message:
         "train {wildcards.method}/{wildcards.backbone} on {wildcards.task} ({wildcards.trainable}, seed {wildcards.seed})"
     shell:
-        "OMP_NUM_THREADS={threads} python workflow/scripts/train.py --ranks {resources.ranks} --settings {params.settings:q}"
-        " --task $(dirname {input.task:q}) --backbone $(dirname {input.backbone:q}) {params.yoke}"
-        " --sources {params.sources:q} --pins {params.pins:q}"
-        " --saving {params.saving:q} --state results/state --output $(dirname {output.manifest:q}) > {log:q} 2>&1"
+        # exec: no shell stands between the run and the signals it is sent; its log grows over all its starts
+        "exec python workflow/scripts/train.py --nodes {resources.nodes} --ranks {resources.ranks} --cores {threads}"
+        " --settings {params.settings:q} --task $(dirname {input.task:q}) --backbone $(dirname {input.backbone:q})"
+        " {params.yoke} --sources {params.sources:q} --pins {params.pins:q} --saving {params.saving:q}"
+        " --state results/state --output $(dirname {output.manifest:q}) >> {log:q} 2>&1"

@@ -61,6 +61,7 @@ class Settings(Strict):
     chat: bool = Field(True, description="put the question through the tokenizer's chat template")
     chat_arguments: dict[str, Any] = Field({}, description="passed to the chat template, e.g. enable_thinking: false")
     training: dict[str, Any] = Field({}, description="overrides of the main file's `training`")
+    compute: dict[str, Any] = Field({}, description="overrides of the main file's `compute`")
     facts: Facts = Facts()
 
     @field_validator("attention", mode="before")

@@ -11,7 +11,7 @@ from pydantic import Field, model_validator
 
 from thoughtscope.backbones.settings import Pretraining
 from thoughtscope.config.training import Evaluation, Frozen, Training
-from thoughtscope.settings import Count, OneOrMany, Positive, Probability, Strict
+from thoughtscope.settings import Count, OneOrMany, Positive, PositiveFloat, Probability, Strict
 
 Trainable = Literal["live", "frozen"]
 
@@ -77,6 +77,22 @@ class Figure(Strict):
     options: dict[str, object] = {}
 
 
+class Compute(Strict):
+    """What jobs ask a machine or a cluster for; changes rerun nothing. A backbone may override any key of it."""
+
+    nodes: Positive | None = Field(None, description="nodes of a run (SLURM); null: as many as its devices need")
+    gpus: Count | None = Field(None, description="devices of each node; null: from the backbone's size, tiny: 0")
+    gpu_type: str | None = Field(None, description="which devices, as the cluster calls them; null: any")
+    gpu_memory_gb: PositiveFloat = Field(80, description="memory of one device")
+    gpus_per_node: Positive = Field(8, description="devices of the largest node that is used")
+    ranks: Positive = Field(1, description="processes of each node of a run without devices")
+    cores: Positive = Field(1, description="of each process")
+    mem_mb: Positive | None = Field(None, description="first request, doubled by each retry; null: from the size")
+    minutes: Positive | None = Field(None, description="first time limit; null: from size and method")
+    longest_minutes: Positive = Field(1440, description="the cluster's limit; longer runs go on by themselves")
+    warning_seconds: Positive = Field(300, description="how long before its time limit a run is told to save")
+
+
 class Config(Strict):
     """The main config file: what is studied and with which settings."""
 
@@ -92,6 +108,7 @@ class Config(Strict):
     tensorboard: bool = Field(
         False, description="write event files of every run while it trains, to results/tensorboard; retrains nothing"
     )
+    compute: Compute = Compute()
     overrides: dict[Literal["tasks", "backbones", "methods", "deepspeed"], dict[str, dict[str, object]]] = Field(
         {}, description="changes to the small files, e.g. overrides: {tasks: {chain: {seed: 1}}}"
     )

@@ -40,7 +40,7 @@ def backbone_slice(study: Study, backbone: str) -> str:
     """Return what `build_backbone` is told: what decides the model, not how figures name it or runs train."""
     settings = study.backbone(backbone)
     tiny = settings.source == "tiny"
-    unused = {"label", "training", "facts", *(("chat", "chat_arguments") if tiny else ())}
+    unused = {"label", "training", "compute", "facts", *(("chat", "chat_arguments") if tiny else ())}
     value: dict[str, Any] = {"backbone": settings.model_dump(mode="json", exclude=unused)}
     if tiny:
         value["pretraining"] = study.pretraining(backbone).model_dump(mode="json")

@@ -1,0 +1,46 @@
+"""Starts a run's ranks, on this node or on all nodes of its job, until the run is done.
+
+torchrun ends with 1 whatever its ranks ended with, so the first rank leaves its own status in a file. If that is
+`CONTINUE`, the run has saved and is to go on: in a SLURM job of its own the job is put back into the queue and comes
+again; elsewhere it goes on here and now, unless it was this program that was told to stop.
+"""
+
+import argparse
+import os
+import tempfile
+from pathlib import Path
+
+from thoughtscope.errors import one_line_errors
+from thoughtscope.launch import slurm, torchrun
+from thoughtscope.launch.supervise import Supervisor
+from thoughtscope.training.status import CONTINUE, STATUS_FILE
+
+
+@one_line_errors
+def main() -> int:
+    """Run until the run is finished, has failed, or is to go on later."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--nodes", type=int, default=1, help="of this SLURM job")
+    parser.add_argument("--ranks", type=int, default=1, help="processes of each node")
+    parser.add_argument("--cores", type=int, default=1, help="of each node")
+    own, worker = parser.parse_known_args()
+    supervisor = Supervisor()
+    with tempfile.TemporaryDirectory() as folder:
+        status_file = Path(folder) / "status"
+        os.environ[STATUS_FILE] = str(status_file)
+        while True:
+            status_file.unlink(missing_ok=True)
+            if own.nodes > 1:
+                started = slurm.start(worker, own.nodes, own.ranks, own.cores)
+            else:
+                started = torchrun.start(worker, own.ranks, own.cores)
+            status = supervisor.wait(started)
+            if status_file.exists():
+                status = int(status_file.read_text())
+            if supervisor.told and status:
+                status = CONTINUE  # also if it was told while it still started: nothing is lost
+            if status == CONTINUE and slurm.is_own_job():
+                slurm.requeue()
+            elif status == CONTINUE and not supervisor.told:
+                continue
+            return status
