@@ -15,19 +15,30 @@ from thoughtscope.config.run import Run
 from thoughtscope.evaluation.statistics import wilson_interval
 
 
-def write_run(folder: Path, run: Run, correct: Mapping[int, Sequence[bool]], latents: float = 0.0) -> Path:
-    """Write accuracy, predictions and schedule of a run whose items are right as `correct[step]` says."""
+def write_run(
+    folder: Path,
+    run: Run,
+    correct: Mapping[int, Sequence[bool]],
+    latents: float = 0.0,
+    further: Mapping[str, Sequence[bool]] | None = None,
+) -> Path:
+    """Write accuracy, predictions and schedule of a run whose items are right as `correct[step]` says.
+
+    `further` are test sets that were measured at the last step alone.
+    """
     place = folder / run.path
     place.mkdir(parents=True)
     accuracy, predictions = [], []
-    for step, right in correct.items():
+    measured = [(step, "test", right) for step, right in correct.items()]
+    measured += [(max(correct), split, right) for split, right in (further or {}).items()]
+    for step, split, right in measured:
         low, high = wilson_interval(sum(right), len(right), 0.95)
         accuracy.append(
             {
                 **run.columns,
                 "step": step,
                 "stage": "latents",
-                "split": "test",
+                "split": split,
                 "n": len(right),
                 "correct": sum(right),
                 "accuracy": sum(right) / len(right),
@@ -37,7 +48,7 @@ def write_run(folder: Path, run: Run, correct: Mapping[int, Sequence[bool]], lat
                 "mean_visible_tokens": 4.0,
             }
         )
-        predictions += [_prediction(run, step, item, one) for item, one in enumerate(right)]
+        predictions += [_prediction(run, step, split, item, one) for item, one in enumerate(right)]
     tables.write(place / "accuracy.parquet", tables.ACCURACY, accuracy)
     tables.write(place / "predictions.parquet", tables.PREDICTIONS, predictions)
     updates = max(correct)
@@ -50,12 +61,12 @@ def write_run(folder: Path, run: Run, correct: Mapping[int, Sequence[bool]], lat
     return place
 
 
-def _prediction(run: Run, step: int, item: int, correct: bool) -> dict[str, object]:
+def _prediction(run: Run, step: int, split: str, item: int, correct: bool) -> dict[str, object]:
     return {
         "run": run.path,
         "step": step,
-        "split": "test",
-        "example_id": f"test-{item:03d}",
+        "split": split,
+        "example_id": f"{split}-{item:03d}",
         "correct": correct,
         "predicted": "1",
         "response": "#### 1",

@@ -12,6 +12,7 @@ from thoughtscope.artifacts import artifact_files, input_digests
 from thoughtscope.config.parse import parse
 from thoughtscope.errors import one_line_errors
 from thoughtscope.evaluation.activity import activity
+from thoughtscope.evaluation.benchmark import benchmark
 from thoughtscope.evaluation.collapse import collapse
 from thoughtscope.evaluation.curves import curves
 from thoughtscope.evaluation.probes import probes
@@ -27,6 +28,7 @@ TABLES: dict[str, Callable[[Sequence[Path], TableSettings], pd.DataFrame]] = {
     "separation": separation,
     "probes": probes,
     "activity": activity,
+    "benchmark": benchmark,
 }
 
 

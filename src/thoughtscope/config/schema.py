@@ -11,6 +11,7 @@ from pydantic import Field, model_validator
 
 from thoughtscope.backbones.settings import Pretraining
 from thoughtscope.config.training import Evaluation, Frozen, Training
+from thoughtscope.evaluation.settings import Published
 from thoughtscope.settings import Count, OneOrMany, Positive, PositiveFloat, Probability, Strict
 
 Trainable = Literal["live", "frozen"]
@@ -68,6 +69,13 @@ class TruthProbes(Strict):
     )
 
 
+class BenchmarkTable(Strict):
+    """`benchmark.csv`: all test sets and their mean, for every backbone and method."""
+
+    baseline: str = Field("cot", description="the method that others are compared with, pair by pair")
+    published: list[Published] = Field([], description="accuracies that stand beside ours")
+
+
 class Figure(Strict):
     """One figure: its kind (a module of `thoughtscope.figures`), the runs it draws and its options."""
 
@@ -105,6 +113,7 @@ class Config(Strict):
     latent_probes: LatentProbes | None = None
     truth_probes: TruthProbes | None = None
     figures: dict[str, Figure]
+    benchmark: BenchmarkTable | None = None
     tensorboard: bool = Field(
         False, description="write event files of every run while it trains, to results/tensorboard; retrains nothing"
     )

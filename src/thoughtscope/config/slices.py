@@ -148,7 +148,7 @@ def truth_probes_slice(study: Study, task: str, backbone: str) -> str:
 def wanted_tables(study: Study) -> list[str]:
     """Return the tables that the config asks for, by name."""
     config = study.config
-    tables = ["summary", "curves"]
+    tables = ["summary", "curves", *(["benchmark"] if config.benchmark else [])]
     if hidden_state_runs(study):
         tables += ["collapse", "separation"]
     if config.latent_probes or config.truth_probes:
@@ -165,7 +165,7 @@ def hidden_state_runs(study: Study) -> list[Run]:
 
 def table_inputs(study: Study, table: str) -> tuple[str, list[Run]]:
     """Return the folder below `results` and the runs that a table is made from."""
-    if table in {"summary", "curves"}:
+    if table in {"summary", "curves", "benchmark"}:
         return "runs", study.runs
     if table in {"collapse", "separation"}:
         return "hidden_states", hidden_state_runs(study)
@@ -181,7 +181,9 @@ def probe_runs(study: Study, latents: bool) -> list[Run]:
 def table_slice(study: Study, table: str) -> str:
     """Return what `make_table` is told; intervals that were measured before have their level already."""
     own_intervals = {} if table in {"summary", "probes"} else {"confidence": study.config.evaluation.confidence}
-    return canonical({**own_intervals, "methods": _labels(study, table_inputs(study, table)[1])})
+    benchmark = study.config.benchmark.model_dump(mode="json") if study.config.benchmark else {}
+    extra = benchmark if table == "benchmark" else {}
+    return canonical({**own_intervals, **extra, "methods": _labels(study, table_inputs(study, table)[1])})
 
 
 def _labels(study: Study, runs: list[Run]) -> dict[str, str]:
@@ -209,7 +211,7 @@ def figure_slice(study: Study, name: str) -> str:
     """Return what `draw_figure` is told: kind, options, and the names that it prints."""
     figure, (group, runs) = study.config.figures[name], figure_inputs(study, name)
     told: dict[str, Any] = {"kind": figure.kind, "title": figure.title, "options": figure.options}
-    if group == "hidden_states":
+    if group == "hidden_states" or figure.kind == "benchmark":
         told["methods"] = _labels(study, runs)
     if group == "runs":
         told["backbones"] = {run.backbone: study.backbone(run.backbone).label for run in runs}

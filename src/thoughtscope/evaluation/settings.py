@@ -7,6 +7,16 @@ from pydantic import Field
 from thoughtscope.settings import Count, Positive, Probability, Strict
 
 
+class Published(Strict):
+    """An accuracy that was published elsewhere, to stand beside ours."""
+
+    backbone: str
+    method: str
+    split: str = Field("mean", description="a test set, or mean")
+    accuracy: Probability
+    source: str
+
+
 class TableSettings(Strict):
     """Settings of every table."""
 
@@ -15,6 +25,8 @@ class TableSettings(Strict):
     most: Positive = Field(256, description="vectors that a statistic of hidden states uses at most")
     fewest: Positive = Field(50, description="questions that must reach a step before it gets numbers")
     resamples: Positive = Field(100, description="resamples behind an interval of hidden states or activity")
+    baseline: str = Field("cot", description="benchmark: the method that others are compared with, pair by pair")
+    published: list[Published] = Field([], description="benchmark: accuracies that stand beside ours")
     seed: Count = Field(0, description="of all resampling")
 
     def enough(self, examples: int) -> int:

@@ -36,7 +36,7 @@ def read_inputs(
         UserError: a table is missing, or what was given does not make one figure.
     """
     if INPUT[kind] == "runs":
-        return accuracy_rows(folders), backbones
+        return accuracy_rows(folders), {**methods, **backbones}
     if INPUT[kind] == "activity":
         return activity_rows(folders)
     if not isinstance(options, LatentScatter | LatentScatterTraining):

@@ -52,6 +52,12 @@ class Accuracy(Strict):
     confidence: Probability = Field(0.95, description="level of the bands")
 
 
+class Benchmark(Strict):
+    """Options of `benchmark`."""
+
+    confidence: Probability = Field(0.95, description="level of the intervals")
+
+
 class Activity(Strict):
     """Options of the activity figures."""
 
@@ -64,6 +70,7 @@ OPTIONS: dict[str, type[Strict]] = {
     "latent_scatter_training": LatentScatterTraining,
     "accuracy_live_frozen": Accuracy,
     "accuracy_backbones": Accuracy,
+    "benchmark": Benchmark,
     "activity_surface": Activity,
     "activity_heatmap": Activity,
 }
@@ -72,6 +79,7 @@ INPUT: dict[str, Input] = {
     "latent_scatter_training": "hidden_states",
     "accuracy_live_frozen": "runs",
     "accuracy_backbones": "runs",
+    "benchmark": "runs",
     "activity_surface": "activity",
     "activity_heatmap": "activity",
 }

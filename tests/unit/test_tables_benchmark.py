@@ -1,0 +1,86 @@
+"""benchmark.csv and its figure, from runs whose answers are known."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from synthetic import write_run
+
+from thoughtscope.config.run import Run
+from thoughtscope.errors import UserError
+from thoughtscope.evaluation.benchmark import COLUMNS, benchmark
+from thoughtscope.evaluation.settings import TableSettings
+from thoughtscope.figures.benchmark import draw
+from thoughtscope.figures.inputs import accuracy_rows
+from thoughtscope.figures.settings import Benchmark
+
+PUBLISHED = {"backbone": "b", "method": "coconut", "split": "mean", "accuracy": 0.252, "source": "arXiv 2602.10229"}
+SETTINGS = TableSettings.model_validate({"methods": {"coconut": "Coconut"}, "published": [PUBLISHED]})
+
+
+def run(method: str, seed: int = 0, trainable: str = "live") -> Run:
+    return Run("t", "b", method, trainable, seed)
+
+
+@pytest.fixture
+def folders(tmp_path: Path) -> list[Path]:
+    right = {run("cot"): ([True] * 5 + [False] * 5, [True] * 4), run("coconut"): ([True] * 9 + [False], [False] * 4)}
+    right[run("coconut", 1)] = ([True] * 7 + [False] * 3, [True] * 4)
+    return [
+        write_run(tmp_path, one, {0: [False] * 10, 9: test}, 1.0, {"test-svamp": svamp})
+        for one, (test, svamp) in right.items()
+    ]
+
+
+def row(table: pd.DataFrame, method: str, split: str) -> pd.Series:
+    return table.set_index(["method", "split"]).loc[(method, split)]
+
+
+def test_seeds_are_taken_together_and_sets_weigh_alike(folders: list[Path]) -> None:
+    table = benchmark(folders, SETTINGS)
+    assert list(table.columns) == COLUMNS
+    test, svamp, mean = (row(table, "coconut", split) for split in ("test", "test-svamp", "mean"))
+    assert (test["n"], test["accuracy"], test["seeds"]) == (20, 0.8, 2)
+    assert (svamp["n"], svamp["accuracy"]) == (8, 0.5)
+    assert mean["accuracy"] == pytest.approx(0.65)
+    assert mean["ci_low"] < 0.65 < mean["ci_high"]
+    assert mean["ci_high"] - mean["ci_low"] < svamp["ci_high"] - svamp["ci_low"]
+    assert test["label"] == "Coconut"
+    assert test["mean_forward_passes"] == 6
+
+
+def test_differences_are_paired_over_the_seeds_that_both_have(folders: list[Path]) -> None:
+    table = benchmark(folders, SETTINGS)
+    test = row(table, "coconut", "test")
+    assert test["difference"] == pytest.approx(0.4), "seed 0 alone: nine right against five"
+    assert test["difference_low"] < 0.4 < test["difference_high"]
+    assert pd.isna(row(table, "cot", "test")["difference"])
+    assert row(table, "coconut", "mean")["difference"] == pytest.approx((0.4 - 1.0) / 2)
+
+
+def test_published_values_stand_beside_ours_with_their_source(folders: list[Path]) -> None:
+    table = benchmark(folders, SETTINGS)
+    mean = row(table, "coconut", "mean")
+    assert (mean["published"], mean["published_source"]) == (0.252, "arXiv 2602.10229")
+    assert table["published"].notna().sum() == 1
+
+
+def test_different_items_are_refused(tmp_path: Path) -> None:
+    made = [write_run(tmp_path, run(name), {0: [True] * n, 9: [True] * n}) for name, n in (("cot", 4), ("coconut", 5))]
+    with pytest.raises(UserError, match="measured on different items of test"):
+        benchmark(made, SETTINGS)
+
+
+def test_the_figure_has_a_panel_for_each_set(folders: list[Path]) -> None:
+    figure, points = draw(accuracy_rows(folders), {"coconut": "Coconut", "b": "B"}, Benchmark())
+    assert [axes.get_title() for axes in figure.axes] == ["test", "svamp"]
+    assert len(points) == 4
+    assert [text.get_text() for text in figure.axes[0].get_yticklabels()] == ["Coconut", "cot"]
+
+
+def test_live_and_frozen_runs_are_not_mixed(tmp_path: Path) -> None:
+    made = [write_run(tmp_path, run("cot", 0, way), {0: [True], 9: [True]}) for way in ("live", "frozen")]
+    with pytest.raises(UserError, match="mix several of trainable"):
+        draw(accuracy_rows(made), {}, Benchmark())
