@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from textwrap import fill
 
 import pandas as pd
 from matplotlib.figure import Figure
@@ -35,10 +36,10 @@ def draw(
     methods = style.in_order(points["method"].unique(), style.METHODS)
     looks = style.looks(backbones, style.BACKBONES)
     with style.applied():
-        height = 0.75 + 0.13 * len(methods) * (len(backbones) + 1)
-        figure = style.new_figure(style.PAGE, max(1.8, height))
+        height = 1.1 + 0.13 * len(methods) * (len(backbones) + 1)
+        figure = style.new_figure(style.PAGE, height)
         panels = figure.subplots(1, len(splits), sharey=True, squeeze=False)[0]
-        figure.subplots_adjust(left=0.2, right=0.98, bottom=0.42 / height, top=1 - 0.42 / height, wspace=0.12)
+        figure.subplots_adjust(left=0.15, right=0.98, bottom=0.75 / height, top=1 - 0.42 / height, wspace=0.12)
         for axes, split in zip(panels, splits, strict=True):
             for i, backbone in enumerate(backbones):
                 part = points[(points["split"] == split) & (points["backbone"] == backbone)]
@@ -52,12 +53,13 @@ def draw(
             axes.set_title(split.removeprefix("test-"), fontsize=style.NORMAL)
             axes.set_xlim(0, 1.02)
             axes.set_ylim(len(methods), 0)
-            axes.set_yticks([i + 0.5 for i in range(len(methods))], [labels.get(name, name) for name in methods])
+            axes.set_yticks([i + 0.5 for i in range(len(methods))], [fill(labels.get(name, name), 18) for name in methods])
+            axes.set_xticks([0, 0.5, 1], ["0", "0.5", "1"])
             axes.tick_params(axis="y", length=0)
             axes.grid(axis="x")
             axes.set_xlabel("Accuracy")
         handles, names = panels[0].get_legend_handles_labels()
-        figure.legend(handles, names, loc="lower left", ncols=1, fontsize=style.SMALL, frameon=False)
+        figure.legend(handles, names, loc="lower center", ncols=6, fontsize=style.SMALL, frameon=False)
         if title:
             figure.suptitle(title, fontsize=style.NORMAL)
     return figure, points
