@@ -53,7 +53,9 @@ def draw(
             axes.set_title(split.removeprefix("test-"), fontsize=style.NORMAL)
             axes.set_xlim(0, 1.02)
             axes.set_ylim(len(methods), 0)
-            axes.set_yticks([i + 0.5 for i in range(len(methods))], [fill(labels.get(name, name), 18) for name in methods])
+            axes.set_yticks(
+                [i + 0.5 for i in range(len(methods))], [fill(labels.get(name, name), 18) for name in methods]
+            )
             axes.set_xticks([0, 0.5, 1], ["0", "0.5", "1"])
             axes.tick_params(axis="y", length=0)
             axes.grid(axis="x")
