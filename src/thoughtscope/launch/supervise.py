@@ -32,15 +32,22 @@ class Supervisor:
 
     def __init__(self) -> None:
         self.told: list[int] = []
+        self.started: Started | None = None
         for number in SIGNALS:
-            signal.signal(number, lambda received, _frame: self.told.append(received))
+            signal.signal(number, self._hear)
 
     def wait(self, started: Started) -> int:
         """Return the status of what was started; once this process was told to stop, tell it again and again."""
         print(f"started: {started.where}", file=sys.stderr, flush=True)
+        self.started = started
         while True:
             try:
                 return started.process.wait(timeout=AGAIN_SECONDS)
             except subprocess.TimeoutExpired:
                 if self.told:
                     started.tell()
+
+    def _hear(self, number: int, _frame: object) -> None:
+        self.told.append(number)
+        if self.started:
+            self.started.tell()
