@@ -12,6 +12,7 @@ from pathlib import Path
 
 from thoughtscope.errors import one_line_errors
 from thoughtscope.launch import slurm, torchrun
+from thoughtscope.launch.leases import lease
 from thoughtscope.launch.supervise import Supervisor
 from thoughtscope.training.status import CONTINUE, STATUS_FILE
 
@@ -24,8 +25,8 @@ def main() -> int:
     parser.add_argument("--ranks", type=int, default=1, help="processes of each node")
     parser.add_argument("--cores", type=int, default=1, help="of each node")
     own, worker = parser.parse_known_args()
-    supervisor = Supervisor()
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, lease(own.ranks):
+        supervisor = Supervisor()
         status_file = Path(folder) / "status"
         os.environ[STATUS_FILE] = str(status_file)
         while True:

@@ -1,0 +1,103 @@
+"""Which devices of a workstation a run gets, when several train at once.
+
+Snakemake counts devices but does not say which. Here a lock file stands for each; a run holds the locks of its devices
+as long as it lives, and the kernel frees them however it ends. Inside a SLURM job devices are given, and nothing is
+leased.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+from thoughtscope.errors import UserError
+from thoughtscope.launch.slurm import JOB
+from thoughtscope.launch.torchrun import DEVICES
+
+STAND_INS = "THOUGHTSCOPE_DEVICES"  # device ids, separated by commas, instead of those of the machine
+AGAIN_SECONDS = 0.5
+
+
+def present() -> list[str]:
+    """Return the ids of this machine's devices: stand-ins, those the user made visible, or all of its NVIDIA cards."""
+    for name in (STAND_INS, DEVICES):
+        if name in os.environ:
+            return [one for one in os.environ[name].split(",") if one]
+    try:
+        listed = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, check=True).stdout
+    except (OSError, subprocess.CalledProcessError):
+        return []
+    return [str(number) for number, line in enumerate(listed.splitlines()) if line.startswith("GPU ")]
+
+
+@contextmanager
+def lease(count: int) -> Iterator[list[str]]:
+    """Hold `count` devices of this machine, all at once or none, and name them in `CUDA_VISIBLE_DEVICES`.
+
+    Waits, with one line, until so many are free. Without devices, and inside a SLURM job, nothing is held.
+
+    Raises:
+        UserError: the machine has fewer.
+    """
+    devices = [] if JOB in os.environ else present()
+    if not devices:
+        yield []
+        return
+    if count > len(devices):
+        raise UserError(
+            "compute.ranks", f"a run wants {count} devices, this machine has {len(devices)}", "lower it or compute.gpus"
+        )
+    held = _wait_for(count, devices)
+    before = os.environ.get(DEVICES)
+    os.environ[DEVICES] = ",".join(held)
+    try:
+        yield list(held)
+    finally:
+        os.environ.pop(DEVICES) if before is None else os.environ.update({DEVICES: before})
+        _free(held)
+
+
+def _wait_for(count: int, devices: Sequence[str]) -> dict[str, IO[str]]:
+    told = False
+    while not (held := _take(count, devices)):
+        if not told:
+            print(f"waiting for {count} of {len(devices)} devices", file=sys.stderr, flush=True)
+            told = True
+        time.sleep(AGAIN_SECONDS)
+    return held
+
+
+def _take(count: int, devices: Sequence[str]) -> dict[str, IO[str]]:
+    """Lock the first `count` free devices; none at all if there are fewer, so that no two runs wait for each other."""
+    held: dict[str, IO[str]] = {}
+    for device in devices:
+        file = (_folder() / f"{device.replace('/', '-')}.lock").open("w")
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            file.close()
+            continue
+        held[device] = file
+        if len(held) == count:
+            return held
+    _free(held)
+    return {}
+
+
+def _free(held: dict[str, IO[str]]) -> None:
+    for file in held.values():
+        file.close()
+
+
+def _folder() -> Path:
+    place = Path(tempfile.gettempdir()) / f"thoughtscope-devices-{os.getuid()}"
+    place.mkdir(mode=0o700, exist_ok=True)
+    return place
