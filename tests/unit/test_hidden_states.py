@@ -12,7 +12,6 @@ from thoughtscope.backbones.load import load_model, load_tokenizer
 from thoughtscope.backbones.prompt import prompt_ids, response_ids
 from thoughtscope.backbones.settings import Settings
 from thoughtscope.backbones.tokenizer import train_tokenizer
-from thoughtscope.config.schema import HiddenStates
 from thoughtscope.errors import UserError
 from thoughtscope.hidden_states.extract import (
     LatentsSettings,
@@ -21,6 +20,7 @@ from thoughtscope.hidden_states.extract import (
     extract_statements,
 )
 from thoughtscope.hidden_states.read import describe_states, read_vectors
+from thoughtscope.hidden_states.settings import HiddenStates
 from thoughtscope.hidden_states.write import GENERATIONS, SURPRISALS, Position, StateWriter, storage_type
 from thoughtscope.reasoner import Method, Prompting, Reasoner
 from thoughtscope.training.network import add_tokens

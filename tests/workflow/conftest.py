@@ -23,14 +23,18 @@ class Workspace:
 
     folder: Path
 
+    def environment(self) -> dict[str, str]:
+        """Return the environment of its processes: they load its own library, if it has one."""
+        own = {"PYTHONPATH": str(self.folder / "src")} if (self.folder / "src").is_dir() else {}
+        return {**os.environ, "OMP_NUM_THREADS": "1", **own}
+
     def snakemake(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         """Run Snakemake here and return what it said, standard output and error together."""
         command = [str(Path(sys.executable).parent / "snakemake"), *arguments]
-        environment = {**os.environ, "OMP_NUM_THREADS": "1"}
         done = subprocess.run(
             command,
             cwd=self.folder,
-            env=environment,
+            env=self.environment(),
             text=True,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

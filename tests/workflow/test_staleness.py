@@ -1,100 +1,141 @@
-"""What reruns after an edit, asked of real Snakemake on the finished smoke run."""
+"""What reruns after an edit, asked of real Snakemake on the finished smoke run; the rows stand in `edits`."""
 
 from __future__ import annotations
 
-import os
-import re
 import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import yaml
 
-from .conftest import Workspace
+from tests.workflow.conftest import ROOT, Workspace
+from tests.workflow.desk import Desk
+from tests.workflow.dry_runs import COLUMNS, CONFIG, DryRuns, Job, jobs
+from tests.workflow.edits import COMMAND, EDITS
+from tests.workflow.matrix import PAGE, Edit, with_table
 
 pytestmark = pytest.mark.slow
-NOTHING: set[str] = set()
+NOT_MADE = ["not made yet"]
 
 
-def stale(workspace: Workspace) -> set[str]:
-    """Return the rules that Snakemake would run now."""
-    said = workspace.snakemake("-n", "--configfile", "config/smoke.yaml").stdout
-    table = said.partition("Job stats:")[2].partition("Reasons:")[0]
-    return set(re.findall(r"^(\w+)\s+\d+$", table, re.M)) - {"all", "total"}
+def copy_of(smoke: Workspace, folder: Path) -> Workspace:
+    """Copy the finished smoke run together with the library, so that a test may edit both."""
+    shutil.copytree(smoke.folder, folder, symlinks=True)
+    shutil.copytree(ROOT / "src", folder / "src", ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
+    return Workspace(folder)
 
 
-@pytest.fixture
-def finished(smoke: Workspace, tmp_path: Path) -> Workspace:
-    """A copy of the finished smoke run that a test may edit."""
-    copy = tmp_path / "copy"
-    shutil.copytree(smoke.folder, copy, symlinks=True)
-    return Workspace(copy)
+@pytest.fixture(scope="module")
+def desk(smoke: Workspace, tmp_path_factory: pytest.TempPathFactory) -> Desk:
+    """A copy of the finished smoke run whose edits are taken back."""
+    return Desk(copy_of(smoke, tmp_path_factory.mktemp("staleness") / "copy").folder)
 
 
-def change(workspace: Workspace, path: str, *keys: str, value: object) -> None:
-    file = workspace.folder / path
-    raw = yaml.safe_load(file.read_text())
-    inner = raw
-    for key in keys[:-1]:
-        inner = inner[key]
-    inner[keys[-1]] = value
-    file.write_text(yaml.safe_dump(raw, sort_keys=True))
+@pytest.fixture(scope="module")
+def dry_runs(desk: Desk) -> Iterator[DryRuns]:
+    """Dry runs in that copy."""
+    server = DryRuns(desk.folder)
+    yield server
+    server.close()
 
 
-def test_after_a_finished_run_nothing_is_stale(finished: Workspace) -> None:
-    assert stale(finished) == NOTHING
+def named(path: str) -> tuple[str, str]:
+    """Return the column and the name of an artifact's path."""
+    group, *parts = Path(path).parts[1:]
+    columns = dict(
+        zip(("tasks", "backbones", "runs", "hidden_states", "probes", "tables", "figures"), COLUMNS, strict=True)
+    )
+    if len(parts) == 1:
+        return columns[group], parts[0]
+    _, backbone, method, trainable, _ = parts
+    told = [backbone] * (backbone != "qwen3") + ["frozen"] * (trainable == "frozen")
+    return columns[group], f"{method}({','.join(told)})" if told else method
 
 
-def test_touching_everything_makes_nothing_stale(finished: Workspace) -> None:
-    for path in finished.folder.rglob("*"):
-        if path.is_file() and ".snakemake" not in path.parts:
-            os.utime(path)
-    assert stale(finished) == NOTHING
+def test_after_a_finished_run_nothing_is_stale(dry_runs: DryRuns) -> None:
+    assert dry_runs.ask() == (set(), {})
 
 
-def test_reordering_keys_and_dropping_comments_makes_nothing_stale(finished: Workspace) -> None:
-    change(finished, "config/tasks/chain.yaml", "seed", value=0)
-    change(finished, "config/methods/coconut.yaml", "kind", value="step-removal")
-    assert stale(finished) == NOTHING
+@pytest.mark.parametrize("edit", EDITS, ids=lambda edit: edit.what)
+def test_an_edit_makes_stale_what_it_can_change_and_nothing_else(desk: Desk, dry_runs: DryRuns, edit: Edit) -> None:
+    edit.do(desk)
+    try:
+        stale, why = dry_runs.ask()
+    finally:
+        desk.put_back()
+    assert stale == edit.expected()
+    explained = {named(path) for path, words in why.items() if words != NOT_MADE or named(path) in _names(stale)}
+    assert explained <= _names(stale)
+    assert edit.reason == COMMAND or _names(stale, own=True) <= explained
 
 
-def test_a_comment_in_a_program_makes_nothing_stale(finished: Workspace) -> None:
-    program = finished.folder / "workflow/scripts/train.py"
-    program.write_text(program.read_text() + "\n# a remark\n")
-    assert stale(finished) == NOTHING
+def _names(stale: set[Job], own: bool = False) -> set[tuple[str, str]]:
+    return {(job.column, job.name) for job in stale if job.own or not own}
 
 
-def test_a_change_of_code_in_a_program_makes_its_stage_stale(finished: Workspace) -> None:
-    program = finished.folder / "workflow/scripts/draw_figure.py"
-    program.write_text(program.read_text() + "\nANSWER = 42\n")
-    assert stale(finished) == {"figure"}
+def test_the_matrix_has_edits_of_every_kind() -> None:
+    kinds = [edit.kind for edit in EDITS]
+    assert len(EDITS) >= 25
+    assert set(kinds) == {"source", "config", "environment", "artifact"}
+    assert all(kinds.count(kind) >= 5 for kind in kinds)
 
 
-def test_a_figures_title_redraws_that_figure_only(finished: Workspace) -> None:
-    change(finished, "config/smoke.yaml", "figures", "accuracy_backbones", "title", value="Other")
-    said = finished.snakemake("-n", "--configfile", "config/smoke.yaml").stdout
-    assert stale(finished) == {"figure"}
-    assert re.search(r"figure\s+1\n", said)
+def test_the_table_in_the_documentation_is_this_matrix() -> None:
+    assert with_table(PAGE.read_text(), EDITS) == PAGE.read_text(), "run python -m tests.workflow.matrix"
 
 
-def test_a_methods_setting_retrains_its_runs_and_those_that_follow_it(finished: Workspace) -> None:
-    change(finished, "config/methods/lt-tuning.yaml", "label_latents", value=False)
-    said = finished.snakemake("-n", "--configfile", "config/smoke.yaml").stdout
-    assert re.search(r"train\s+1\n", said)
-    assert not re.search(r"build_backbone\s+\d", said)
+def run(folder: Path, program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run a program of `thoughtscope.upkeep` in a copy."""
+    command = [sys.executable, "-m", f"thoughtscope.upkeep.{program}", *arguments]
+    environment = Workspace(folder).environment()
+    return subprocess.run(
+        command, cwd=folder, env=environment, capture_output=True, text=True, timeout=200, check=False
+    )
 
 
-def test_a_pin_makes_the_stages_stale_that_it_can_change(finished: Workspace) -> None:
-    lock = finished.folder / "envs/requirements.lock"
-    lock.write_text(lock.read_text().replace("matplotlib==", "matplotlib==9"))
-    assert stale(finished) == {"figure"}
+def test_why_names_each_change_in_words(desk: Desk) -> None:
+    desk.replace("config/methods/lt-tuning.yaml", "keep: 0.85", "keep: 0.9")
+    desk.append("src/thoughtscope/figures/accuracy_backbones.py", "\nADDED = 1\n")
+    desk.replace("workflow/rules/tables.smk", "--table {", "--table  {")
+    done = run(desk.folder, "why", "--configfile", CONFIG)
+    desk.put_back()
+    said = done.stdout.splitlines()
+    assert said[0] == "train lt-tuning/qwen3: `method.curriculum[1].insertion.keep` 0.85 -> 0.9"
+    assert "figure accuracy_backbones: the code of figures.accuracy_backbones changed" in said
+    assert "table probes: Snakemake says: rule implementation changed" in said
+    assert said[-1].startswith("because of that also: extract lt-tuning/qwen3, table summary")
 
 
-def test_a_tables_own_setting_reaches_no_model(finished: Workspace) -> None:
-    change(finished, "config/smoke.yaml", "latent_probes", "permutations", value=3)
-    assert stale(finished) == {"fit_latent_probes", "table"}
+def test_results_copied_without_snakemakes_records_are_adopted_if_they_hold(smoke: Workspace, tmp_path: Path) -> None:
+    copy = copy_of(smoke, tmp_path / "copy")
+    shutil.rmtree(copy.folder / ".snakemake")
+    Desk(copy.folder).flip("results/runs/chain/qwen3/pause/live/seed0/metrics.parquet")
+    done = run(copy.folder, "adopt", "--configfile", CONFIG)
+    assert done.returncode == 1
+    said = done.stdout.splitlines()
+    assert (
+        said[0] == "not adopted: train pause/qwen3: metrics.parquet was altered: as long as before, with other content"
+    )
+    assert said[1:3] == [
+        f"not adopted: table {name}: train pause/qwen3 does not hold" for name in ("summary", "curves")
+    ]
+    assert said[3].endswith("artifacts adopted, 0 were known already, 3 left to be made")
+    dry_run = copy.snakemake("-n", "--configfile", CONFIG).stdout
+    assert "pause/live/seed0: Snakemake has no record of how it was made; it is made anew" in dry_run
+    assert {(job.column, job.name) for job in jobs(dry_run)} == {
+        ("train", "pause"),
+        ("table", "summary"),
+        ("table", "curves"),
+    }
 
 
-def test_a_deleted_artifact_is_made_again(finished: Workspace) -> None:
-    (finished.folder / "results/figures/latent_scatter.svg").unlink()
-    assert stale(finished) == {"figure"}
+def test_verify_finds_what_snakemake_cannot_see(desk: Desk) -> None:
+    assert run(desk.folder, "verify").returncode == 0
+    name = "results/hidden_states/chain/qwen3/coconut/live/seed0/kind=input/layer=none/part.parquet"
+    desk.flip(name)
+    done = run(desk.folder, "verify")
+    desk.put_back()
+    assert done.returncode == 1
+    assert done.stdout.splitlines()[0] == f"{name}: altered: as long as before, with other content"

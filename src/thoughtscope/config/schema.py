@@ -12,6 +12,7 @@ from pydantic import Field, model_validator
 from thoughtscope.backbones.settings import Pretraining
 from thoughtscope.config.training import Evaluation, Frozen, Training
 from thoughtscope.evaluation.settings import Published
+from thoughtscope.hidden_states.settings import HiddenStates
 from thoughtscope.settings import Count, OneOrMany, Positive, PositiveFloat, Probability, Strict
 
 Trainable = Literal["live", "frozen"]
@@ -35,15 +36,6 @@ class RunFilter(Strict):
     method: OneOrMany[str] | None = None
     trainable: OneOrMany[Trainable] | None = None
     seed: OneOrMany[Count] | None = None
-
-
-class HiddenStates(Strict):
-    """What is extracted of the runs that a figure or a probe names."""
-
-    examples: Positive = Field(256, description="test questions whose states are stored")
-    layers: Literal["last", "all"] | list[Count] = Field("last", description="hidden-state layers, 0 = embeddings")
-    dtype: Literal["float16", "float32"] = "float32"
-    batch_size: Positive = 64
 
 
 class LatentProbes(Strict):

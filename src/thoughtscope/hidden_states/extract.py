@@ -24,10 +24,10 @@ from thoughtscope import tables
 from thoughtscope.artifacts import write_json
 from thoughtscope.backbones.load import load_model, load_tokenizer
 from thoughtscope.backbones.prompt import prompt_ids, response_ids
-from thoughtscope.config.schema import HiddenStates
 from thoughtscope.errors import UserError
 from thoughtscope.evaluation.accuracy import prediction
 from thoughtscope.hidden_states.read import STATES
+from thoughtscope.hidden_states.settings import HiddenStates
 from thoughtscope.hidden_states.write import GENERATIONS, SURPRISALS, Position, StateWriter, storage_type
 from thoughtscope.latents.generate import Decoding
 from thoughtscope.latents.head import logits

@@ -24,9 +24,10 @@ def distrusted(planned: Iterable[Planned]) -> dict[Path, str]:
         there = [path for path in one.outputs if path.is_file()]
         if not there:
             continue
+        missing = [f"{path.name} is missing" for path in one.outputs if path not in there]
         if not all(recorded(path) for path in there):
             found[one.path] = UNRECORDED
-        elif wrong := damage(one):
+        elif wrong := missing + damage(one):
             found[one.path] = "; ".join(wrong)
     return found
 

@@ -1,0 +1,18 @@
+"""Which hidden states are stored. Imports no torch."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from thoughtscope.settings import Count, Positive, Strict
+
+
+class HiddenStates(Strict):
+    """What is extracted of the runs that a figure or a probe names."""
+
+    examples: Positive = Field(256, description="test questions whose states are stored")
+    layers: Literal["last", "all"] | list[Count] = Field("last", description="hidden-state layers, 0 = embeddings")
+    dtype: Literal["float16", "float32"] = "float32"
+    batch_size: Positive = 64

@@ -1,0 +1,221 @@
+"""The rows of the staleness matrix: an edit of each kind, and what reruns after it on the finished smoke run.
+
+Each cell names the artifacts that are made anew; `!` marks those that Snakemake has a reason of its own for, the rest
+follow. The names leave out what is qwen3 and live.
+"""
+
+from __future__ import annotations
+
+from tests.workflow.desk import Desk
+from tests.workflow.matrix import Edit
+
+CODE = "\nADDED = 1\n"
+SMOKE = "config/smoke.yaml"
+PARAMS, FORCED, MISSING = "Params have changed since last execution", "Forced execution", "Missing output files"
+CONTENT, COMMAND = "Updated input files", "Code has changed since last execution"
+
+SCATTERS = "latent_scatter latent_scatter_training"
+AFTER_RUNS = {"extract": "all", "probe": "all", "table": "all", "figure": "all"}
+AFTER_BACKBONES = {"train": "all", **AFTER_RUNS}
+AFTER_TASKS = {"backbone": "all", **AFTER_BACKBONES}
+AFTER_STATES = {"probe": "all", "table": "collapse separation probes", "figure": SCATTERS}
+# A control that follows another run's schedule follows it here too.
+EVERY_RUN = "!cot !coconut !coconut(llama3.2) !coconut(frozen) !lt-tuning pause"
+LT_TUNING = {"train": "!lt-tuning", "extract": "lt-tuning"}
+LT_TUNING |= {"table": "summary curves collapse separation", "figure": SCATTERS}
+
+RUN, STATES = "results/runs/chain/qwen3/pause/live/seed0", "results/hidden_states/chain/qwen3/lt-tuning/live/seed0"
+STATES_FILE = f"{STATES}/kind=input/layer=none/part.parquet"
+
+
+def code(module: str, **cells: str) -> Edit:
+    """Return the row of a line of code added to a module of the package."""
+    name = f"src/thoughtscope/{module}"
+    return Edit("source", f"code in `{module}`", lambda desk: desk.append(name, CODE), PARAMS, cells)
+
+
+def setting(what: str, name: str, old: str, new: str, **cells: str) -> Edit:
+    """Return the row of a changed text in a config file."""
+    return Edit("config", what, lambda desk: desk.replace(name, old, new), PARAMS, cells)
+
+
+def pin(package: str, **cells: str) -> Edit:
+    """Return the row of another pinned version of a package."""
+    lock, old, new = "envs/requirements.lock", f"\n{package}==", f"\n{package}==9"
+    return Edit("environment", f"pin of `{package}`", lambda desk: desk.replace(lock, old, new), PARAMS, cells)
+
+
+def reformatted(desk: Desk) -> None:
+    """Change a comment, a docstring and the formatting of a module that every run imports."""
+    name = "src/thoughtscope/training/run.py"
+    desk.replace(name, '"""One run', '"""Reworded: one run')
+    desk.replace(name, "    # the experiment", "\n\n    # other words")
+    desk.append(name, "\n# the end\n")
+
+
+def reordered(desk: Desk) -> None:
+    """Reorder the keys of a small file and drop its comments."""
+    name = "config/methods/coconut.yaml"
+    lines = [line for line in (desk.folder / name).read_text().splitlines() if not line.startswith("#")]
+    desk.write(name, "\n".join(sorted(lines)) + "\n")
+
+
+def gone_but_needed(desk: Desk) -> None:
+    """Take a run away, and a table that is made from it."""
+    desk.hide(RUN)
+    desk.delete("results/tables/summary.csv")
+
+
+def artifact(what: str, do: str, name: str, reason: str = FORCED, **cells: str) -> Edit:
+    """Return the row of an artifact that suffers something; `do` is a method of `Desk`."""
+    return Edit("artifact", what, lambda desk: getattr(desk, do)(name), reason, cells)
+
+
+EDITS = [
+    Edit("source", "a comment, a docstring, formatting in `training/run.py`", reformatted),
+    code("errors.py"),
+    code("training/report.py"),
+    code("tasks/facts.py"),
+    code("tasks/chain.py", task="!all", **AFTER_TASKS),
+    code("backbones/pretrain.py", backbone="!all", **AFTER_BACKBONES),
+    code("latents/passes.py", backbone="!all", **AFTER_BACKBONES),
+    code("latents/fill.py", train=EVERY_RUN.replace("!cot ", ""), **AFTER_RUNS),
+    code("methods/confidence_insertion.py", **LT_TUNING),
+    code("training/schedule.py", train=EVERY_RUN, **AFTER_RUNS),
+    code("hidden_states/extract.py", extract="!all", **AFTER_STATES),
+    code("probes/latent.py", probe="!all", table="probes"),
+    code("evaluation/collapse.py", table="!all"),
+    code("figures/style.py", figure="!all"),
+    code("figures/accuracy_backbones.py", figure="!accuracy_backbones"),
+    code("../../workflow/scripts/draw_figure.py", figure="!all"),
+    Edit(
+        "source",
+        "a rule's command",
+        lambda desk: desk.replace("workflow/rules/tables.smk", "--table {", "--table  {"),
+        COMMAND,
+        {"table": "!all"},
+    ),
+    Edit(
+        "source",
+        "a comment in a rule",
+        lambda desk: desk.replace("workflow/rules/tables.smk", '"make table', '# why\n        "make table'),
+    ),
+    Edit("config", "comments dropped, keys in another order", reordered),
+    setting("a task's seed", "config/tasks/chain.yaml", "seed: 0", "seed: 1", task="!all", **AFTER_TASKS),
+    setting(
+        "a backbone's width",
+        "config/backbones/llama3.2.yaml",
+        "hidden_size: ",
+        "hidden_size: 2",
+        backbone="!llama3.2",
+        train="coconut(llama3.2)",
+        table="summary curves",
+        figure="accuracy_backbones",
+    ),
+    setting(
+        "a backbone's label",
+        "config/backbones/llama3.2.yaml",
+        "label: ",
+        "label: Tiny ",
+        figure="!accuracy_backbones",
+    ),
+    setting("`pretraining.updates`", SMOKE, "updates: 20", "updates: 21", backbone="!all", **AFTER_BACKBONES),
+    setting(
+        "one method's learning rate",
+        "config/methods/lt-tuning.yaml",
+        "kind:",
+        "training: {optimizer: {learning_rate: 2.0e-3}}\nkind:",
+        **LT_TUNING,
+    ),
+    setting("`training.updates`", SMOKE, "updates: 16", "updates: 17", train=EVERY_RUN, **AFTER_RUNS),
+    setting("`training.save_every_seconds`", SMOKE, "updates: 16", "updates: 16\n  save_every_seconds: 7"),
+    setting(
+        "`frozen.rank`",
+        SMOKE,
+        "rank: 4",
+        "rank: 5",
+        train="!coconut(frozen)",
+        table="summary curves",
+        figure="accuracy_live_frozen",
+    ),
+    setting(
+        "a method's label",
+        "config/methods/lt-tuning.yaml",
+        "label: LT-Tuning",
+        "label: LT",
+        table="!summary !curves !collapse !separation",
+        figure="!latent_scatter !latent_scatter_training",
+    ),
+    setting("`hidden_states.examples`", SMOKE, "examples: 32", "examples: 31", extract="!all", **AFTER_STATES),
+    setting("`latent_probes.permutations`", SMOKE, "permutations: 2", "permutations: 3", probe="!all", table="probes"),
+    setting(
+        "a figure's title",
+        SMOKE,
+        "kind: accuracy_backbones",
+        "kind: accuracy_backbones\n    title: New",
+        figure="!accuracy_backbones",
+    ),
+    setting(
+        "a figure's option",
+        SMOKE,
+        "kind: accuracy_live_frozen",
+        "kind: accuracy_live_frozen\n    options: {confidence: 0.9}",
+        figure="!accuracy_live_frozen",
+    ),
+    setting("a DeepSpeed file", "config/deepspeed/zero0.yaml", "stage: 0", "stage: 1", train=EVERY_RUN, **AFTER_RUNS),
+    Edit(
+        "config",
+        "one backbone more in `runs:`",
+        lambda desk: desk.replace(SMOKE, "backbone: llama3.2,", "backbone: [llama3.2, gemma3],"),
+        MISSING,
+        {
+            "backbone": "!gemma3",
+            "train": "!coconut(gemma3)",
+            "table": "summary curves",
+            "figure": "accuracy_backbones",
+        },
+    ),
+    pin("torch", backbone="!all", **AFTER_BACKBONES),
+    pin("deepspeed", train=EVERY_RUN, **AFTER_RUNS),
+    pin("scikit-learn", probe="!all", table="probes", figure="!all"),
+    pin("pandas", probe="!all", table="!summary !curves !collapse !separation probes", figure="!all"),
+    pin("matplotlib", figure="!all"),
+    pin("pydantic"),
+    Edit("artifact", "every file touched", lambda desk: desk.touch_everything()),
+    artifact("a figure's SVG deleted", "delete", "results/figures/latent_scatter.svg", figure="!latent_scatter"),
+    artifact(
+        "a file of a run's model deleted",
+        "delete",
+        f"{RUN}/model/tokenizer.json",
+        train="!pause",
+        table="summary curves",
+    ),
+    artifact("a run's curve deleted", "delete", f"{RUN}/accuracy.parquet", train="!pause", table="summary curves"),
+    artifact(
+        "hidden states cut short",
+        "cut",
+        STATES_FILE,
+        extract="!lt-tuning",
+        table="collapse separation",
+        figure=SCATTERS,
+    ),
+    artifact("one byte of hidden states changed: only `make verify` says so", "flip", STATES_FILE),
+    artifact("a table cut short", "cut", "results/tables/summary.csv", table="!summary"),
+    artifact(
+        "a manifest edited",
+        "flip",
+        f"{STATES}/manifest.json",
+        CONTENT,
+        table="!collapse !separation",
+        figure="!latent_scatter !latent_scatter_training",
+    ),
+    artifact("a run gone that nothing needs any more", "hide", RUN),
+    Edit(
+        "artifact",
+        "a run and a table made from it gone",
+        gone_but_needed,
+        MISSING,
+        {"train": "!pause", "table": "!summary curves"},
+    ),
+    artifact("Snakemake's records gone", "hide", ".snakemake/metadata", task="!all", **AFTER_TASKS),
+]
