@@ -19,8 +19,8 @@ from thoughtscope.stages import SCRIPTS, STAGES
 ROOT = Path(__file__).parents[2]
 PLUGINS = {"prepare_task": "tasks", "train": "methods", "extract_latents": "methods", "figure": "figures"}
 NAMES = {"sklearn": "scikit-learn", "jinja2": "Jinja2", "mpl_toolkits": "matplotlib"}
-# They check, print, download or store values as they are.
-HARMLESS = {"pydantic", "yaml", "rich", "httpx2", "huggingface_hub", "pyarrow", "psutil"}
+# They check, print, download at a pinned revision, or store values as they are.
+HARMLESS = {"datasets", "pydantic", "yaml", "rich", "httpx2", "huggingface_hub", "pyarrow", "psutil"}
 # Beside the stage's result: intervals around the accuracies that are measured, frames that are only read.
 BESIDE_THE_RESULT = {"train": {"scipy"}, "extract_latents": {"scipy", "pandas"}}
 BESIDE_THE_RESULT["extract_statements"] = BESIDE_THE_RESULT["extract_latents"]
