@@ -6,7 +6,7 @@ PYTHON ?= $(firstword $(foreach p,python3.13 python3.12 python3.11 python3,$(she
 BIN := .venv/bin
 READY := .venv/ready
 
-.PHONY: help setup run test faults lint format docs pin lock clean verify check
+.PHONY: help setup run test faults lint format docs fetch pin lock clean verify check
 
 help:  ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -57,6 +57,9 @@ docs: $(READY)  ## write config/README.md's reference table and config/schema.js
 
 check: $(READY)  ## try CONFIG before it is paid for: inputs, one batch of each run, memory, hours, disk
 	$(BIN)/python -m thoughtscope.check --config $(CONFIG)
+
+fetch: $(READY)  ## bring the models and datasets that CONFIG names into the cache (needs the network)
+	$(BIN)/python -m thoughtscope.fetch --config $(CONFIG)
 
 pin: $(READY)  ## lock the commits of the models and datasets that CONFIG names (needs the network)
 	$(BIN)/python -m thoughtscope.pin --config $(CONFIG)

@@ -55,7 +55,9 @@ class _Handler(BaseHTTPRequestHandler):
             return self._send(404, {"X-Error-Code": "RevisionNotFound"}, b"Revision not found", body)
         if api and (not rest or rest[0] == "revision"):
             gate = "manual" if name in self.shelf.gated else False
-            return self._json({"id": "/".join(parts[:2]), "sha": COMMIT, "gated": gate, "siblings": []}, body)
+            return self._json(
+                {"id": "/".join(parts[:2]), "sha": COMMIT, "gated": gate, "siblings": self._siblings(name)}, body
+            )
         if name in self.shelf.gated:
             message = b"Access is restricted: accept the terms."
             return self._send(403, {"X-Error-Code": "GatedRepo", "X-Error-Message": message.decode()}, message, body)
@@ -75,6 +77,9 @@ class _Handler(BaseHTTPRequestHandler):
         content = file.read_bytes()
         tag = hashlib.sha256(content).hexdigest()
         return self._send(200, {"ETag": f'"{tag}"', "X-Repo-Commit": COMMIT, "Accept-Ranges": "bytes"}, content, body)
+
+    def _siblings(self, name: str) -> list[dict[str, str]]:
+        return [{"rfilename": file.name} for file in sorted(self.shelf.folders[name].iterdir())]
 
     def _json(self, value: object, body: bool) -> None:
         self._send(200, {"Content-Type": "application/json"}, json.dumps(value).encode(), body)

@@ -46,7 +46,10 @@ def hub_error(where: str, hub_id: str, revision: str | None, error: BaseExceptio
     elif caused(HFValidationError):
         problem, mend = f"{hub_id!r} is no hub id", "write owner/name"
     elif caused(*UNREACHABLE) and not caused(HfHubHTTPError):
-        problem, mend = f"{hub_id} is not in the cache and the hub cannot be reached", "connect, or use a local folder"
+        problem, mend = (
+            f"{hub_id} is not in the cache and the hub cannot be reached",
+            "connect and run make fetch, or use a local folder",
+        )
     else:
         problem, mend = f"{hub_id} does not load ({first_line(error)})", "check hub_id, revision and access"
     return UserError(where, problem, mend)

@@ -98,6 +98,23 @@ def test_what_is_pinned_stays_and_a_revision_of_its_own_wins(config: Path, endpo
         Study(merge(raw, {"overrides": {"backbones": {"qwen3-4b": {"revision": "main"}}}}), config)
 
 
+def test_what_was_fetched_loads_without_a_network(config: Path, endpoint: str) -> None:
+    assert pin(config, endpoint).returncode == 0
+    home = config.parent / "home"
+    command = [sys.executable, "-m", "thoughtscope.fetch", "--config", "config/own.yaml"]
+    common = {"cwd": config.parent, "capture_output": True, "text": True, "timeout": 120}
+    done = subprocess.run(command, env=environment(endpoint, home), **common)  # type: ignore[call-overload]
+    assert done.returncode == 0, done.stderr
+    assert "Qwen/Qwen3-4B: 0.0 GB" in done.stdout
+    alone = {**environment("http://127.0.0.1:9", home), "HF_HUB_OFFLINE": "1"}
+    wanted = json.dumps([["Qwen/Qwen3-4B", COMMIT], ["made/never-fetched", COMMIT]])
+    loaded = subprocess.run([sys.executable, "-c", LOAD, wanted], env=alone, **common)  # type: ignore[call-overload]
+    said = loaded.stdout.splitlines()
+    assert said[0] == "loaded", loaded.stderr[-2000:]
+    assert "made/never-fetched is not in the cache and the hub cannot be reached; connect" in said[1]
+    assert "make fetch" in said[1]
+
+
 def test_datasets_are_found_wherever_a_task_names_them() -> None:
     task = {"kind": "x", "train": {"hub_id": "a/b", "revision": None}, "test": [{"hub_id": "c/d"}, {"path": "e"}]}
     assert list(unpinned(task)) == ["a/b", "c/d"]
