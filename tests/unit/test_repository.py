@@ -90,3 +90,12 @@ def test_the_library_knows_nothing_of_snakemake() -> None:
 def test_no_module_is_longer_than_it_can_be_read() -> None:
     long = {str(f): n for f in PACKAGE.rglob("*.py") if (n := len(f.read_text().splitlines())) > 400}
     assert long == {}
+
+
+def test_the_container_installs_what_the_makefile_installs() -> None:
+    def installed(text: str) -> list[str]:
+        flags = {"-q", "--disable-pip-version-check", "--no-cache-dir"}
+        found = [line.split("install ", 1)[1].rstrip("\\ ") for line in text.splitlines() if "pip install " in line]
+        return [" ".join(word for word in one.split() if word not in flags) for one in found]
+
+    assert installed((ROOT / "envs/Dockerfile").read_text()) == installed((ROOT / "Makefile").read_text())
