@@ -24,13 +24,29 @@ $(READY): envs/requirements.lock pyproject.toml
 run: $(READY)  ## regenerate all figures and tables, and results/report.html
 	$(BIN)/snakemake --cores $(CORES) --configfile $(CONFIG)
 
-.PHONY: why verify adopt
+.PHONY: refresh why verify adopt trace compare archive
+STAGES := prepare_task build_backbone train extract_latents extract_statements fit_latent_probes fit_truth_probes
+
+refresh: $(READY)  ## as run, but stage by stage: what is made anew with equal content makes nothing else anew
+	for stage in $(STAGES); do \
+	  $(BIN)/snakemake --cores $(CORES) --configfile $(CONFIG) --no-hooks --until $$stage || exit 1; \
+	done
+	$(BIN)/snakemake --cores $(CORES) --configfile $(CONFIG)
 
 why: $(READY)  ## say for each stale stage what has changed since its artifact was made
 	@$(BIN)/python -m thoughtscope.upkeep.why --configfile $(CONFIG)
 
 adopt: $(READY)  ## take over results that were made elsewhere, once they are verified, and say which are not
 	@$(BIN)/python -m thoughtscope.upkeep.adopt --configfile $(CONFIG)
+
+trace: $(READY)  ## lead FILE=results/figures/<name>.png back to its runs, tasks, seeds, versions and hardware
+	@$(BIN)/python -m thoughtscope.upkeep.trace $(FILE)
+
+compare: $(READY)  ## compare results/ with those of another folder: OTHER=elsewhere/results TOLERANCE=0
+	@$(BIN)/python -m thoughtscope.upkeep.compare results $(OTHER) --tolerance $(or $(TOLERANCE),0)
+
+archive: $(READY)  ## pack the finished study into study.tar.gz; MODELS=--models packs weights as well
+	@$(BIN)/python -m thoughtscope.upkeep.archive --configfile $(CONFIG) $(MODELS)
 
 verify: $(READY)  ## hash every artifact anew and name what was altered, deleted or added
 	@$(BIN)/python -m thoughtscope.upkeep.verify

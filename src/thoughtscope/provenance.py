@@ -16,6 +16,7 @@ import json
 import os
 import platform
 import subprocess
+import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -30,7 +31,10 @@ BESIDE = frozenset(
 )
 LOCK = Path("envs/requirements.lock")
 _STARTED = datetime.datetime.now(datetime.UTC)
-_PINNED = ("torch", "transformers", "deepspeed", "peft", "scikit-learn", "pandas", "pyarrow", "matplotlib", "numpy")
+_NOTED = (
+    *("torch", "transformers", "tokenizers", "safetensors", "Jinja2", "deepspeed", "peft", "datasets"),
+    *("scikit-learn", "scipy", "pandas", "pyarrow", "matplotlib", "numpy"),
+)
 
 
 def record(stage: str, settings: Any, told: argparse.Namespace | None = None, **facts: Any) -> dict[str, Any]:
@@ -45,13 +49,26 @@ def record(stage: str, settings: Any, told: argparse.Namespace | None = None, **
         "settings": settings,
         "sources": told.sources if told else {},
         "pins": told.pins if told else {},
-        "versions": {"python": platform.python_version(), **versions(_PINNED)},
+        "versions": {"python": platform.python_version(), **versions(_NOTED)},
         "git_revision": _git_revision(),
-        "hardware": {"machine": platform.machine(), "cpus": os.cpu_count(), "system": platform.system()},
+        "hardware": _hardware(),
         "threads": os.environ.get("OMP_NUM_THREADS"),
         "started": _STARTED.isoformat(timespec="seconds"),
         **facts,
     }
+
+
+def _hardware() -> dict[str, Any]:
+    """Return the machine: kind, processor, system, and the graphics cards that this process uses."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        lines = []
+    processor = next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), None)
+    facts = {"machine": platform.machine(), "cpus": os.cpu_count(), "system": platform.system(), "processor": processor}
+    torch = sys.modules.get("torch")
+    cards = torch.cuda if torch is not None and torch.cuda.is_available() else None
+    return facts | ({"gpus": [cards.get_device_name(i) for i in range(cards.device_count())]} if cards else {})
 
 
 def versions(packages: Iterable[str]) -> dict[str, str]:

@@ -49,11 +49,28 @@ class Workspace:
 
 def make_workspace(folder: Path) -> Workspace:
     """Copy the workflow into `folder`; the library is the installed one."""
+    folder.mkdir(parents=True, exist_ok=True)
     for name in COPIED:
         source = ROOT / name
         copy = shutil.copytree if source.is_dir() else shutil.copy
         copy(source, folder / name)
     return Workspace(folder)
+
+
+def copy_of(smoke: Workspace, folder: Path) -> Workspace:
+    """Copy the finished smoke run together with the library, so that a test may edit both."""
+    shutil.copytree(smoke.folder, folder, symlinks=True)
+    shutil.copytree(ROOT / "src", folder / "src", ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
+    return Workspace(folder)
+
+
+def upkeep(folder: Path, program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run a program of `thoughtscope.upkeep` in a copy."""
+    command = [sys.executable, "-m", f"thoughtscope.upkeep.{program}", *arguments]
+    environment = Workspace(folder).environment()
+    return subprocess.run(
+        command, cwd=folder, env=environment, capture_output=True, text=True, timeout=200, check=False
+    )
 
 
 @pytest.fixture(scope="session")

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import shutil
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.workflow.conftest import ROOT, Workspace
+from tests.workflow.conftest import Workspace, copy_of, upkeep
 from tests.workflow.desk import Desk
 from tests.workflow.dry_runs import COLUMNS, CONFIG, DryRuns, Job, jobs
 from tests.workflow.edits import COMMAND, EDITS
@@ -18,13 +16,6 @@ from tests.workflow.matrix import PAGE, Edit, with_table
 
 pytestmark = pytest.mark.slow
 NOT_MADE = ["not made yet"]
-
-
-def copy_of(smoke: Workspace, folder: Path) -> Workspace:
-    """Copy the finished smoke run together with the library, so that a test may edit both."""
-    shutil.copytree(smoke.folder, folder, symlinks=True)
-    shutil.copytree(ROOT / "src", folder / "src", ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
-    return Workspace(folder)
 
 
 @pytest.fixture(scope="module")
@@ -86,20 +77,11 @@ def test_the_table_in_the_documentation_is_this_matrix() -> None:
     assert with_table(PAGE.read_text(), EDITS) == PAGE.read_text(), "run python -m tests.workflow.matrix"
 
 
-def run(folder: Path, program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run a program of `thoughtscope.upkeep` in a copy."""
-    command = [sys.executable, "-m", f"thoughtscope.upkeep.{program}", *arguments]
-    environment = Workspace(folder).environment()
-    return subprocess.run(
-        command, cwd=folder, env=environment, capture_output=True, text=True, timeout=200, check=False
-    )
-
-
 def test_why_names_each_change_in_words(desk: Desk) -> None:
     desk.replace("config/methods/lt-tuning.yaml", "keep: 0.85", "keep: 0.9")
     desk.append("src/thoughtscope/figures/accuracy_backbones.py", "\nADDED = 1\n")
     desk.replace("workflow/rules/tables.smk", "--table {", "--table  {")
-    done = run(desk.folder, "why", "--configfile", CONFIG)
+    done = upkeep(desk.folder, "why", "--configfile", CONFIG)
     desk.put_back()
     said = done.stdout.splitlines()
     assert said[0] == "train lt-tuning/qwen3: `method.curriculum[1].insertion.keep` 0.85 -> 0.9"
@@ -112,7 +94,7 @@ def test_results_copied_without_snakemakes_records_are_adopted_if_they_hold(smok
     copy = copy_of(smoke, tmp_path / "copy")
     shutil.rmtree(copy.folder / ".snakemake")
     Desk(copy.folder).flip("results/runs/chain/qwen3/pause/live/seed0/metrics.parquet")
-    done = run(copy.folder, "adopt", "--configfile", CONFIG)
+    done = upkeep(copy.folder, "adopt", "--configfile", CONFIG)
     assert done.returncode == 1
     said = done.stdout.splitlines()
     assert (
@@ -131,11 +113,33 @@ def test_results_copied_without_snakemakes_records_are_adopted_if_they_hold(smok
     }
 
 
+def test_a_figure_leads_back_to_the_seeds_of_its_tasks(desk: Desk) -> None:
+    done = upkeep(desk.folder, "trace", "results/figures/latent_scatter.png")
+    lines = done.stdout.splitlines()
+    assert done.returncode == 0, done.stdout
+    depth = {
+        line.split(":")[0].strip(): (len(line) - len(line.lstrip())) // 2 for line in lines if "see above" not in line
+    }
+    run_path = "chain/qwen3/coconut/live/seed0"
+    assert [depth[f"results/{name}"] for name in (f"hidden_states/{run_path}", f"runs/{run_path}")] == [1, 2]
+    assert depth["results/figures/latent_scatter.png"] == 0
+    task = next(line for line in lines if line.strip().startswith("results/tasks/chain: prepare_task"))
+    assert "seed 0" in task
+    train = next(line for line in lines if line.strip().startswith(f"results/runs/{run_path}: train"))
+    for word in ("seed 0", "sources ", "torch ", "deepspeed ", "python ", "1 threads"):
+        assert word in train
+    desk.flip("results/tasks/chain/manifest.json")
+    broken = upkeep(desk.folder, "trace", "results/figures/latent_scatter.png")
+    desk.put_back()
+    assert broken.returncode == 1
+    assert "results/tasks/chain: made anew with other content since; the chain is broken here" in broken.stdout
+
+
 def test_verify_finds_what_snakemake_cannot_see(desk: Desk) -> None:
-    assert run(desk.folder, "verify").returncode == 0
+    assert upkeep(desk.folder, "verify").returncode == 0
     name = "results/hidden_states/chain/qwen3/coconut/live/seed0/kind=input/layer=none/part.parquet"
     desk.flip(name)
-    done = run(desk.folder, "verify")
+    done = upkeep(desk.folder, "verify")
     desk.put_back()
     assert done.returncode == 1
     assert done.stdout.splitlines()[0] == f"{name}: altered: as long as before, with other content"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -9,8 +10,9 @@ from typing import Any
 
 from thoughtscope.artifacts import MANIFEST, read_files, sha256, wrong_with
 from thoughtscope.errors import UserError
-from thoughtscope.upkeep.plan import Planned
+from thoughtscope.upkeep.plan import RESULTS, Planned
 
+LEFT_OUT = RESULTS / "left_out.json"
 LONGEST = 60  # characters of a value in a message
 
 
@@ -51,9 +53,24 @@ def damage(planned: Planned, content: bool = False) -> list[str]:
         files = read_files(described)
     except UserError as error:
         return [f"{described.name}: {error.problem}"]
-    told = {path.name for path in planned.outputs if not path.is_file()}
-    checked = {name: wrong_with(folder / name, facts, content) for name, facts in files.items() if name not in told}
-    return [f"{name} was {problem}" for name, problem in checked.items() if problem]
+    told = {path.name for path in planned.outputs if not path.is_file()} | left_out(planned.path)
+    checked = {name: wrong_with(folder / name, facts, content) for name, facts in files.items()}
+    return [f"{name} was {problem}" for name, problem in checked.items() if problem and _counts(problem, name in told)]
+
+
+def _counts(problem: str, told: bool) -> bool:
+    return not (told and problem == "deleted")
+
+
+def left_out(artifact: Path) -> set[str]:
+    """Return the files of an artifact that an archive left out, from where it was unpacked."""
+    return set(_left_out().get(artifact.as_posix(), []))
+
+
+@functools.cache
+def _left_out() -> dict[str, list[str]]:
+    found: dict[str, list[str]] = json.loads(LEFT_OUT.read_text()) if LEFT_OUT.is_file() else {}
+    return found
 
 
 def changes(before: Any, now: Any, where: str = "") -> list[str]:

@@ -13,6 +13,7 @@ from pathlib import Path
 from thoughtscope.artifacts import MANIFEST, sha256, wrong_with
 from thoughtscope.errors import UserError, one_line_errors
 from thoughtscope.upkeep.find import Found, found
+from thoughtscope.upkeep.judge import left_out
 
 
 @dataclass(frozen=True, order=True)
@@ -39,9 +40,10 @@ def _faults(artifact: Found) -> Iterator[Fault]:
         there = artifact.manifest.exists()
         yield Fault(str(artifact.manifest), error.problem if there else "deleted, or never written")
         return
+    left = left_out(Path("results") / artifact.name)
     for name, facts in files.items():
         problem = wrong_with(artifact.base / name, facts)
-        if problem:
+        if problem and not (problem == "deleted" and name in left):
             yield Fault(str(artifact.base / name), problem)
     for name in sorted(set(artifact.there()) - set(files)):
         yield Fault(str(artifact.base / name), "added: no stage wrote it")

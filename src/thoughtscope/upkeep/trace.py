@@ -1,0 +1,113 @@
+"""Leads a figure or a table back to what it was made from: artifact by artifact, down to the tasks and their seeds.
+
+Starts from what stands inside the picture (or beside a table) and follows the digests of the inputs' manifests; says
+where an input is gone or is no longer the one that was read.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from PIL import Image, UnidentifiedImageError
+
+from thoughtscope.artifacts import MANIFEST, PROVENANCE, record_of, sha256
+from thoughtscope.errors import UserError, one_line_errors
+from thoughtscope.provenance import digest
+
+BROKEN = "the chain is broken here"
+
+
+def read_record(file: Path) -> dict[str, Any]:
+    """Return the provenance inside a PNG, or beside any other form of a figure or table.
+
+    Raises:
+        UserError: there is none.
+    """
+    try:
+        text = _inside(file) if file.suffix == ".png" else record_of(file).read_text()
+        record: dict[str, Any] = json.loads(text)
+    except (OSError, ValueError, KeyError, UnidentifiedImageError) as error:
+        raise UserError(
+            str(file), "it does not say what it was made from", "name a figure or table of results/"
+        ) from error
+    return record
+
+
+def _inside(file: Path) -> str:
+    with Image.open(file) as image:
+        return str(image.info["Description"])
+
+
+def trace(name: str, record: dict[str, Any], root: Path, depth: int = 0, seen: set[str] | None = None) -> Iterator[str]:
+    """Yield a line for an artifact and, below it, for everything that it was made from; each only once in full.
+
+    Args:
+        record: its provenance.
+        root: the folder that the paths of inputs are relative to.
+    """
+    seen = set() if seen is None else seen
+    indent = "  " * depth
+    yield f"{indent}{name}: {_words(record)}"
+    for path, expected in sorted(record.get("inputs", {}).items()):
+        folder = root / path
+        if not (folder / MANIFEST).is_file() or not (folder / PROVENANCE).is_file():
+            yield f"{indent}  {path}: gone; {BROKEN}"
+        elif sha256(folder / MANIFEST) != expected:
+            yield f"{indent}  {path}: made anew with other content since; {BROKEN}"
+        elif path in seen:
+            yield f"{indent}  {path}: see above"
+        else:
+            seen.add(path)
+            yield from trace(path, json.loads((folder / PROVENANCE).read_text()), root, depth + 1, seen)
+
+
+def _words(record: dict[str, Any]) -> str:
+    """Return what a provenance says, in one line."""
+    seeds = [f"{key} {value}" for key, value in _seeds(record.get("settings"))]
+    seeds += [f"seed {record['seed']}"] if "seed" in record else []
+    hardware, packages = record.get("hardware", {}), {**record.get("pins", {}), **_installed(record)}
+    facts = [
+        str(record.get("stage")),
+        *seeds,
+        f"sources {digest(record.get('sources', {}))}",
+        *(f"{package} {version}" for package, version in packages.items()),
+        *([f"{hardware['cpus']} x {hardware.get('processor') or hardware['machine']}"] if hardware else []),
+        *([f"{record['threads']} threads"] if record.get("threads") else []),
+        *([str(record["finished"])] if "finished" in record else []),
+    ]
+    return ", ".join(facts)
+
+
+def _installed(record: dict[str, Any]) -> dict[str, str]:
+    """Return the versions that were installed, of Python and the packages that could change the result."""
+    named = {"python", *record.get("pins", {})}
+    return {package: version for package, version in record.get("versions", {}).items() if package in named}
+
+
+def _seeds(settings: Any, where: str = "") -> Iterator[tuple[str, Any]]:
+    if isinstance(settings, dict):
+        for key, value in settings.items():
+            place = f"{where}.{key}" if where else key
+            if key == "seed":
+                yield place, value
+            yield from _seeds(value, place)
+
+
+@one_line_errors
+def main() -> int:
+    """Print the chain; end with 1 if it is broken."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("file", type=Path, help="a figure or a table, e.g. results/figures/latent_scatter.png")
+    file = parser.parse_args().file
+    lines = list(trace(str(file), read_record(file), Path()))
+    print("\n".join(lines))
+    return 1 if any(line.endswith(BROKEN) for line in lines) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
