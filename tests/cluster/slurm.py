@@ -57,7 +57,7 @@ DefMemPerCPU=100
 MinJobAge=300
 KillWait=10
 SlurmdTimeout=300
-SchedulerParameters=bf_interval=2
+SchedulerParameters=bf_interval=2,sched_interval=2
 {nodes}
 PartitionName=work Nodes={names} Default=YES MaxTime=1-00:00:00 PriorityTier=1 GraceTime=60
 PartitionName=urgent Nodes={names} MaxTime=1-00:00:00 PriorityTier=9 PreemptMode=OFF

@@ -40,8 +40,10 @@ rule train:
     message:
         "train {wildcards.method}/{wildcards.backbone} on {wildcards.task} ({wildcards.trainable}, seed {wildcards.seed})"
     shell:
-        # exec: no shell stands between the run and the signals it is sent; its log grows over all its starts
+        # Snakemake removes the log at each start, but not what it is a link to: all starts of the run, one after the other
+        "log={log:q}; all=${{log%.log}}.all.log; touch $all; ln -f $all $log; "
+        # exec: no shell stands between the run and the signals that it is sent
         "exec python workflow/scripts/train.py --nodes {resources.nodes} --ranks {resources.ranks} --cores {threads}"
         " --settings {params.settings:q} --task $(dirname {input.task:q}) --backbone $(dirname {input.backbone:q})"
         " {params.yoke} --sources {params.sources:q} --pins {params.pins:q} --saving {params.saving:q}"
-        " --state results/state --output $(dirname {output.manifest:q}) >> {log:q} 2>&1"
+        " --state results/state --output $(dirname {output.manifest:q}) >> $log 2>&1"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -38,7 +39,7 @@ class Supervisor:
 
     def wait(self, started: Started) -> int:
         """Return the status of what was started; once this process was told to stop, tell it again and again."""
-        print(f"started: {started.where}", file=sys.stderr, flush=True)
+        print(f"started: {time.strftime('%Y-%m-%d %H:%M:%S')}, {started.where}", file=sys.stderr, flush=True)
         self.started = started
         while True:
             try:
