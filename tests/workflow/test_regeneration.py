@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import tarfile
 from pathlib import Path
 
@@ -12,30 +13,78 @@ from tests.workflow.conftest import Workspace, copy_of, make_workspace, upkeep
 from tests.workflow.desk import Desk
 from tests.workflow.dry_runs import CONFIG, jobs
 from thoughtscope.artifacts import sha256
+from thoughtscope.plugins import LATENTS
+from thoughtscope.provenance import BESIDE
 from thoughtscope.upkeep.compare import differences, pixels
 
 pytestmark = pytest.mark.slow
 SMOKE = ("--cores", "1", "--configfile", CONFIG)
 STATES = "results/hidden_states/chain/qwen3/coconut/live/seed0/manifest.json"
 PICTURE = "results/figures/latent_scatter.png"
+RUNS = "results/runs/chain/qwen3"
+COT = f"{RUNS}/cot/live/seed0/manifest.json"
+TRACER = Path(__file__).parent / "tracer"
+
+
+@pytest.fixture(scope="module")
+def twice(smoke: Workspace, tmp_path_factory: pytest.TempPathFactory) -> tuple[Workspace, Workspace]:
+    """The finished smoke run, and another folder in which two of its runs and one figure were made from nothing.
+
+    Each process of the second noted which modules it had loaded.
+    """
+    folder = tmp_path_factory.mktemp("twice")
+    first, second = copy_of(smoke, folder / "first"), make_workspace(folder / "second")
+    (second.folder / "traced").mkdir()
+    with pytest.MonkeyPatch.context() as patch:
+        for workspace in (first, second):
+            Desk(workspace.folder).replace(CONFIG, "method: [lt-tuning, coconut]", "method: coconut")
+            workspace.snakemake(PICTURE, "results/tables/probes.csv", COT, *SMOKE, "--no-hooks")
+            patch.setenv("TRACED_IMPORTS", str(second.folder / "traced"))
+            patch.setenv("PYTHONPATH", os.pathsep.join([str(TRACER), os.environ.get("PYTHONPATH", "")]))
+    return first, second
 
 
 def test_the_same_config_in_two_folders_gives_the_same_tables_figures_and_weights(
-    smoke: Workspace, tmp_path: Path
+    twice: tuple[Workspace, Workspace],
 ) -> None:
-    """One run and one figure of it, so that it takes a minute: what is compared is all that stands in both folders."""
-    first, second = copy_of(smoke, tmp_path / "first"), make_workspace(tmp_path / "second")
-    for workspace in (first, second):
-        desk = Desk(workspace.folder)
-        desk.replace(CONFIG, "method: [lt-tuning, coconut]", "method: coconut")
-        workspace.snakemake(PICTURE, "results/tables/probes.csv", *SMOKE)
+    first, second = twice
     told = list(differences(first.folder / "results", second.folder / "results"))
     assert all(f": only in {first.folder}" in line for line in told), told
     both = {path.relative_to(second.folder) for path in second.folder.rglob("*.safetensors")}
-    assert len(both) == 6  # a backbone, a run and four of its checkpoints
+    assert len(both) == 7  # a backbone, two runs and four checkpoints of one
     Desk(second.folder).flip("results/tables/probes.csv")
     told = list(differences(first.folder / "results", second.folder / "results"))
     assert any(line.startswith("tables/probes: probes.csv: ") for line in told)
+
+
+@pytest.mark.parametrize(
+    ("program", "artifact"),
+    [
+        ("prepare_task.py", "results/tasks/chain/provenance.json"),
+        ("build_backbone.py", "results/backbones/qwen3/provenance.json"),
+        ("worker.py", f"{RUNS}/coconut/live/seed0/provenance.json"),
+        ("worker.py", f"{RUNS}/cot/live/seed0/provenance.json"),
+        ("extract_hidden_states.py", STATES.replace("manifest", "provenance")),
+        ("fit_probes.py", "results/probes/chain/qwen3/coconut/live/seed0/provenance.json"),
+        ("make_table.py", "results/tables/probes.provenance.json"),
+        ("draw_figure.py", PICTURE.replace("png", "provenance.json")),
+    ],
+)
+def test_a_stage_loads_only_sources_that_its_digest_holds(
+    twice: tuple[Workspace, Workspace], program: str, artifact: str
+) -> None:
+    folder = twice[1].folder
+    held = set(json.loads((folder / artifact).read_text())["sources"]) | BESIDE
+    notes = [json.loads(path.read_text()) for path in (folder / "traced").glob("*.json")]
+    loaded = [set(note["loaded"]) for note in notes if note["program"] == program]
+    latent = [names for names in loaded if LATENTS in names]
+    if program == "worker.py":
+        assert (len(loaded), len(latent)) == (2, 1)
+        loaded = (
+            latent if LATENTS.removeprefix("thoughtscope.") in held else [one for one in loaded if one not in latent]
+        )
+    assert len(loaded) == 1
+    assert {name.removeprefix("thoughtscope.") for name in loaded[0]} <= held
 
 
 def test_a_task_made_anew_with_equal_content_makes_nothing_else_anew(smoke: Workspace, tmp_path: Path) -> None:
@@ -89,3 +138,42 @@ def test_an_unfinished_study_is_not_packed(source: Workspace) -> None:
     assert done.returncode == 2
     words = "latent_scatter.svg is missing; run the workflow to its end first: make run"
     assert done.stderr.splitlines() == [f"error: results/figures/latent_scatter: {words}"]
+
+
+MINE = """
+kind: table
+hold_out: 1
+splits: {train: {path: data/train.jsonl}, test: {path: "data/te*.jsonl"}}
+"""
+
+
+def test_a_local_data_file_is_read_anew_when_its_content_changes(workspace: Workspace) -> None:
+    desk, task = Desk(workspace.folder), "results/tasks/mine/manifest.json"
+    desk.write("config/tasks/mine.yaml", MINE)
+    rows = [json.dumps({"question": f"{i} + 1?", "steps": [f"{i + 1}"], "answer": f"{i + 1}"}) for i in range(6)]
+    desk.write("data/train.jsonl", "\n".join(rows[:4]))
+    desk.write("data/test.jsonl", "\n".join(rows[4:]))
+    workspace.snakemake(task, *SMOKE, "--no-hooks")
+    desk.write("data/test.jsonl", "\n".join(rows[4:]))
+    assert jobs(workspace.snakemake("-n", task, *SMOKE).stdout) == set()
+    desk.write("data/test.jsonl", "\n".join(rows[3:]))
+    (job,) = jobs(workspace.snakemake("-n", task, *SMOKE).stdout)
+    assert (job.column, job.reason) == ("task", "Updated input files")
+
+
+def test_tasks_and_tiny_backbones_are_shared_between_studies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("THOUGHTSCOPE_CACHE", str(tmp_path / "cache"))
+    first, second = make_workspace(tmp_path / "first"), make_workspace(tmp_path / "second")
+    backbone = "results/backbones/qwen3"
+    for workspace in (first, second):
+        workspace.snakemake(f"{backbone}/manifest.json", *SMOKE, "--no-hooks")
+    said = {path.stem: path.read_text() for path in (second.folder / "results/logs").rglob("*.log")}
+    assert "task chain: taken from the cache" in said["chain"]
+    assert "backbone qwen3: taken from the cache" in said["qwen3"]
+    assert "cache" not in (first.folder / "results/logs/tasks/chain.log").read_text()
+    assert list(differences(first.folder / "results", second.folder / "results")) == []
+    Desk(tmp_path).flip(next((tmp_path / "cache/prepare_task").rglob("task.parquet")).relative_to(tmp_path).as_posix())
+    (second.folder / "results/tasks/chain/manifest.json").unlink()
+    second.snakemake("results/tasks/chain/manifest.json", *SMOKE, "--no-hooks")
+    assert "cache" not in (second.folder / "results/logs/tasks/chain.log").read_text(), "what was damaged is not taken"
+    assert list(differences(first.folder / "results", second.folder / "results")) == []

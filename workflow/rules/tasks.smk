@@ -3,11 +3,14 @@
 
 rule prepare_task:
     """Generate a task's examples and pre-training texts."""
+    input:
+        files=lambda w: slices.task_files(STUDY, w.task),
     output:
         "<tasks>/{task}/manifest.json",
     log:
         "<logs>/tasks/{task}.log",
-    cache: "omit-software"  # which rules out a benchmark here
+    benchmark:
+        "<benchmarks>/tasks/{task}.tsv"
     conda:
         "../../envs/workflow.yaml"
     threads: 1
@@ -23,5 +26,5 @@ rule prepare_task:
     message:
         "prepare task {wildcards.task}"
     shell:
-        "python workflow/scripts/prepare_task.py --task {wildcards.task:q} --settings {params.settings:q}"
+        "python workflow/scripts/prepare_task.py --task {wildcards.task:q} --settings {params.settings:q} --files {input.files:q}"
         " --sources {params.sources:q} --pins {params.pins:q} --output $(dirname {output:q}) > {log:q} 2>&1"

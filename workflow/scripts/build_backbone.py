@@ -8,6 +8,7 @@ from pathlib import Path
 from thoughtscope.artifacts import artifact_folder, input_digests, write_json
 from thoughtscope.backbones.make import make_tiny, refer
 from thoughtscope.backbones.settings import Pretraining, Settings
+from thoughtscope.cache import keep, take
 from thoughtscope.config.parse import parse
 from thoughtscope.errors import one_line_errors
 from thoughtscope.provenance import add_options, record
@@ -26,6 +27,9 @@ def main() -> None:
     raw, where = json.loads(arguments.settings), f"backbone {arguments.backbone}"
     settings = parse(Settings, {"label": "", **raw["backbone"]}, where)
     made_by = record("build_backbone", raw, arguments, inputs=input_digests(arguments.tasks))
+    if settings.source == "tiny" and take(arguments.output, made_by):
+        print(f"{where}: taken from the cache")
+        return
     with artifact_folder(arguments.output, made_by) as folder:
         if settings.source == "tiny":
             pretraining = parse(Pretraining, raw["pretraining"], f"{where}: pretraining")
@@ -33,6 +37,8 @@ def main() -> None:
             write_json(folder / "pretraining.json", curve)
         else:
             refer(settings, folder)
+    if settings.source == "tiny":
+        keep(arguments.output, made_by)
 
 
 if __name__ == "__main__":

@@ -5,7 +5,8 @@ import json
 import sys
 from pathlib import Path
 
-from thoughtscope.artifacts import artifact_folder
+from thoughtscope.artifacts import artifact_folder, sha256
+from thoughtscope.cache import keep, take
 from thoughtscope.config.parse import parse
 from thoughtscope.errors import one_line_errors
 from thoughtscope.plugins import implementation
@@ -19,14 +20,20 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--task", required=True, help="name of the task")
     parser.add_argument("--settings", required=True, help="its settings as JSON")
+    parser.add_argument("--files", type=Path, nargs="*", default=[], help="local files that it reads; noted only")
     parser.add_argument("--output", type=Path, required=True)
     add_options(parser)
     arguments = parser.parse_args()
     raw = json.loads(arguments.settings)
     module = implementation("tasks", raw["kind"], f"task {arguments.task}")
     settings = parse(module.Settings, raw, f"task {arguments.task}")
-    with artifact_folder(arguments.output, record("prepare_task", raw, arguments)) as folder:
+    made_by = record("prepare_task", raw, arguments, data={str(file): sha256(file) for file in arguments.files})
+    if take(arguments.output, made_by):
+        print(f"task {arguments.task}: taken from the cache")
+        return
+    with artifact_folder(arguments.output, made_by) as folder:
         sizes = write_task(arguments.task, module, settings, folder)
+    keep(arguments.output, made_by)
     print(f"task {arguments.task}: " + ", ".join(f"{size} {split}" for split, size in sizes.items()))
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from thoughtscope.config.load import Study
@@ -29,6 +31,28 @@ def backbones(study: Study) -> list[str]:
     """Return every backbone that something of the study reads, by name."""
     truth = study.config.truth_probes
     return sorted({run.backbone for run in study.runs} | ({truth.backbone} if truth else set()))
+
+
+def task_files(study: Study, task: str) -> list[str]:
+    """Return the local files that a task is read from: what any `path` of its settings matches, from the root."""
+    patterns = sorted(set(_paths(study.task(task).model_dump(mode="json"))))
+    return sorted({str(file) for pattern in patterns for file in _matching(pattern)})
+
+
+def _paths(settings: Any) -> Iterator[str]:
+    if isinstance(settings, dict):
+        for key, value in settings.items():
+            if key == "path" and isinstance(value, str):
+                yield value
+            yield from _paths(value)
+    elif isinstance(settings, list):
+        for value in settings:
+            yield from _paths(value)
+
+
+def _matching(pattern: str) -> Iterator[Path]:
+    path = Path(pattern)
+    return Path(path.anchor).glob(str(path.relative_to(path.anchor)))
 
 
 def task_slice(study: Study, task: str) -> str:

@@ -36,6 +36,7 @@ def reasons(planned: Planned, content: bool = False) -> list[str]:
     found += _sources(record.get("sources", {}), planned.sources)
     found += _pins(record.get("pins", {}), planned.pins)
     found += _inputs(record.get("inputs", {}), planned)
+    found += _data(record.get("data", {}), planned)
     if content and "manifest" in record and record["manifest"] != sha256(planned.path / MANIFEST):
         found.append(f"{MANIFEST} was altered")
     return found + damage(planned, content)
@@ -119,6 +120,15 @@ def _inputs(before: Mapping[str, str], planned: Planned) -> Iterator[str]:
     ):
         if names:
             yield words.format(", ".join(names))
+
+
+def _data(before: Mapping[str, str], planned: Planned) -> Iterator[str]:
+    now = {str(path): sha256(path) for path in planned.data if path.is_file()}
+    for name in {**before, **now}:
+        if name not in now:
+            yield f"{name} is gone or no longer read"
+        elif before.get(name) != now[name]:
+            yield f"{name} is read now" if name not in before else f"{name} has other content"
 
 
 def _replaced(name: str, before: Mapping[str, str]) -> bool:

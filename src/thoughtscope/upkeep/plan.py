@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +33,7 @@ class Planned:
         outputs: the files that the rule declares.
         settings, sources, pins: what the rule puts into its params.
         inputs: the paths of the artifacts it is made from.
+        data: local files that are read as well.
     """
 
     rule: str
@@ -43,6 +44,7 @@ class Planned:
     sources: dict[str, str]
     pins: dict[str, str]
     inputs: tuple[Path, ...] = ()
+    data: tuple[Path, ...] = ()
 
     @property
     def input_manifests(self) -> tuple[Path, ...]:
@@ -80,7 +82,8 @@ class _Plan:
         for name in slices.tasks(self.study):
             modules = [module_name("tasks", getattr(self.study.task(name), "kind", ""))]
             settings = slices.task_slice(self.study, name)
-            yield self.folder("prepare_task", f"prepare task {name}", f"tasks/{name}", settings, modules)
+            made = self.folder("prepare_task", f"prepare task {name}", f"tasks/{name}", settings, modules)
+            yield replace(made, data=tuple(map(Path, slices.task_files(self.study, name))))
 
     def backbones(self) -> Iterator[Planned]:
         for name in slices.backbones(self.study):
