@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import signal
 import subprocess
-from dataclasses import dataclass
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,18 +17,13 @@ import yaml
 from tests.cluster.slurm import Cluster
 from tests.workflow.conftest import Workspace
 
-SNAKEMAKE = Path(__file__).parents[2] / ".venv/bin/snakemake"
+SNAKEMAKE = Path(sys.executable).parent / "snakemake"
 # the shipped profile, and beside it only that this cluster is small and its disk quick
 PROFILE = ("--workflow-profile", "workflow/profiles/slurm", "--slurm-init-seconds-before-status-checks", "1")
 PROFILE = (*PROFILE, "--latency-wait", "10")
-CHANGES = {
-    "runs": [{"task": "chain", "backbone": "qwen3", "method": "coconut", "seed": list(range(8))}],
-    "figures": {"accuracy": {"kind": "accuracy_backbones"}},
-    "latent_probes": None,
-    "overrides": {
-        "tasks": {"chain": {"splits": {"train": 200, "validation": 16, "test": 8}}},
-        "methods": {"coconut": {"ending": {"min_updates": 2}}},
-    },
+QUICK = {
+    "tasks": {"chain": {"splits": {"train": 200, "validation": 16, "test": 8}}},
+    "methods": {"coconut": {"ending": {"min_updates": 2}}},
 }
 
 
@@ -39,7 +37,7 @@ class Campaign:
     def said(self) -> str:
         return self.log.read_text()
 
-    def finish(self, seconds: float = 300) -> str:
+    def finish(self, seconds: float = 400) -> str:
         """Wait for its success and return what it said."""
         assert self.process.wait(timeout=seconds) == 0, self.said()[-5000:]
         return self.said()
@@ -56,29 +54,35 @@ class Site:
     Args:
         slurm: the cluster.
         workspace: the folder.
-        number: of campaigns so far.
+        numbers: for the names of logs.
     """
 
     slurm: Cluster
     workspace: Workspace
-    number: int = 0
+    numbers: Iterator[int] = field(default_factory=itertools.count)
 
     @property
     def folder(self) -> Path:
         return self.workspace.folder
 
-    def config(self, name: str, **changes: Any) -> Path:
-        """Write a main file: the smoke config with a small test set and many seeds, changed."""
+    def config(self, seed: int, **changes: Any) -> Path:
+        """Write a main file for one run and a figure of it: the smoke config with a small test set, changed."""
         raw = yaml.safe_load((self.folder / "config/smoke.yaml").read_text())
-        path = self.folder / f"config/{name}.yaml"
-        path.write_text(yaml.safe_dump({**raw, **CHANGES, **changes}))
+        only = {
+            "runs": [{"task": "chain", "backbone": "qwen3", "method": "coconut", "seed": seed}],
+            "figures": {f"accuracy-{seed}": {"kind": "accuracy_backbones"}},
+            "latent_probes": None,
+            "overrides": QUICK,
+        }
+        path = self.folder / f"config/seed{seed}.yaml"
+        path.write_text(yaml.safe_dump({**raw, **only, **changes}))
         return path.relative_to(self.folder)
 
-    def start(self, config: Path, *targets: str, retries: int = 1) -> Campaign:
+    def start(self, config: Path, *targets: str, retries: int = 1, partition: str = "work") -> Campaign:
         """Start Snakemake with the shipped profile."""
-        self.number += 1
-        log = self.folder / f"campaign-{self.number}.log"
-        command = [str(SNAKEMAKE), *PROFILE, "--retries", str(retries), "--configfile", str(config), "--", *targets]
+        log = self.folder / f"campaign-{next(self.numbers)}.log"
+        here = ["--retries", str(retries), "--set-resources", f"train:slurm_partition={partition}"]
+        command = [str(SNAKEMAKE), *PROFILE, *here, "--configfile", str(config), "--", *targets]
         with log.open("w") as out:
             process = self.slurm.start(*command, cwd=self.folder, stdout=out, stderr=out, text=True)
         return Campaign(process, log)
@@ -98,14 +102,14 @@ class Site:
         path = self.folder / f"results/logs/{run(seed)}.all.log"
         return path.read_text() if path.exists() else ""
 
-    def trains(self, seed: int, start: int = 1, seconds: float = 120) -> None:
+    def trains(self, seed: int, start: int = 1) -> None:
         """Wait until a run has been started `start` times, and trains."""
 
         def holds() -> bool:
             parts = self.log(seed).split("started:")
-            return len(parts) > start and "update" in parts[-1]
+            return len(parts) == start + 1 and "update" in parts[-1]
 
-        self.slurm.wait(holds, f"start {start} of run {seed}: {self.log(seed)[-2000:]}", seconds)
+        self.slurm.wait(holds, f"start {start} of run {seed}")
 
 
 def run(seed: int) -> str:
@@ -122,5 +126,5 @@ def make_site(slurm: Cluster, workspace: Workspace) -> Site:
     """Prepare the task and the backbone, here and now: what is tested comes after them."""
     site = Site(slurm, workspace)
     manifests = [f"results/{folder}/manifest.json" for folder in ("tasks/chain", "backbones/qwen3")]
-    workspace.snakemake(*manifests, "--cores", "2", "--configfile", str(site.config("prepare")))
+    workspace.snakemake(*manifests, "--cores", "2", "--configfile", str(site.config(0)))
     return site

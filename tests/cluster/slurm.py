@@ -60,6 +60,8 @@ SlurmdTimeout=300
 SchedulerParameters=bf_interval=2,sched_interval=2
 {nodes}
 PartitionName=work Nodes={names} Default=YES MaxTime=1-00:00:00 PriorityTier=1 GraceTime=60
+PartitionName=blue Nodes=blue MaxTime=1-00:00:00 PriorityTier=1 GraceTime=60
+PartitionName=red Nodes=red MaxTime=1-00:00:00 PriorityTier=1 GraceTime=60
 PartitionName=urgent Nodes={names} MaxTime=1-00:00:00 PriorityTier=9 PreemptMode=OFF
 """
 
@@ -132,7 +134,7 @@ class Cluster:
                 *(*alone, "sh", "-c", '"$@" & cat', "sh", *command), stdin=subprocess.PIPE, stdout=out, stderr=out
             )
 
-    def wait(self, holds: Callable[[], Any], what: str, seconds: float = 60) -> None:
+    def wait(self, holds: Callable[[], Any], what: str, seconds: float = 240) -> None:
         """Wait until something holds; fail with the cluster's own words if it never does."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
