@@ -60,9 +60,11 @@ def test_two_ranks_give_the_losses_of_one(world: World, run: Run) -> None:
 
 
 @pytest.mark.parametrize("stage", [1, 2, 3])
-def test_zero_stages_give_the_losses_of_plain_data_parallelism(world: World, stage: int) -> None:
-    plain = world.losses_here(COCONUT, training={"updates": 8})
-    sharded = losses(world.train(f"zero{stage}", COCONUT, 2, training={"updates": 8, "deepspeed": f"zero{stage}"}))
+@pytest.mark.parametrize("run", [COT, COCONUT, LT_TUNING], ids=lambda run: str(run.method))
+def test_zero_stages_give_the_losses_of_plain_data_parallelism(world: World, run: Run, stage: int) -> None:
+    plain = world.losses_here(run, training={"updates": 8})
+    name = f"zero{stage}-{run.method}"
+    sharded = losses(world.train(name, run, 2, training={"updates": 8, "deepspeed": f"zero{stage}"}))
     assert sharded == pytest.approx(plain, rel=5e-4)
 
 
