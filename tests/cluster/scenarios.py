@@ -19,7 +19,7 @@ from thoughtscope.config.slices import train_slice
 from .site import Site, run, target
 from .slurm import GPUS
 
-LONG = {"training": {"updates": 300, "batch_size": 16, "save_every_seconds": 1.0}, "evaluation": {"every": 20}}
+LONG = {"training": {"updates": 150, "batch_size": 16, "save_every_seconds": 1.0}, "evaluation": {"every": 20}}
 SCENARIOS: list[Callable[[Site], None]] = []
 RESUMED = "resumed at update"
 
@@ -146,7 +146,7 @@ def _times(site: Site, job: str) -> dict[str, str]:
 @scenario
 def the_smoke_config_draws_a_figure_from_nothing(site: Site) -> None:
     other = Site(site.slurm, make_workspace(site.folder.parent / "nothing"))
-    figure = "results/figures/latent_scatter.png"
+    figure = "results/figures/accuracy_live_frozen.png"
     other.start(Path("config/smoke.yaml"), figure).finish()
     assert (other.folder / figure).is_file()
     provenance = other.folder / "results/runs/chain/qwen3/coconut/live/seed0/provenance.json"

@@ -143,7 +143,7 @@ class Cluster:
                     return
             except RuntimeError:
                 pass  # not yet reachable
-            time.sleep(0.1)
+            time.sleep(0.5)
         said = "\n".join(f"== {log.name}\n{log.read_text()[-1500:]}" for log in sorted(self.folder.glob("*.log")))
         raise TimeoutError(f"{what}: not within {seconds} seconds\n{said}")
 

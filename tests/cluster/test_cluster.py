@@ -16,7 +16,7 @@ def test_a_cluster_leaves_no_process_no_mount_and_no_configuration(tmp_path: Pat
         pytest.skip(reason)
     before = sorted(CONFIGURATION.rglob("*")), Path("/proc/mounts").read_text()
     with cluster(tmp_path) as made:
-        assert made.ask("sinfo", "-h", "-N", "-o", "%N").split() == sorted(NODES * 2)
+        assert made.ask("sinfo", "-h", "-N", "-o", "%N").split() == sorted(NODES * 3)  # in each partition
         made.ask("sbatch", "--wrap=sleep 1000")
         made.wait(lambda: "RUNNING" in made.jobs().values(), "a job that runs")
     assert (sorted(CONFIGURATION.rglob("*")), Path("/proc/mounts").read_text()) == before
