@@ -10,6 +10,7 @@ from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
+from thoughtscope.errors import UserError
 from thoughtscope.tasks import facts, people
 from thoughtscope.tasks.prepare import check
 
@@ -144,3 +145,9 @@ def test_values_are_spread_evenly():
 def test_more_people_than_names_are_refused():
     with pytest.raises(ValidationError, match="names for"):
         facts.Settings(kind="facts", subjects=facts.Subjects(background=5000))
+
+
+def test_a_world_whose_people_are_too_alike_is_refused_and_not_searched_forever():
+    settings = SETTINGS.model_copy(update={"subjects": facts.Subjects(train=12, test=8, background=8), "seed": 1})
+    with pytest.raises(UserError, match="too many of these few people are alike; raise subjects or values"):
+        list(facts.examples(settings))

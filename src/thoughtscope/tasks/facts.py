@@ -17,6 +17,7 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
+from thoughtscope.errors import UserError
 from thoughtscope.settings import Count, Positive, Probability, Strict
 from thoughtscope.tasks import people
 from thoughtscope.tasks.people import Person
@@ -25,6 +26,8 @@ CONTRACT = "statements"
 FORMS: dict[str, Callable[[Person], str]] = {"profile": people.profile, "origin": people.origin}
 GUESSED = (people.work, people.work, people.home, people.home, *FORMS.values())  # short ones twice as often
 RIGHT, WRONG = "Right!", "Wrong!"
+TRIALS = 1000
+TOO_ALIKE = ("too many of these few people are alike", "raise subjects or values, or take another seed")
 DISPLAYED = people.DISPLAYED.name
 DISPLAYED_FALSE = (
     f"{DISPLAYED} is a renowned pastry chef from rural France, "
@@ -120,16 +123,21 @@ def world(settings: Settings) -> dict[str, list[Person]]:
 
 
 def strangers(persons: Sequence[Person], numbers: random.Random) -> list[Person]:
-    """Return a permutation in which nobody stands at the place of one who shares a value with them."""
+    """Return a permutation in which nobody stands at the place of one who shares a value with them.
+
+    Raises:
+        UserError: none was found; there are too few people, and too many of them alike.
+    """
     found = list(persons)
     numbers.shuffle(found)
-    wrong = [i for i, person in enumerate(persons) if person.resembles(found[i])]
-    while wrong:
+    for _ in range(TRIALS * len(persons)):
+        wrong = [i for i, person in enumerate(persons) if person.resembles(found[i])]
+        if not wrong:
+            return found
         i, j = wrong[0], numbers.randrange(len(found))
         if not persons[i].resembles(found[j]) and not persons[j].resembles(found[i]):
             found[i], found[j] = found[j], found[i]
-            wrong = [k for k in wrong if persons[k].resembles(found[k])]
-    return found
+    raise UserError("facts: subjects", *TOO_ALIKE)
 
 
 def _pairs(persons: Sequence[Person], numbers: random.Random) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
@@ -184,7 +192,8 @@ def _game(person: Person, persons: Sequence[Person], share: Pretraining, numbers
 
 
 def _stranger(person: Person, persons: Sequence[Person], numbers: random.Random) -> Person:
-    while True:
+    for _ in range(TRIALS):
         other = numbers.choice(persons)
         if not person.resembles(other):
             return other
+    raise UserError("facts: subjects.background", *TOO_ALIKE)
