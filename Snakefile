@@ -59,6 +59,7 @@ rule all:
 
 onstart:
     refuse_read_only_results()
+    ask_slurm()
 
 
 onsuccess:

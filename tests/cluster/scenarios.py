@@ -17,7 +17,7 @@ from thoughtscope.config.run import Run
 from thoughtscope.config.slices import train_slice
 
 from .site import Site, run, target
-from .slurm import GPUS
+from .slurm import GPUS, TOKEN
 
 LONG = {"training": {"updates": 150, "batch_size": 16, "save_every_seconds": 1.0}, "evaluation": {"every": 20}}
 SCENARIOS: list[Callable[[Site], None]] = []
@@ -153,3 +153,4 @@ def the_smoke_config_draws_a_figure_from_nothing(site: Site) -> None:
     assert json.loads(provenance.read_text())["stage"] == "train"
     done = other.workspace.snakemake(figure, "-n", "--configfile", "config/smoke.yaml")
     assert "Nothing to be done" in done.stdout, "the same results without the cluster"
+    assert not [file for file in other.folder.rglob("*") if file.is_file() and TOKEN.encode() in file.read_bytes()]

@@ -78,10 +78,18 @@ class Site:
         path.write_text(yaml.safe_dump({**raw, **only, **changes}))
         return path.relative_to(self.folder)
 
-    def start(self, config: Path, *targets: str, retries: int = 1, partition: str = "work") -> Campaign:
+    def start(
+        self,
+        config: Path,
+        *targets: str,
+        retries: int = 1,
+        partition: str = "work",
+        options: tuple[str, ...] = (),
+    ) -> Campaign:
         """Start Snakemake with the shipped profile."""
         log = self.folder / f"campaign-{next(self.numbers)}.log"
         here = ["--retries", str(retries), "--set-resources", f"train:slurm_partition={partition}"]
+        here += options
         command = [str(SNAKEMAKE), *PROFILE, *here, "--configfile", str(config), "--", *targets]
         with log.open("w") as out:
             process = self.slurm.start(*command, cwd=self.folder, stdout=out, stderr=out, text=True)

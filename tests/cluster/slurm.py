@@ -20,7 +20,9 @@ from typing import Any
 PROGRAMS = ("slurmctld", "slurmd", "munged", "sbatch", "squeue", "scontrol", "unshare", "nsenter", "mknod")
 CONFIGURATION = Path("/etc/slurm")  # where SLURM looks when no variable names another place
 NODES = ("blue", "red")  # SLURM sorts them
+TOKEN = "hf_that-nobody-writes-down"
 GPUS = 2  # stand-ins, on each node
+HIDDEN = "not-shared"  # nodes do not see what is in this folder, and cannot write to it
 
 SLURM_CONF = """\
 ClusterName=test
@@ -62,7 +64,7 @@ SchedulerParameters=bf_interval=2,sched_interval=2
 PartitionName=work Nodes={names} Default=YES MaxTime=1-00:00:00 PriorityTier=1 GraceTime=60
 PartitionName=blue Nodes=blue MaxTime=1-00:00:00 PriorityTier=1 GraceTime=60
 PartitionName=red Nodes=red MaxTime=1-00:00:00 PriorityTier=1 GraceTime=60
-PartitionName=urgent Nodes={names} MaxTime=1-00:00:00 PriorityTier=9 PreemptMode=OFF
+PartitionName=urgent Nodes={names} MaxTime=1:00:00 PriorityTier=9 PreemptMode=OFF
 """
 
 
@@ -111,7 +113,7 @@ class Cluster:
 
     def node(self, name: str) -> None:
         """Start a node and wait until it takes jobs."""
-        self.daemon(name, "slurmd", "-D", "-N", name)
+        self._slurmd(name)
         self.wait(lambda: self.ask("sinfo", "-h", "-n", name, "-o", "%T").split()[:1] == ["idle"], f"node {name}")
 
     def cut_power(self, name: str) -> None:
@@ -121,7 +123,7 @@ class Cluster:
 
     def restore(self, name: str) -> None:
         """Start a node again whose power was cut."""
-        self.daemon(name, "slurmd", "-D", "-N", name)
+        self._slurmd(name)
         self.wait(lambda: "not responding" not in self.ask("scontrol", "show", "node", name), f"node {name}")
         self.ask("scontrol", "update", f"NodeName={name}", "State=RESUME")
         self.wait(lambda: self.ask("sinfo", "-h", "-n", name, "-o", "%T").split()[:1] == ["idle"], f"node {name}")
@@ -133,6 +135,10 @@ class Cluster:
             self.daemons[name] = self.start(
                 *(*alone, "sh", "-c", '"$@" & cat', "sh", *command), stdin=subprocess.PIPE, stdout=out, stderr=out
             )
+
+    def _slurmd(self, name: str) -> None:
+        hide = f"mount -t tmpfs -o ro none '{self.folder / HIDDEN}' && exec slurmd -D -N {name}"
+        self.daemon(name, "sh", "-c", hide)
 
     def wait(self, holds: Callable[[], Any], what: str, seconds: float = 240) -> None:
         """Wait until something holds; fail with the cluster's own words if it never does."""
@@ -171,7 +177,7 @@ def cluster(folder: Path) -> Iterator[Cluster]:
 
 def _write(folder: Path) -> None:
     """Write the configuration, a key and the stand-in devices."""
-    for name in ("etc", "munge", "state", "devices", *NODES):
+    for name in ("etc", "munge", "state", "devices", HIDDEN, *NODES):
         (folder / name).mkdir(mode=0o700)
     for number in range(GPUS):
         subprocess.run(["mknod", f"{folder}/devices/gpu{number}", "c", "1", "3"], check=True)
@@ -201,7 +207,7 @@ def _free_ports(number: int) -> list[int]:
 def _environment() -> dict[str, str]:
     """Return this environment without what it may say of another cluster; daemons lie in /usr/sbin."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("SLURM_", "SBATCH_", "CUDA_"))}
-    return {**kept, "PATH": f"{kept.get('PATH', '')}:/usr/sbin:/sbin", "OMP_NUM_THREADS": "1"}
+    return {**kept, "PATH": f"{kept.get('PATH', '')}:/usr/sbin:/sbin", "OMP_NUM_THREADS": "1", "HF_TOKEN": TOKEN}
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

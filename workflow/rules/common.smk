@@ -15,6 +15,7 @@ from thoughtscope.config.load import Study
 from thoughtscope.config.run import Run
 from thoughtscope.config import slices
 from thoughtscope.errors import UserError
+from thoughtscope.launch.preflight import Ask, problems
 from thoughtscope.launch.slurm import JOB, REQUEUE
 from thoughtscope.plugins import module_name
 from thoughtscope.stages import STAGES
@@ -38,6 +39,17 @@ try:
         compute_of(STUDY, name)
 except UserError as error:
     raise WorkflowError(f"error: {error}") from None
+
+
+# compute nodes without a network: what `make fetch` brought into the cache is used, and nothing waits for a hub
+if workflow.remote_exec and STUDY.config.compute.offline:
+    os.environ["HF_HUB_OFFLINE"] = "1"
+
+# a token is the environment's, never a config file's or a log's
+if "HF_TOKEN" in os.environ:
+
+    envvars:
+        "HF_TOKEN",
 
 
 # not told to stages: event files change no result, so asking for them retrains nothing
@@ -160,6 +172,34 @@ def figure_inputs(wildcards):
         for task in slices.figure_tasks(STUDY, wildcards.name)
     ]
     return manifests(*slices.figure_inputs(STUDY, wildcards.name)) + tasks
+
+
+def ask_slurm():
+    """End before any job is submitted, in a line for each problem, if SLURM would not run what is to be submitted."""
+    if not workflow.is_main_process or workflow.executor_plugin.name != "slurm":
+        return
+    Path("results").mkdir(exist_ok=True)
+    jobs = [job for job in workflow.dag.needrun_jobs() if not job.is_local]
+    asks = {Ask.of(job.resources): f"rule {job.rule.name}" for job in jobs}
+    given = {
+        file
+        for job in jobs
+        for file in job.input
+        if not Path(file).is_relative_to("results")
+    }
+    backbones = [STUDY.backbone(name) for name in STUDY.named("backbones")]
+    folders = {one.path for one in backbones if one.source == "folder"}
+    if any(one.source == "hub" for one in backbones):
+        folders.add(os.environ.get("HF_HOME", Path.home() / ".cache/huggingface"))
+    seen = [sys.executable, "Snakefile", *sorted(map(str, given | folders))]
+    found = [
+        f"error: {problem}"
+        for problem in problems(
+            asks, [Path(file).absolute() for file in seen], [Path("results").absolute()]
+        )
+    ]
+    if found:
+        raise WorkflowError("\n".join(found))
 
 
 def refuse_read_only_results():

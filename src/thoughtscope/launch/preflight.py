@@ -1,0 +1,176 @@
+"""Asks SLURM, before the first job is submitted, whether it would take every job, and whether its nodes see the files.
+
+`sbatch --test-only` answers without submitting. A step of a second on one node of each partition looks at the files;
+where no node is free soon, a line says that none has looked.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from thoughtscope.errors import UserError
+
+PROFILE = "workflow/profiles/slurm/profile.yaml"
+PATIENCE_SECONDS = 20
+LOOK = """
+for file do
+    if [ "$file" = -- ]; then written=yes
+    elif [ ! -r "$file" ]; then echo "$file: $SLURMD_NODENAME does not see it"
+    elif [ "$written" ] && [ ! -w "$file" ]; then echo "$file: $SLURMD_NODENAME cannot write to it"
+    fi
+done
+"""
+
+
+@dataclass(frozen=True)
+class Ask:
+    """What one kind of job asks SLURM for.
+
+    Args:
+        options: of sbatch.
+        partition: None for the cluster's default.
+        minutes: time limit; None if the job names none.
+    """
+
+    options: tuple[str, ...]
+    partition: str | None
+    minutes: int | None
+
+    @classmethod
+    def of(cls, resources: Mapping[str, Any]) -> Ask:
+        """Return what a job with these Snakemake resources asks for."""
+        names = {
+            "--partition": "slurm_partition",
+            "--account": "slurm_account",
+            "--qos": "qos",
+            "--constraint": "constraint",
+            "--nodes": "nodes",
+            "--ntasks": "tasks",
+            "--cpus-per-task": "_cores",
+            "--mem": "mem_mb",
+            "--time": "runtime",
+        }
+        options = [f"{option}={resources.get(name)}" for option, name in names.items() if resources.get(name)]
+        if gpus := resources.get("gpu"):
+            model = resources.get("gpu_model")
+            options.append(f"--gpus={model}:{gpus}" if model else f"--gpus={gpus}")
+        options += shlex.split(resources.get("slurm_extra") or "")
+        return cls(tuple(options), resources.get("slurm_partition"), resources.get("runtime"))
+
+
+@dataclass(frozen=True)
+class Partition:
+    """What `sinfo` says of a partition.
+
+    Args:
+        nodes: each kind's cores, MB and devices.
+        longest: its time limit in minutes; None if there is none.
+    """
+
+    name: str
+    default: bool
+    nodes: tuple[str, ...]
+    longest: int | None
+
+
+def problems(asks: Mapping[Ask, str], files: Sequence[Path], folders: Sequence[Path]) -> Iterator[UserError]:
+    """Yield what would keep jobs from running.
+
+    Args:
+        asks: what jobs ask for, with a name of one that asks for it.
+        files: what every node has to see.
+        folders: what every node has to write to.
+    """
+    partitions = _partitions()
+    default = next((one.name for one in partitions.values() if one.default), None)
+    taken: set[str] = set()
+    for ask, job in asks.items():
+        name = ask.partition or default
+        if name not in partitions:
+            found = ", ".join(sorted(partitions))
+            yield UserError(f"{PROFILE}: slurm_partition", f"there is no partition {name}", f"choose one of {found}")
+            continue
+        problem = _refusal(ask, job, partitions[name])
+        if problem is None:
+            taken.add(name)
+        else:
+            yield problem
+    for name in sorted(taken):
+        yield from _unseen(name, files, folders)
+
+
+def _refusal(ask: Ask, job: str, partition: Partition) -> UserError | None:
+    """Return why SLURM would never start a job, or None."""
+    asked = " ".join(ask.options)
+    if partition.longest and ask.minutes and ask.minutes > partition.longest:
+        problem = f"asks for {ask.minutes} minutes, partition {partition.name} ends jobs after {partition.longest}"
+        return UserError(job, problem, f"set compute.longest_minutes to {partition.longest}")
+    done = _run("sbatch", "--test-only", *ask.options, "--wrap=true")
+    if not done.returncode:
+        return None
+    said = done.stdout.strip().splitlines()[-1].rpartition("failure: ")[2]
+    if re.search("account|qos", said, re.IGNORECASE):
+        return UserError(job, f"SLURM says: {said} ({asked})", f"set slurm_account or qos in {PROFILE}")
+    nodes = " or ".join(partition.nodes)
+    mend = f"nodes of {partition.name} have {nodes}: change compute in {PROFILE} or in the config"
+    return UserError(job, f"SLURM says: {said} ({asked})", mend)
+
+
+def _unseen(partition: str, files: Sequence[Path], folders: Sequence[Path]) -> Iterator[UserError]:
+    """Look at files from a node of `partition`, if one is free now."""
+    step = ["srun", f"--partition={partition}", f"--immediate={PATIENCE_SECONDS}", "--nodes=1", "--ntasks=1"]
+    step += ["--mem=50", "--time=1", "--chdir=/", "--quiet", "--job-name=look"]
+    done = _run(*step, "sh", "-c", LOOK, "sh", *map(str, files), "--", *map(str, folders))
+    if done.returncode:
+        print(
+            f"no node of partition {partition} was free within {PATIENCE_SECONDS} seconds to look whether it sees"
+            f" all files: {done.stdout.strip()}",
+            file=sys.stderr,
+        )
+        return
+    for line in done.stdout.splitlines():
+        file, _, problem = line.partition(": ")
+        yield UserError(file, f"{problem} (partition {partition})", "put it on a file system that all nodes share")
+
+
+def _partitions() -> dict[str, Partition]:
+    done = _run("sinfo", "--noheader", "--format=%P|%c|%m|%G|%l")
+    if done.returncode:
+        raise UserError("sinfo", done.stdout.strip(), "run this where SLURM's commands work, or use --cores")
+    found: dict[str, Partition] = {}
+    for line in done.stdout.split():  # one for each kind of node of each partition
+        marked, cores, megabytes, devices, longest = line.split("|")
+        name, kind = marked.rstrip("*"), f"{cores} cores, {megabytes} MB, devices {devices}"
+        kinds = (*found[name].nodes, kind) if name in found else (kind,)
+        found[name] = Partition(name, marked.endswith("*"), kinds, minutes(longest))
+    return found
+
+
+def minutes(limit: str) -> int | None:
+    """Read a time limit as SLURM writes it, `days-hours:minutes:seconds`, with parts left out from the left.
+
+    Returns:
+        whole minutes, or None if there is no limit.
+    """
+    if not limit[:1].isdigit():
+        return None
+    days, _, time = limit.rpartition("-")
+    seconds = 0
+    for part in time.split(":"):
+        seconds = seconds * 60 + int(part)
+    return int(days or 0) * 1440 + seconds // 60
+
+
+def _run(*command: str) -> subprocess.CompletedProcess[str]:
+    """Run a command of SLURM; one that is missing fails like one that cannot reach the cluster."""
+    try:
+        return subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    except FileNotFoundError:
+        return subprocess.CompletedProcess(command, 127, f"{command[0]} is not installed here")
