@@ -1,4 +1,4 @@
-"""Finds the module that implements a kind of task or method: `thoughtscope.<group>.<kind>`.
+"""Finds the module that implements a kind of task, method or figure, or a table: `thoughtscope.<group>.<kind>`.
 
 This is the only dynamic import of the package, so that a new kind is one new module and no list
 elsewhere grows. `provenance.stage_sources` is told the kind and follows it as a source. What fills latents
@@ -10,7 +10,9 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import pkgutil
+from collections.abc import Callable
 from types import ModuleType
+from typing import Any
 
 from thoughtscope.errors import UserError
 
@@ -40,6 +42,18 @@ def implementation(group: str, kind: str, where: str) -> ModuleType:
     if not hasattr(module, "Settings"):
         raise UserError(f"{where}: kind", f"no kind {kind!r}", f"use one of {', '.join(kinds(group))}")
     return module
+
+
+def table(name: str) -> Callable[..., Any]:
+    """Import the function that makes a table; it stands in a module of its own name.
+
+    Raises:
+        UserError: no such table.
+    """
+    module = module_name("evaluation", name)
+    if not name.isidentifier() or importlib.util.find_spec(module) is None:
+        raise UserError("table", f"no table {name!r}", "ask for a table that the config needs")
+    return getattr(importlib.import_module(module), name)  # type: ignore[no-any-return]
 
 
 def kinds(group: str) -> list[str]:

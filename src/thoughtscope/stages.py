@@ -45,7 +45,7 @@ def _sources(*roots: str | Path) -> dict[str, str]:
 
 _MODELS = ("torch", "numpy", "transformers", "tokenizers", "safetensors", "Jinja2")
 _EXTRACT = Stage("extract_hidden_states.py", _MODELS)
-_PROBES = Stage("fit_probes.py", ("scikit-learn", "scipy", "numpy", "pandas"))
+_FITS = ("scikit-learn", "scipy", "numpy", "pandas")
 
 STAGES = {
     "prepare_task": Stage("prepare_task.py"),
@@ -53,8 +53,8 @@ STAGES = {
     "train": Stage("train.py", (*_MODELS, "deepspeed", "peft"), ("thoughtscope.training.worker",)),
     "extract_latents": _EXTRACT,
     "extract_statements": _EXTRACT,
-    "fit_latent_probes": _PROBES,
-    "fit_truth_probes": _PROBES,
+    "fit_latent_probes": Stage("fit_latent_probes.py", _FITS),
+    "fit_truth_probes": Stage("fit_truth_probes.py", _FITS),
     "table": Stage("make_table.py", ("numpy", "pandas", "scipy")),
     "figure": Stage("draw_figure.py", ("matplotlib", "numpy", "pandas", "scikit-learn", "scipy")),
 }

@@ -39,7 +39,7 @@ def test_a_change_of_code_changes_the_digest(tmp_path: Path) -> None:
     [
         ("prepare_task.py", ["thoughtscope.tasks.chain"]),
         ("draw_figure.py", ["thoughtscope.figures.latent_scatter"]),
-        ("fit_probes.py", []),
+        ("fit_truth_probes.py", []),
     ],
 )
 def test_the_closure_holds_everything_that_a_stage_really_imports(program: str, extra: list[str]) -> None:

@@ -25,8 +25,8 @@ MESSAGES = {
     "task": r"prepare task (?P<name>\S+)",
     "backbone": r"build backbone (?P<name>\S+)",
     "train": r"train (?P<run>\S+) on \S+ \((?P<trainable>\w+), .*",
-    "extract": r"extract hidden states of (?P<run>\S+) on .*",
-    "probe": r"fit probes on (?P<run>\S+), .*",
+    "extract": r"extract hidden states of (?:(?P<run>\S+/\S+) on \S+|\S+ on the statements of (?P<name>\S+))",
+    "probe": r"fit (?:probes on (?P<run>\S+), .*|truth directions of \S+ on (?P<name>\S+))",
     "table": r"make table (?P<name>\S+)",
     "figure": r"draw figure (?P<name>\S+)",
 }
@@ -65,11 +65,11 @@ def _job(message: str, reason: str) -> Job:
     raise AssertionError(f"a message of no stage: {message}")
 
 
-def _name(parts: dict[str, str]) -> str:
+def _name(parts: dict[str, str | None]) -> str:
     """Return a short name: what is not said is qwen3 and live."""
-    if "run" not in parts:
-        return parts["name"]
-    method, backbone = parts["run"].split("/")
+    if name := parts.get("name"):
+        return name
+    method, backbone = str(parts["run"]).split("/")
     told = [backbone] if backbone != "qwen3" else []
     told += ["frozen"] if parts.get("trainable") == "frozen" else []
     return f"{method}({','.join(told)})" if told else method

@@ -15,10 +15,15 @@ PARAMS, FORCED, MISSING = "Params have changed since last execution", "Forced ex
 CONTENT, COMMAND = "Updated input files", "Code has changed since last execution"
 
 SCATTERS = "latent_scatter latent_scatter_training"
-AFTER_RUNS = {"extract": "all", "probe": "all", "table": "all", "figure": "all"}
-AFTER_BACKBONES = {"train": "all", **AFTER_RUNS}
+TRUTH = {"table": "probes activity", "figure": "activity_heatmap"}
+DRAWN = "!accuracy_backbones !accuracy_live_frozen !latent_scatter !latent_scatter_training activity_heatmap"
+AFTER_LATENTS = {"probe": "coconut", "table": "collapse separation probes", "figure": SCATTERS}
+AFTER_STATES = {"probe": "all", "table": "collapse separation probes activity"}
+AFTER_STATES |= {"figure": f"{SCATTERS} activity_heatmap"}
+AFTER_RUNS = {"extract": "coconut lt-tuning", "probe": "coconut", "table": "summary curves collapse separation probes"}
+AFTER_RUNS |= {"figure": f"accuracy_backbones accuracy_live_frozen {SCATTERS}"}
+AFTER_BACKBONES = {"train": "all", "extract": "all", "probe": "all", "table": "all", "figure": "all"}
 AFTER_TASKS = {"backbone": "all", **AFTER_BACKBONES}
-AFTER_STATES = {"probe": "all", "table": "collapse separation probes", "figure": SCATTERS}
 # A control that follows another run's schedule follows it here too.
 EVERY_RUN = "!cot !coconut !coconut(llama3.2) !coconut(frozen) !lt-tuning pause"
 LT_TUNING = {"train": "!lt-tuning", "extract": "lt-tuning"}
@@ -75,16 +80,18 @@ EDITS = [
     Edit("source", "a comment, a docstring, formatting in `training/run.py`", reformatted),
     code("errors.py"),
     code("training/report.py"),
-    code("tasks/facts.py"),
-    code("tasks/chain.py", task="!all", **AFTER_TASKS),
+    code("tasks/prosqa.py"),
+    code("tasks/facts.py", task="!facts", extract="facts", probe="facts", **TRUTH),
+    code("tasks/chain.py", task="!chain", **AFTER_TASKS),
     code("backbones/pretrain.py", backbone="!all", **AFTER_BACKBONES),
     code("latents/passes.py", backbone="!all", **AFTER_BACKBONES),
     code("latents/fill.py", train=EVERY_RUN.replace("!cot ", ""), **AFTER_RUNS),
     code("methods/confidence_insertion.py", **LT_TUNING),
     code("training/schedule.py", train=EVERY_RUN, **AFTER_RUNS),
     code("hidden_states/extract.py", extract="!all", **AFTER_STATES),
-    code("probes/latent.py", probe="!all", table="probes"),
-    code("evaluation/collapse.py", table="!all"),
+    code("probes/latent.py", probe="!coconut", table="probes"),
+    code("probes/truth.py", probe="!facts", **TRUTH),
+    code("evaluation/collapse.py", table="!collapse"),
     code("figures/style.py", figure="!all"),
     code("figures/accuracy_backbones.py", figure="!accuracy_backbones"),
     code("../../workflow/scripts/draw_figure.py", figure="!all"),
@@ -101,7 +108,7 @@ EDITS = [
         lambda desk: desk.replace("workflow/rules/tables.smk", '"make table', '# why\n        "make table'),
     ),
     Edit("config", "comments dropped, keys in another order", reordered),
-    setting("a task's seed", "config/tasks/chain.yaml", "seed: 0", "seed: 1", task="!all", **AFTER_TASKS),
+    setting("a task's seed", "config/tasks/chain.yaml", "seed: 0", "seed: 1", task="!chain", **AFTER_TASKS),
     setting(
         "a backbone's width",
         "config/backbones/llama3.2.yaml",
@@ -146,8 +153,23 @@ EDITS = [
         table="!summary !curves !collapse !separation",
         figure="!latent_scatter !latent_scatter_training",
     ),
-    setting("`hidden_states.examples`", SMOKE, "examples: 32", "examples: 31", extract="!all", **AFTER_STATES),
-    setting("`latent_probes.permutations`", SMOKE, "permutations: 2", "permutations: 3", probe="!all", table="probes"),
+    setting(
+        "`hidden_states.examples`",
+        SMOKE,
+        "examples: 32",
+        "examples: 31",
+        extract="!coconut !lt-tuning",
+        **AFTER_LATENTS,
+    ),
+    setting(
+        "`latent_probes.permutations`",
+        SMOKE,
+        "permutations: 2\n\n",
+        "permutations: 3\n\n",
+        probe="!coconut",
+        table="probes",
+    ),
+    setting("`truth_probes.bootstrap`", SMOKE, "bootstrap: 20", "bootstrap: 21", probe="!facts", **TRUTH),
     setting(
         "a figure's title",
         SMOKE,
@@ -177,8 +199,8 @@ EDITS = [
     ),
     pin("torch", backbone="!all", **AFTER_BACKBONES),
     pin("deepspeed", train=EVERY_RUN, **AFTER_RUNS),
-    pin("scikit-learn", probe="!all", table="probes", figure="!all"),
-    pin("pandas", probe="!all", table="!summary !curves !collapse !separation probes", figure="!all"),
+    pin("scikit-learn", probe="!all", table="probes activity", figure=DRAWN),
+    pin("pandas", probe="!all", table="!summary !curves !collapse !separation probes activity", figure=DRAWN),
     pin("matplotlib", figure="!all"),
     pin("pydantic"),
     Edit("artifact", "every file touched", lambda desk: desk.touch_everything()),

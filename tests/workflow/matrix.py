@@ -13,13 +13,13 @@ PAGE = Path(__file__).parents[2] / "docs/staleness.md"
 BEGIN, END = "<!-- matrix -->", "<!-- end of matrix -->"
 
 ALL = {
-    "task": "chain",
+    "task": "chain facts",
     "backbone": "llama3.2 qwen3",
     "train": "cot coconut coconut(llama3.2) coconut(frozen) lt-tuning pause",
-    "extract": "coconut lt-tuning",
-    "probe": "coconut",
-    "table": "summary curves collapse separation probes",
-    "figure": "accuracy_backbones accuracy_live_frozen latent_scatter latent_scatter_training",
+    "extract": "coconut lt-tuning facts",
+    "probe": "coconut facts",
+    "table": "summary curves collapse separation probes activity",
+    "figure": "accuracy_backbones accuracy_live_frozen latent_scatter latent_scatter_training activity_heatmap",
 }
 
 

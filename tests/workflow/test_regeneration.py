@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import tarfile
+from itertools import permutations
 from pathlib import Path
 
 import pytest
@@ -19,10 +20,11 @@ from thoughtscope.upkeep.compare import differences, pixels
 
 pytestmark = pytest.mark.slow
 SMOKE = ("--cores", "1", "--configfile", CONFIG)
-STATES = "results/hidden_states/chain/qwen3/coconut/live/seed0/manifest.json"
+COCONUT, COT, STATEMENTS = (
+    f"{path}/live/seed0" for path in ("chain/qwen3/coconut", "chain/qwen3/cot", "facts/qwen3/none")
+)
+STATES = f"results/hidden_states/{COCONUT}/manifest.json"
 PICTURE = "results/figures/latent_scatter.png"
-RUNS = "results/runs/chain/qwen3"
-COT = f"{RUNS}/cot/live/seed0/manifest.json"
 TRACER = Path(__file__).parent / "tracer"
 
 
@@ -38,7 +40,9 @@ def twice(smoke: Workspace, tmp_path_factory: pytest.TempPathFactory) -> tuple[W
     with pytest.MonkeyPatch.context() as patch:
         for workspace in (first, second):
             Desk(workspace.folder).replace(CONFIG, "method: [lt-tuning, coconut]", "method: coconut")
-            workspace.snakemake(PICTURE, "results/tables/probes.csv", COT, *SMOKE, "--no-hooks")
+            workspace.snakemake(
+                PICTURE, "results/tables/probes.csv", f"results/runs/{COT}/manifest.json", *SMOKE, "--no-hooks"
+            )
             patch.setenv("TRACED_IMPORTS", str(second.folder / "traced"))
             patch.setenv("PYTHONPATH", os.pathsep.join([str(TRACER), os.environ.get("PYTHONPATH", "")]))
     return first, second
@@ -58,33 +62,32 @@ def test_the_same_config_in_two_folders_gives_the_same_tables_figures_and_weight
 
 
 @pytest.mark.parametrize(
-    ("program", "artifact"),
+    ("program", "artifacts"),
     [
-        ("prepare_task.py", "results/tasks/chain/provenance.json"),
-        ("build_backbone.py", "results/backbones/qwen3/provenance.json"),
-        ("worker.py", f"{RUNS}/coconut/live/seed0/provenance.json"),
-        ("worker.py", f"{RUNS}/cot/live/seed0/provenance.json"),
-        ("extract_hidden_states.py", STATES.replace("manifest", "provenance")),
-        ("fit_probes.py", "results/probes/chain/qwen3/coconut/live/seed0/provenance.json"),
-        ("make_table.py", "results/tables/probes.provenance.json"),
-        ("draw_figure.py", PICTURE.replace("png", "provenance.json")),
+        ("prepare_task.py", ["tasks/chain/", "tasks/facts/"]),
+        ("build_backbone.py", ["backbones/qwen3/"]),
+        ("worker.py", [f"runs/{COCONUT}/", f"runs/{COT}/"]),
+        ("extract_hidden_states.py", [f"hidden_states/{COCONUT}/", f"hidden_states/{STATEMENTS}/"]),
+        ("fit_latent_probes.py", [f"probes/{COCONUT}/"]),
+        ("fit_truth_probes.py", [f"probes/{STATEMENTS}/"]),
+        ("make_table.py", ["tables/probes."]),
+        ("draw_figure.py", ["figures/latent_scatter."]),
     ],
 )
 def test_a_stage_loads_only_sources_that_its_digest_holds(
-    twice: tuple[Workspace, Workspace], program: str, artifact: str
+    twice: tuple[Workspace, Workspace], program: str, artifacts: list[str]
 ) -> None:
     folder = twice[1].folder
-    held = set(json.loads((folder / artifact).read_text())["sources"]) | BESIDE
+    records = [json.loads((folder / f"results/{one}provenance.json").read_text()) for one in artifacts]
+    held = [BESIDE | record["sources"].keys() for record in records]
     notes = [json.loads(path.read_text()) for path in (folder / "traced").glob("*.json")]
-    loaded = [set(note["loaded"]) for note in notes if note["program"] == program]
-    latent = [names for names in loaded if LATENTS in names]
+    loaded = [
+        {name.removeprefix("thoughtscope.") for name in note["loaded"]} for note in notes if note["program"] == program
+    ]
+    assert len(loaded) == len(held)
+    assert any(all(one <= own for one, own in zip(order, held, strict=True)) for order in permutations(loaded))
     if program == "worker.py":
-        assert (len(loaded), len(latent)) == (2, 1)
-        loaded = (
-            latent if LATENTS.removeprefix("thoughtscope.") in held else [one for one in loaded if one not in latent]
-        )
-    assert len(loaded) == 1
-    assert {name.removeprefix("thoughtscope.") for name in loaded[0]} <= held
+        assert sum(LATENTS.removeprefix("thoughtscope.") in one for one in loaded) == 1, "cot has no latents"
 
 
 def test_a_task_made_anew_with_equal_content_makes_nothing_else_anew(smoke: Workspace, tmp_path: Path) -> None:

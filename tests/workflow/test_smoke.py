@@ -31,7 +31,7 @@ def results(smoke: Workspace) -> Path:
 
 def test_every_artifact_is_what_its_manifest_says(smoke: Workspace) -> None:
     manifests = list(results(smoke).rglob("manifest.json"))
-    assert len(manifests) == 1 + 2 + len(STUDY.runs) + 2 + 1  # task, backbones, runs, hidden states, probes
+    assert len(manifests) == 2 + 2 + len(STUDY.runs) + 3 + 2  # tasks, backbones, runs, hidden states, probes
     assert {str(path): damaged(path.parent) for path in manifests if damaged(path.parent)} == {}
     assert all((path.parent / "provenance.json").is_file() for path in manifests)
 

@@ -40,7 +40,9 @@ def named(path: str) -> tuple[str, str]:
     )
     if len(parts) == 1:
         return columns[group], parts[0]
-    _, backbone, method, trainable, _ = parts
+    task, backbone, method, trainable, _ = parts
+    if method == "none":  # statements, which no run reads
+        return columns[group], task
     told = [backbone] * (backbone != "qwen3") + ["frozen"] * (trainable == "frozen")
     return columns[group], f"{method}({','.join(told)})" if told else method
 

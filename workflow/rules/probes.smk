@@ -19,13 +19,14 @@ rule fit_latent_probes:
         mem_mb=lambda w, attempt: 3000 * attempt,
         runtime=lambda w, attempt: 60 * attempt,
     params:
+        program="fit_latent_probes.py",
         settings=lambda w: slices.latent_probes_slice(STUDY, run_of(w)),
         sources=sources("fit_latent_probes"),
         pins=pins("fit_latent_probes"),
     message:
         "fit probes on {wildcards.method}/{wildcards.backbone}, task {wildcards.task}"
     shell:
-        "OMP_NUM_THREADS={threads} python workflow/scripts/fit_probes.py --settings {params.settings:q}"
+        "OMP_NUM_THREADS={threads} python workflow/scripts/{params.program} --settings {params.settings:q}"
         " --states $(dirname {input.states:q}) --task $(dirname {input.task:q})"
         " --sources {params.sources:q} --pins {params.pins:q} --output $(dirname {output.manifest:q}) > {log:q} 2>&1"
 
@@ -41,6 +42,7 @@ use rule fit_latent_probes as fit_truth_probes with:
     benchmark:
         "<benchmarks>/probes/{task}/{backbone}/none/live/seed0.tsv"
     params:
+        program="fit_truth_probes.py",
         settings=lambda w: slices.truth_probes_slice(STUDY, w.task, w.backbone),
         sources=sources("fit_truth_probes"),
         pins=pins("fit_truth_probes"),

@@ -25,7 +25,7 @@ rule table:
     params:
         settings=lambda w: slices.table_slice(STUDY, w.name),
         folders=lambda w, input: [str(Path(file).parent) for file in input],
-        sources=sources("table"),
+        sources=lambda w: sources("table", module_name("evaluation", w.name)),
         pins=pins("table"),
     message:
         "make table {wildcards.name}"

@@ -156,14 +156,14 @@ def latent_probe_runs(study: Study) -> list[Run]:
 
 
 def latent_probes_slice(study: Study, run: Run) -> str:
-    """Return what `fit_probes` is told about a run's latents."""
+    """Return what `fit_latent_probes` is told about a run's latents."""
     probes = study.config.latent_probes
     settings = probes.model_dump(mode="json", exclude={"runs"}) if probes else {}
     return canonical({"run": run.path, "latent_probes": settings})
 
 
 def truth_probes_slice(study: Study, task: str, backbone: str) -> str:
-    """Return what `fit_probes` is told about a backbone's truth directions."""
+    """Return what `fit_truth_probes` is told about a backbone's truth directions."""
     probes = study.config.truth_probes
     settings = probes.model_dump(mode="json", exclude={"task", "backbone"}) if probes else {}
     return canonical({"run": statements_run(task, backbone).path, "truth_probes": settings})

@@ -128,8 +128,9 @@ class _Plan:
         for name in slices.wanted_tables(self.study):
             group, runs = slices.table_inputs(self.study, name)
             inputs, path = [f"{group}/{run.path}" for run in runs], RESULTS / "tables" / name
-            settings = slices.table_slice(self.study, name)
-            yield self.planned("table", f"table {name}", path, [path.with_suffix(".csv")], settings, [], inputs)
+            settings, outputs = slices.table_slice(self.study, name), [path.with_suffix(".csv")]
+            modules = [module_name("evaluation", name)]
+            yield self.planned("table", f"table {name}", path, outputs, settings, modules, inputs)
 
     def figures(self) -> Iterator[Planned]:
         for name, figure in self.study.config.figures.items():
