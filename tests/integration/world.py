@@ -52,7 +52,7 @@ class World:
         raw = yaml.safe_load((ROOT / "config/smoke.yaml").read_text())
         grid = {"task": run.task, "backbone": run.backbone, "trainable": run.trainable, "seed": run.seed}
         base = {"runs": [{**grid, "method": method} for method in {run.method, "coconut"}], "figures": {}}
-        return Study(merge({**raw, **base, "latent_probes": None}, changes), ROOT / "config")
+        return Study(merge({**raw, **base, "latent_probes": None, "truth_probes": None}, changes), ROOT / "config")
 
     def settings(self, run: Run, **changes: Any) -> str:
         return train_slice(self.study(run, changes), run)

@@ -38,7 +38,10 @@ def study(**changes: Any) -> Study:
             ["follows the schedule of chain/qwen3/coconut/live/seed0", "not a run", "take yoked_to out of"],
         ),
         ({"figures": {"f": {"kind": "pie"}}}, ["figures.f.kind", "no kind 'pie'", "accuracy_backbones"]),
-        ({"figures": {"f": {"kind": "activity_surface"}}}, ["truth_probes, which are not set", "add truth_probes"]),
+        (
+            {"truth_probes": None, "figures": {"f": {"kind": "activity_surface"}}},
+            ["truth_probes, which are not set", "add truth_probes"],
+        ),
         (
             {"figures": {"f": {"kind": "accuracy_backbones", "runs": {"backbone": "gpt2"}}}},
             ["figures.f.runs.backbone", "no run has backbone 'gpt2'", "qwen3"],
@@ -58,7 +61,9 @@ def study(**changes: Any) -> Study:
 )
 def test_a_mistake_is_one_line_with_file_key_and_mend(changes: dict[str, Any], expected: list[str]) -> None:
     with pytest.raises(UserError) as caught:
-        study(**({"figures": {}, "latent_probes": None} | changes if "runs" in changes else changes))
+        study(
+            **({"figures": {}, "latent_probes": None, "truth_probes": None} | changes if "runs" in changes else changes)
+        )
     message = str(caught.value)
     assert "\n" not in message
     for part in expected:
