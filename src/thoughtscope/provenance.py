@@ -29,6 +29,7 @@ BESIDE = frozenset(
     {"errors", "provenance", "training.report", "training.status"}
     | {f"launch{module}" for module in ("", ".run", ".slurm", ".supervise", ".torchrun")}
 )
+EXACT = frozenset({"prepare_task"})  # no floating point, so the same everywhere
 LOCK = Path("envs/requirements.lock")
 _STARTED = datetime.datetime.now(datetime.UTC)
 _NOTED = (
@@ -53,6 +54,7 @@ def record(stage: str, settings: Any, told: argparse.Namespace | None = None, **
         "git_revision": _git_revision(),
         "hardware": _hardware(),
         "threads": os.environ.get("OMP_NUM_THREADS"),
+        "on_another_machine": "the same" if stage in EXACT else "rounded otherwise",
         "started": _STARTED.isoformat(timespec="seconds"),
         **facts,
     }
