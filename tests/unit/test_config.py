@@ -50,6 +50,10 @@ def study(**changes: Any) -> Study:
             {"figures": {"f": {"kind": "latent_scatter", "options": {"step": [1]}}}},
             ["figures.f.options", "unknown key"],
         ),
+        (
+            {"figures": {"f": {"kind": "accuracy_backbones", "runs": {"backbone": "qwen3"}}}},
+            ["figures.f.runs: they mix method coconut, cot, lt-tuning, pause; name one method"],
+        ),
         ({"overrides": {"tasks": {"chain": {"modulus": 8}}}}, ["tasks/chain.yaml", "not a prime", "correct"]),
         ({"overrides": {"tasks": {"chain": {"kind": "chess"}}}}, ["no kind 'chess'", "chain"]),
         (

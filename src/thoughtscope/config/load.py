@@ -20,7 +20,7 @@ from thoughtscope.config.run import Run
 from thoughtscope.config.schema import Config, Figure, RunFilter, RunGrid
 from thoughtscope.config.training import Training
 from thoughtscope.errors import UserError
-from thoughtscope.figures.settings import INPUT, OPTIONS
+from thoughtscope.figures.settings import INPUT, OPTIONS, SHARED
 from thoughtscope.plugins import implementation
 from thoughtscope.settings import Strict
 
@@ -208,8 +208,14 @@ class Study:
                 raise UserError(
                     f"{self.source}: {where}", "it draws truth_probes, which are not set", "add truth_probes"
                 )
-        else:
-            self.select(figure.runs, f"{where}.runs")
+            return
+        runs = self.select(figure.runs, f"{where}.runs")
+        for key in SHARED[figure.kind]:
+            several = sorted({str(getattr(run, key)) for run in runs})
+            if len(several) > 1:
+                raise UserError(
+                    f"{self.source}: {where}.runs", f"they mix {key} {', '.join(several)}", f"name one {key}"
+                )
 
 
 def _expand(grid: RunGrid) -> Iterator[Run]:

@@ -83,3 +83,11 @@ INPUT: dict[str, Input] = {
     "activity_surface": "activity",
     "activity_heatmap": "activity",
 }
+# What the runs of one figure have to agree in.
+SHARED: dict[str, tuple[str, ...]] = {
+    "latent_scatter": ("task", "backbone", "trainable", "seed"),
+    "latent_scatter_training": ("task", "backbone", "trainable", "seed"),
+    "accuracy_live_frozen": ("task", "method"),
+    "accuracy_backbones": ("task", "method", "trainable"),
+    "benchmark": ("task", "trainable"),
+}
