@@ -41,7 +41,8 @@ class _Handler(BaseHTTPRequestHandler):
         pass
 
     def _answer(self, body: bool) -> None:
-        path = self.path.split("?")[0].strip("/")
+        path, _, query = self.path.partition("?")
+        path = path.strip("/")
         self.shelf.asked.append(path)
         api = path.startswith("api/")
         path = path.removeprefix("api/")
@@ -65,12 +66,9 @@ class _Handler(BaseHTTPRequestHandler):
         if api and rest[0] == "auth-check":
             return self._send(200, {}, b"", body)
         if api:
-            below = "/".join(rest[2:])
-            files = sorted(file for file in folder.iterdir() if not below)
-            return self._json(
-                [{"type": "file", "path": file.name, "size": file.stat().st_size, "oid": "0" * 40} for file in files],
-                body,
-            )
+            below = folder.joinpath(*rest[2:])
+            found = below.rglob("*") if "recursive=true" in query.lower() else below.glob("*")
+            return self._json([_entry(folder, file) for file in sorted(found)], body)
         file = folder / "/".join(rest[2:])
         if not file.is_file():
             return self._send(404, {"X-Error-Code": "EntryNotFound"}, b"Entry not found", body)
@@ -79,7 +77,8 @@ class _Handler(BaseHTTPRequestHandler):
         return self._send(200, {"ETag": f'"{tag}"', "X-Repo-Commit": COMMIT, "Accept-Ranges": "bytes"}, content, body)
 
     def _siblings(self, name: str) -> list[dict[str, str]]:
-        return [{"rfilename": file.name} for file in sorted(self.shelf.folders[name].iterdir())]
+        folder = self.shelf.folders[name]
+        return [{"rfilename": str(file.relative_to(folder))} for file in sorted(folder.rglob("*")) if file.is_file()]
 
     def _json(self, value: object, body: bool) -> None:
         self._send(200, {"Content-Type": "application/json"}, json.dumps(value).encode(), body)
@@ -91,6 +90,11 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         if body:
             self.wfile.write(content)
+
+
+def _entry(folder: Path, file: Path) -> dict[str, object]:
+    kind = "file" if file.is_file() else "directory"
+    return {"type": kind, "path": str(file.relative_to(folder)), "size": file.stat().st_size, "oid": "0" * 40}
 
 
 @contextmanager

@@ -116,13 +116,13 @@ def _pieces(words: list[str], size: int) -> Iterator[tuple[str, ...]]:
 
 
 def _example(place: str, row: Row, columns: Columns, settings: Settings, split: str) -> dict[str, Any]:
-    question = str(_value(place, row, columns.question, "columns.question")).strip()
+    question = str(value_of(place, row, columns.question, "columns.question")).strip()
     if not question:
         raise UserError(f"{place}: {columns.question}", "the question is empty", "complete or remove the row")
     steps = _steps(place, row, columns)
     if columns.steps is not None and not steps and split == "train":
         raise UserError(f"{place}: {columns.steps}", "the row has no steps", "complete or remove it")
-    gold = str(_value(place, row, columns.answer, "columns.answer"))
+    gold = str(value_of(place, row, columns.answer, "columns.answer"))
     answer = extract(gold, settings.answer_format)
     if answer is None:
         shown = gold if len(gold) < 60 else f"{gold[:57]}..."
@@ -141,7 +141,7 @@ def _example(place: str, row: Row, columns: Columns, settings: Settings, split: 
 def _steps(place: str, row: Row, columns: Columns) -> list[str]:
     if columns.steps is None:
         return []
-    value = _value(place, row, columns.steps, "columns.steps")
+    value = value_of(place, row, columns.steps, "columns.steps")
     if columns.split_steps == "list":
         if not isinstance(value, list):
             raise UserError(f"{place}: {columns.steps}", "it is no list", "set columns.split_steps")
@@ -153,7 +153,7 @@ def _steps(place: str, row: Row, columns: Columns) -> list[str]:
     return [step.strip() for step in pieces if step.strip()]
 
 
-def _value(place: str, row: Row, column: str, key: str) -> Any:
+def value_of(place: str, row: Row, column: str, key: str) -> Any:
     """Return a column's value, or text put together from several."""
     try:
         return column.format_map(_Shown(row)) if "{" in column else row[column]

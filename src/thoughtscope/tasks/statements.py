@@ -1,0 +1,197 @@
+"""statements: true and false statements from files or a hub, by a mapping of columns, for truth probes.
+
+Two forms are read. A statement a row with its label (the CSVs of The Geometry of Truth, arXiv 2310.06824):
+
+    statement                            label  city
+    The city of Krasnodar is in Russia.  1      Krasnodar
+
+or a question a row with its right and wrong answers (TruthfulQA, arXiv 2109.07958). Whatever is said of a subject goes
+into one split: train, test, calibration, or the pair of a true and a false answer that figures display.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Literal
+
+from pydantic import Field, model_validator
+
+from thoughtscope.errors import UserError
+from thoughtscope.settings import Positive, Probability, Strict
+from thoughtscope.tasks.reading import Row, Source, read
+from thoughtscope.tasks.table import value_of
+
+CONTRACT = "statements"
+LABELS = {"1": 1, "1.0": 1, "true": 1, "0": 0, "0.0": 0, "false": 0}
+
+
+class Columns(Strict):
+    """What of a row is what: a column, or text with `{column}` in it."""
+
+    statement: str | None = Field("statement", description="the whole statement; null: answers are given")
+    label: str | None = Field("label", description="whether it is true: 1 or 0, true or false")
+    right: str | None = Field(None, description="instead: a column of right answers, a list or separated by ;")
+    wrong: str | None = Field(None, description="and one of wrong answers")
+    question: str = Field("State a fact.", description="what is answered, with {column} for what rows say")
+    subject: str | None = Field(None, description="what it is about; null: each row is about something else")
+    attribute: str | None = Field(None, description="a column that groups statements, e.g. a category")
+
+    @model_validator(mode="after")
+    def _one_form(self) -> Columns:
+        given = {name for name in ("statement", "label", "right", "wrong") if getattr(self, name) is not None}
+        if given not in ({"statement", "label"}, {"right", "wrong"}):
+            raise ValueError("give statement and label, or right and wrong with statement: null and label: null")
+        return self
+
+
+class Statements(Source):
+    """Rows of one source."""
+
+    columns: Columns = Columns()
+    negated: bool = Field(False, description="whether these are negated: directions are fitted on plain ones only")
+
+
+class Display(Strict):
+    """The two answers that figures show token by token."""
+
+    question: str
+    right: str
+    wrong: str
+
+
+class Settings(Strict):
+    """Statements from tables."""
+
+    kind: Literal["statements"]
+    sources: dict[str, Statements] = Field(..., min_length=1, description="where statements come from, by any name")
+    test: Probability = Field(0.4, description="share of the subjects that no direction is fitted on")
+    calibration: Positive = Field(20, description="subjects that only scale scores")
+    display: Display | None = Field(None, description="null: one question's true and false answer, held out")
+    seed: int = Field(0, description="of all draws")
+
+
+def examples(settings: Settings) -> Iterator[dict[str, Any]]:
+    """Yield statements, split by subject, and what calibrates and is displayed.
+
+    Raises:
+        UserError: a column is missing, a label is neither true nor false, an empty text, no question with a true and a
+            false answer to display, or too few subjects.
+    """
+    rows, numbers = _rows(settings), random.Random(settings.seed)
+    shown, held_out = _display(settings, rows, numbers)
+    subjects = sorted({row["subject"] for row in rows} - held_out)
+    numbers.shuffle(subjects)
+    tested = round(settings.test * (len(subjects) - settings.calibration))
+    splits = dict.fromkeys(subjects, "train")
+    splits |= dict.fromkeys(subjects[: settings.calibration], "calibration")
+    splits |= dict.fromkeys(subjects[settings.calibration : settings.calibration + tested], "test")
+    spoken = [{**row, "split": splits[row["subject"]]} for row in rows if row["subject"] in splits]
+    for split in ("train", "test"):
+        labels = {row["label"] for row in spoken if row["split"] == split and not row["negated"]}
+        if labels != {0, 1}:
+            problem = f"split {split} of {len(subjects)} subjects has not both true and false plain statements"
+            raise UserError("task statements", problem, "give more rows, or change test, calibration or seed")
+        yield from (row for row in spoken if row["split"] == split)
+    yield from _calibration([row for row in spoken if row["split"] == "calibration"])
+    yield from shown
+
+
+def pretraining(settings: Settings) -> Iterator[dict[str, Any]]:
+    """Yield every true statement, for a tiny backbone that is to know them."""
+    for row in _rows(settings):
+        if row["label"]:
+            yield {"question": row["question"], "response": row["response"]}
+
+
+def _rows(settings: Settings) -> list[dict[str, Any]]:
+    """Return all statements of all sources, without their splits."""
+    rows = []
+    for name, source in settings.sources.items():
+        for number, (place, row) in enumerate(read(source, f"task statements: sources.{name}")):
+            rows += _statements(f"{name}-{number:05d}", place, row, name, source)
+    return rows
+
+
+def _statements(row_id: str, place: str, row: Row, name: str, source: Statements) -> list[dict[str, Any]]:
+    columns = source.columns
+    question = columns.question
+    if "{" in question:
+        question = _text(place, row, question, "question")
+    if columns.statement is not None:
+        told = [(_text(place, row, columns.statement, "statement"), _label(place, row, str(columns.label)))]
+    else:
+        told = [(text, 1) for text in _answers(place, row, str(columns.right), "right")]
+        told += [(text, 0) for text in _answers(place, row, str(columns.wrong), "wrong")]
+    shared = {
+        "subject": _text(place, row, columns.subject, "subject") if columns.subject else row_id,
+        "attribute": _text(place, row, columns.attribute, "attribute") if columns.attribute else name,
+        "negated": source.negated,
+        "question": question,
+    }
+    return [
+        {"example_id": f"{row_id}-{number}{'ft'[label]}", **shared, "response": text, "label": label}
+        for number, (text, label) in enumerate(told)
+    ]
+
+
+def _text(place: str, row: Row, column: str, key: str) -> str:
+    text = str(value_of(place, row, column, f"columns.{key}")).strip()
+    if not text:
+        raise UserError(f"{place}: {column}", "it is empty", "complete or remove the row")
+    return text
+
+
+def _label(place: str, row: Row, column: str) -> int:
+    value = str(value_of(place, row, column, "columns.label")).strip().lower()
+    if value not in LABELS:
+        raise UserError(f"{place}: {column}", f"{value!r} is neither true nor false", "write 1 or 0")
+    return LABELS[value]
+
+
+def _answers(place: str, row: Row, column: str, key: str) -> list[str]:
+    """Return a row's answers: a list, text separated by semicolons, or choices with labels as TruthfulQA has them."""
+    value = value_of(place, row, column, f"columns.{key}")
+    if isinstance(value, Mapping) and {"choices", "labels"} <= value.keys():
+        wanted = int(key == "right")
+        value = [text for text, label in zip(value["choices"], value["labels"], strict=True) if int(label) == wanted]
+    texts = value.split(";") if isinstance(value, str) else list(value or [])
+    found = [str(text).strip() for text in texts if str(text).strip()]
+    if not found:
+        raise UserError(f"{place}: {column}", f"it holds no {key} answer", "complete or remove the row")
+    return found
+
+
+def _display(
+    settings: Settings, rows: Sequence[dict[str, Any]], numbers: random.Random
+) -> tuple[list[dict[str, Any]], set[str]]:
+    """Return the two displayed rows, and the subjects that are held out for them."""
+    if given := settings.display:
+        both = [(given.wrong, 0), (given.right, 1)]
+        shared: Row = {"subject": "display", "attribute": "display", "negated": False, "question": given.question}
+        pair = [{**shared, "response": text, "label": label} for text, label in both]
+    else:
+        pair = list(_first_pair(rows, numbers))
+    shown = [{**row, "example_id": f"display-{'ft'[row['label']]}", "split": "display"} for row in pair]
+    return shown, {row["subject"] for row in pair}
+
+
+def _first_pair(rows: Sequence[dict[str, Any]], numbers: random.Random) -> tuple[dict[str, Any], dict[str, Any]]:
+    plain = [row for row in rows if not row["negated"]]
+    numbers.shuffle(plain)
+    seen: dict[tuple[str, int], dict[str, Any]] = {}
+    for row in plain:
+        seen.setdefault((row["question"], row["label"]), row)
+        if other := seen.get((row["question"], 1 - row["label"])):
+            return (row, other) if other["label"] else (other, row)
+    raise UserError(
+        "task statements: display", "no question has a true and a false answer", "give question, right and wrong"
+    )
+
+
+def _calibration(rows: Sequence[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """Yield each subject's question alone, and before what is said of another subject: neither has a truth."""
+    first = list({row["subject"]: row for row in rows if not row["negated"]}.values())
+    for number, (row, other) in enumerate(zip(first, [*first[1:], *first[:1]], strict=True)):
+        for kind, text in (("q", ""), ("u", other["response"])):
+            yield {**row, "example_id": f"calibration-{number}{kind}", "response": text, "label": None}

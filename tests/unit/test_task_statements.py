@@ -1,0 +1,166 @@
+"""Statements of one's own: both forms, splits by subject, labels and answers as the published files write them."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from thoughtscope.errors import UserError
+from thoughtscope.tasks import statements
+from thoughtscope.tasks.prepare import check
+
+COUNTRIES = ("Russia", "Peru", "Kenya", "Japan")
+CITY = {"statement": "statement", "label": "label", "subject": "city", "question": "Where is {city}?"}
+QUESTION = {
+    "statement": None, "label": None, "right": "correct_answers", "wrong": "incorrect_answers",
+    "question": "{question}", "subject": "question", "attribute": "category",
+}  # fmt: skip
+
+
+def cities(count: int = 30, negated: bool = False) -> list[dict[str, str]]:
+    """Return rows as those of cities.csv: each city twice, with its country and with another."""
+    rows = []
+    for i in range(count):
+        for shift in (0, 1):
+            country, verb = COUNTRIES[(i + shift) % 4], "is not in" if negated else "is in"
+            rows.append(
+                {
+                    "statement": f"The city of Town{i} {verb} {country}.",
+                    "label": str(int((shift == 0) != negated)),
+                    "city": f"Town{i}",
+                    "country": country,
+                    "correct_country": COUNTRIES[i % 4],
+                }
+            )
+    return rows
+
+
+def questions(count: int = 30) -> list[dict[str, Any]]:
+    """Return rows as those of TruthfulQA's `generation`."""
+    return [
+        {
+            "question": f"What happens if you eat {i} seeds?",
+            "category": "Health" if i % 2 else "Myths",
+            "correct_answers": ["Nothing happens", f"They pass, all {i}"],
+            "incorrect_answers": ["You die", "They grow inside"],
+        }
+        for i in range(count)
+    ]
+
+
+def written(path: Path, rows: Sequence[Mapping[str, Any]]) -> Path:
+    if path.suffix == ".csv":
+        with path.open("w", newline="") as file:
+            writer = csv.DictWriter(file, list(rows[0]))
+            writer.writeheader()
+            writer.writerows(rows)
+    else:
+        path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+
+def settings(path: Path, columns: Mapping[str, Any], **changes: Any) -> statements.Settings:
+    sources = {"plain": {"path": str(path), "columns": columns}}
+    return statements.Settings.model_validate(
+        {"kind": "statements", "sources": sources, "calibration": 4, "seed": 1} | changes
+    )
+
+
+def test_the_geometry_of_truth_is_read_with_its_negations(tmp_path: Path) -> None:
+    plain, negated = written(tmp_path / "a.csv", cities()), written(tmp_path / "b.csv", cities(negated=True))
+    sources = {
+        "plain": {"path": str(plain), "columns": CITY},
+        "negated": {"path": str(negated), "columns": CITY, "negated": True},
+    }
+    made = settings(plain, CITY, sources=sources)
+    rows = list(statements.examples(made))
+    check("cities", statements.CONTRACT, rows)
+    one = next(row for row in rows if row["response"] == "The city of Town9 is not in Kenya.")
+    assert (one["label"], one["negated"], one["subject"], one["question"]) == (1, True, "Town9", "Where is Town9?")
+    subjects = {split: {row["subject"] for row in rows if row["split"] == split} for split in of_splits(rows)}
+    assert {split: len(names) for split, names in subjects.items()} == {
+        "train": 15, "test": 10, "calibration": 4, "display": 1,
+    }  # fmt: skip
+    assert sum(map(len, subjects.values())) == len(set().union(*subjects.values())), "nobody is in two splits"
+    assert len(rows) == 4 * 25 + 2 * 4 + 2
+    assert all(row["label"] is None for row in rows if row["split"] == "calibration")
+    assert list(statements.examples(made)) == rows
+    told = [row["response"] for row in statements.pretraining(made)]
+    assert len(told) == 60
+    assert "The city of Town1 is in Peru." in told
+    assert "The city of Town1 is in Kenya." not in told
+
+
+def of_splits(rows: Sequence[Mapping[str, Any]]) -> set[str]:
+    return {row["split"] for row in rows}
+
+
+@pytest.mark.parametrize(
+    "answers",
+    [
+        {},
+        {"correct_answers": "Nothing happens; They pass", "incorrect_answers": "You die;They grow inside; "},
+        {
+            "correct_answers": {"choices": ["Nothing happens", "You die"], "labels": [1, 0]},
+            "incorrect_answers": {"choices": ["Nothing happens", "You die"], "labels": [1, 0]},
+        },
+    ],
+    ids=["lists", "semicolons", "choices"],
+)
+def test_truthfulqa_is_read_in_each_of_its_forms(tmp_path: Path, answers: dict[str, Any]) -> None:
+    made = settings(written(tmp_path / "q.jsonl", [row | answers for row in questions()]), QUESTION)
+    rows = list(statements.examples(made))
+    check("truthfulqa", statements.CONTRACT, rows)
+    told = {row["response"]: row["label"] for row in rows if row["split"] == "test"}
+    assert told["Nothing happens"] == 1
+    assert told["You die"] == 0
+    assert {row["attribute"] for row in rows} == {"Health", "Myths"}
+    shown = [row for row in rows if row["split"] == "display"]
+    assert [row["label"] for row in shown] == [0, 1]
+    assert shown[0]["question"] == shown[1]["question"]
+
+
+def test_what_is_displayed_can_be_given(tmp_path: Path) -> None:
+    display = {"question": "Who are you?", "right": "A model.", "wrong": "A king."}
+    made = settings(written(tmp_path / "a.csv", cities()), CITY, display=display)
+    shown = [row for row in statements.examples(made) if row["split"] == "display"]
+    assert [(row["response"], row["label"]) for row in shown] == [("A king.", 0), ("A model.", 1)]
+
+
+@pytest.mark.parametrize(
+    ("change", "columns", "words"),
+    [
+        ({"label": "perhaps"}, CITY, "a.csv:1: label: 'perhaps' is neither true nor false; write 1 or 0"),
+        ({"statement": " "}, CITY, "a.csv:1: statement: it is empty; complete or remove the row"),
+        ({}, {**CITY, "subject": "town"}, "no column 'town' for columns.subject; name one of city, correct_country"),
+        ({}, {**CITY, "question": "{town}?"}, "no column 'town' for columns.question"),
+        ({"label": "1"}, {**CITY, "question": "{statement}"}, "no question has a true and a false answer"),
+    ],
+)
+def test_bad_rows_are_one_line(tmp_path: Path, change: dict[str, str], columns: dict[str, str], words: str) -> None:
+    path = written(tmp_path / "a.csv", [row | change for row in cities()])
+    with pytest.raises(UserError, match=r".") as caught:
+        list(statements.examples(settings(path, columns)))
+    assert words in str(caught.value)
+
+
+def test_a_row_without_answers_and_too_few_subjects_are_one_line(tmp_path: Path) -> None:
+    path = written(tmp_path / "q.jsonl", [row | {"incorrect_answers": []} for row in questions()])
+    with pytest.raises(UserError, match=r"q\.jsonl:1: incorrect_answers: it holds no wrong answer"):
+        list(statements.examples(settings(path, QUESTION)))
+    few = settings(written(tmp_path / "a.csv", cities(5)), CITY)
+    with pytest.raises(UserError, match="split train of 4 subjects has not both true and false plain statements"):
+        list(statements.examples(few))
+
+
+def test_half_of_each_form_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValidationError, match="give statement and label, or right and wrong"):
+        settings(tmp_path / "a.csv", {"right": "correct"})
+    with pytest.raises(ValidationError, match="give statement and label, or right and wrong"):
+        settings(tmp_path / "a.csv", {**CITY, "right": "a", "wrong": "b"})

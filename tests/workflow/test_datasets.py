@@ -1,0 +1,206 @@
+"""Every dataset that is shipped goes through the whole pipeline: rows made here in the published form of each.
+
+What comes from a hub comes from one on this machine, over HTTP: pinned, fetched, and then read without a network, as on
+a cluster's nodes.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import yaml
+
+from tests.hub import COMMIT, Shelf, hub
+from tests.workflow.conftest import Workspace, make_workspace
+from thoughtscope import tables
+from thoughtscope.config.run import Run
+
+pytestmark = pytest.mark.slow
+CONFIG = "config/datasets.yaml"
+TRAINED = {
+    "gsm8k": "coconut-gsm8k",
+    "gsm8k-aug": "lt-tuning",
+    "commonsenseqa": "no-cot",
+    "prontoqa": "coconut",
+    "prosqa": "coconut-prosqa",
+}
+STUDY = {
+    "runs": [{"task": task, "backbone": "qwen3", "method": method} for task, method in TRAINED.items()],
+    "training": {"updates": 10, "batch_size": 4, "keep_checkpoints": [1.0], "max_gradient_norm": 1e6},
+    "evaluation": {"every": 10, "max_new_tokens": 8, "validation_examples": 2},
+    "pretraining": {"tasks": [*TRAINED, "cities", "truthfulqa"], "updates": 2, "batch_size": 4},
+    "truth_probes": {
+        "task": "truthfulqa", "backbone": "qwen3", "random_directions": 5, "permutations": 2, "bootstrap": 10,
+    },
+    "benchmark": {},
+    "figures": {"benchmark": {"kind": "benchmark", "runs": {"task": "gsm8k"}}, "activity": {"kind": "activity_heatmap"}},
+    "overrides": {
+        "tasks": {
+            **{task: {"hold_out": 3} for task in ("gsm8k", "commonsenseqa", "prontoqa")},
+            "prosqa": {"concepts": 8, "hops": [2, 2], "splits": {"train": 12, "validation": 2, "test": 2}},
+            **{task: {"calibration": 3} for task in ("cities", "truthfulqa")},
+        },
+        "methods": {"coconut": {"shares": [0.3, 0.3], "ending": {"min_updates": 1}}},
+    },
+}  # fmt: skip
+
+NUMBERS = range(12)
+WORDS = [f"Ann has {i} apples and buys {i} more. How many?" for i in NUMBERS]
+HUB: dict[str, dict[str, list[dict[str, Any]]]] = {
+    "openai/gsm8k main": {
+        part: [
+            {"question": WORDS[i], "answer": f"She has {i}+{i}=<<{i}+{i}={2 * i}>>{2 * i}.\nAll hers.\n#### {2 * i}"}
+            for i in numbers
+        ]
+        for part, numbers in (("train", NUMBERS), ("test", range(3)))
+    },
+    "ChilleD/MultiArith": {"test": [{"question": f" {WORDS[1]} ", "final_ans": "2"}]},
+    "ChilleD/SVAMP": {
+        "test": [{"ID": "c-1", "Body": "Ann has 3 pears.", "Question": "How many?", "Equation": "3", "Answer": "3.0"}]
+    },
+    "reasoning-machines/gsm-hard": {
+        "train": [{"input": WORDS[2], "code": "def solution():\n    return 4", "target": 4.0}]
+    },
+    "tau/commonsense_qa": {
+        part: [
+            {
+                "id": str(i), "question": f"Where is apple {i}?", "question_concept": "apple", "answerKey": "AB"[i % 2],
+                "choices": {"label": ["A", "B"], "text": ["tree", f"sea {i}"]},
+            }
+            for i in NUMBERS
+        ]
+        for part in ("train", "validation")
+    },
+    "truthfulqa/truthful_qa generation": {
+        "validation": [
+            {
+                "type": "Adversarial", "category": "Health" if i % 2 else "Myths", "question": f"Are {i} seeds bad?",
+                "best_answer": "No", "correct_answers": ["No", f"Not {i}"], "incorrect_answers": ["Yes", "You die"],
+                "source": "made",
+            }
+            for i in range(24)
+        ]
+    },
+}  # fmt: skip
+
+
+def write_hub(folder: Path) -> Shelf:
+    """Write each dataset as a hub keeps it: Parquet files, named in the head of its page."""
+    shelf = Shelf()
+    for name, parts in HUB.items():
+        hub_id, _, config = name.partition(" ")
+        place = folder / hub_id
+        (place / "data").mkdir(parents=True)
+        for part, rows in parts.items():
+            pq.write_table(pa.Table.from_pylist(rows), place / f"data/{part}-00000-of-00001.parquet")
+        files = [{"split": part, "path": f"data/{part}-*"} for part in parts]
+        head = yaml.safe_dump({"configs": [{"config_name": config or "default", "data_files": files}]})
+        (place / "README.md").write_text(f"---\n{head}---\n")
+        shelf.folders[f"datasets/{hub_id}"] = place
+    return shelf
+
+
+def write_files(folder: Path) -> None:
+    """Write what is read from local files."""
+
+    def write(name: str, rows: Sequence[Mapping[str, Any]]) -> None:
+        path = folder / "data" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.suffix == ".csv":
+            with path.open("w", newline="") as file:
+                writer = csv.DictWriter(file, list(rows[0]))
+                writer.writeheader()
+                writer.writerows(rows)
+        else:
+            lines = path.suffix == ".jsonl"
+            path.write_text("".join(json.dumps(row) + "\n" for row in rows) if lines else json.dumps(rows))
+
+    equations = [{"question": WORDS[i], "steps": [f"<<{i}+{i}={2 * i}>>"], "answer": str(2 * i)} for i in NUMBERS]
+    for part in ("train", "valid", "test"):
+        write(f"gsm8k-aug/{part}.json", equations if part == "train" else equations[:2])
+    write("asdiv-aug/test.jsonl", [{"question": WORDS[3], "answer": "6 apples"}])
+    logic = [
+        {
+            "question": f"Wumpus {i} is a cat. Every cat is red. True or false: {i} is red.",
+            "steps": [f"Wumpus {i} is a cat.", f"Wumpus {i} is red."],
+            "answer": "True" if i % 2 else "False",
+        }
+        for i in NUMBERS
+    ]
+    write("prontoqa/train.jsonl", logic)
+    write("prontoqa/test.jsonl", logic[:2])
+    for name, verb, true in (("cities", "is", 1), ("neg_cities", "is not", 0)):
+        rows = [
+            {
+                "statement": f"The city of Town{i} {verb} in {'Peru' if own else 'Chad'}.", "label": int(own == true),
+                "city": f"Town{i}", "country": "Peru" if own else "Chad", "correct_country": "Peru",
+            }
+            for i in NUMBERS for own in (1, 0)
+        ]  # fmt: skip
+        write(f"geometry-of-truth/{name}.csv", rows)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    """A study on all of them, pinned and fetched from the hub and then run without it."""
+    folder = tmp_path_factory.mktemp("datasets")
+    workspace = make_workspace(folder / "work")
+    write_files(workspace.folder)
+    (workspace.folder / CONFIG).write_text(yaml.safe_dump(STUDY))
+    with pytest.MonkeyPatch.context() as patch, hub(write_hub(folder / "hub")) as address:
+        for name in [name for name in os.environ if "proxy" in name.lower()]:
+            patch.delenv(name)
+        for name, value in (("HF_ENDPOINT", address), ("HF_HOME", str(folder / "home")), ("HF_HUB_DISABLE_XET", "1")):
+            patch.setenv(name, value)
+        for program in ("pin", "fetch"):
+            command = [sys.executable, "-m", f"thoughtscope.{program}", "--config", CONFIG]
+            done = subprocess.run(command, cwd=workspace.folder, capture_output=True, text=True, timeout=120)
+            assert done.returncode == 0, done.stderr
+        patch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
+        patch.setenv("HF_HUB_OFFLINE", "1")
+        workspace.snakemake("--cores", "1", "--no-hooks", "--configfile", CONFIG)
+        workspace.snakemake("results/tasks/cities/manifest.json", "--cores", "1", "--configfile", CONFIG, "--no-hooks")
+    return workspace
+
+
+def test_hub_datasets_are_pinned_to_their_commit(finished: Workspace) -> None:
+    lock = yaml.safe_load((finished.folder / "config/revisions.lock.yaml").read_text())
+    assert lock["datasets"] == {name.split()[0]: COMMIT for name in HUB}
+
+
+@pytest.mark.parametrize(("task", "method"), TRAINED.items())
+def test_a_dataset_is_trained_on_and_measured(finished: Workspace, task: str, method: str) -> None:
+    folder = finished.folder / "results/runs" / Run(task, "qwen3", method, "live", 0).path
+    curve = tables.read(folder / "accuracy.parquet", tables.ACCURACY).to_pandas()
+    assert curve["step"].max() == 10
+    further = {
+        "gsm8k": {"test-asdiv-aug", "test-multiarith", "test-svamp"}, "gsm8k-aug": {"test-gsm-hard"},
+    }  # fmt: skip
+    assert set(curve["split"]) >= {"test"} | further.get(task, set())
+
+
+def test_the_benchmark_table_has_every_test_set(finished: Workspace) -> None:
+    table = pd.read_csv(finished.folder / "results/tables/benchmark.csv")
+    found = set(zip(table["task"], table["split"], strict=True))
+    assert found >= {("gsm8k", "test-svamp"), ("gsm8k", "mean"), ("gsm8k-aug", "test-gsm-hard"), ("prosqa", "test")}
+
+
+def test_statements_of_a_hub_become_directions_and_a_figure(finished: Workspace) -> None:
+    results = finished.folder / "results"
+    truth = tables.read(results / "probes/truthfulqa/qwen3/none/live/seed0/truth.parquet", tables.TRUTH_PROBES)
+    assert {"all", "text-only"} <= set(truth["subset"].to_pylist())
+    assert (results / "figures/activity.png").is_file()
+    rows = tables.read(results / "tasks/cities/task.parquet", tables.STATEMENTS).to_pandas()
+    assert set(rows["split"]) == {"train", "test", "calibration", "display"}
+    assert rows["negated"].any()
