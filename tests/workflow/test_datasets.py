@@ -44,7 +44,9 @@ STUDY = {
         "task": "truthfulqa", "backbone": "qwen3", "random_directions": 5, "permutations": 2, "bootstrap": 10,
     },
     "benchmark": {},
-    "figures": {"benchmark": {"kind": "benchmark", "runs": {"task": "gsm8k"}}, "activity": {"kind": "activity_heatmap"}},
+    "figures": {
+        "benchmark": {"kind": "benchmark", "runs": {"task": "gsm8k"}}, "activity": {"kind": "activity_heatmap"},
+    },
     "overrides": {
         "tasks": {
             **{task: {"hold_out": 3} for task in ("gsm8k", "commonsenseqa", "prontoqa")},

@@ -1,0 +1,116 @@
+"""Stands in for SLURM's commands, so that a whole campaign's scheduling can be watched without a cluster.
+
+Installed under the names of the commands it answers. A submitted job gets the first free slot, in the order of
+submission, stays there for the seconds that its rule takes, and leaves placeholders of what the rule makes; nothing is
+computed. The state is a database in the folder that `STAND_IN_SLURM` names, with the settings in `settings.json`:
+slots, a limit on jobs in the queue, and each rule's seconds. Every call is written down with its time.
+"""
+
+from __future__ import annotations
+
+import heapq
+import json
+import os
+import re
+import sqlite3
+import sys
+import time
+from pathlib import Path
+
+PLACES = {
+    "prepare_task": ("tasks/{task}/manifest.json",),
+    "build_backbone": ("backbones/{backbone}/manifest.json",),
+    "train": ("runs/{run}/manifest.json", "runs/{run}/accuracy.parquet"),
+    "extract_latents": ("hidden_states/{run}/manifest.json",),
+    "fit_latent_probes": ("probes/{run}/manifest.json",),
+    "table": ("tables/{name}.csv",),
+    "figure": tuple(f"figures/{{name}}.{kind}" for kind in ("png", "pdf", "svg", "csv")),
+}
+NOTES = {"train": "runs/{run}", "extract_latents": "hidden_states/{run}", "fit_latent_probes": "probes/{run}"}
+NOTES |= {"prepare_task": "tasks/{task}", "build_backbone": "backbones/{backbone}"}
+NOTES |= {"table": "tables/{name}", "figure": "figures/{name}"}
+TABLES = """
+CREATE TABLE IF NOT EXISTS calls (time REAL, program TEXT, refused INTEGER);
+CREATE TABLE IF NOT EXISTS jobs (id INTEGER PRIMARY KEY, submitted REAL, seconds REAL, name TEXT, targets TEXT);
+"""
+
+
+def schedule(jobs: list[tuple[int, float, float]], slots: int) -> dict[int, tuple[float, float]]:
+    """Return when each job starts and ends: the first submitted takes the slot that is free first.
+
+    Args:
+        jobs: number, time of submission and seconds of each, in the order of submission.
+    """
+    free, times = [0.0] * slots, {}
+    for number, submitted, seconds in jobs:
+        start = max(submitted, heapq.heappop(free))
+        times[number] = start, start + seconds
+        heapq.heappush(free, start + seconds)
+    return times
+
+
+def targets_of(command: str) -> list[tuple[str, dict[str, str]]]:
+    """Return the rules and wildcards of a submitted Snakemake command."""
+    listed = re.search(r"--target-jobs (.*?) --", command)
+    words = re.findall(r"(\w+):(\S*)", listed.group(1).replace("'", "")) if listed else []
+    return [(rule, dict(one.split("=", 1) for one in pairs.split(",") if one)) for rule, pairs in words]
+
+
+def made_by(rule: str, wildcards: dict[str, str]) -> list[Path]:
+    """Return the files that a job of a rule leaves."""
+    run = "/".join(wildcards.get(part, "") for part in ("task", "backbone", "method", "trainable"))
+    names = {**wildcards, "run": f"{run}/seed{wildcards.get('seed')}"}
+    places = [f"results/{place}" for place in PLACES[rule]]
+    places += [f"results/benchmarks/{NOTES[rule]}.tsv", f"results/logs/{NOTES[rule]}.log"]
+    return [Path(place.format(**names)) for place in places]
+
+
+def main() -> None:
+    """Answer one call."""
+    folder = Path(os.environ["STAND_IN_SLURM"])
+    settings = json.loads((folder / "settings.json").read_text())
+    program, arguments, now = Path(sys.argv[0]).name, sys.argv[1:], time.time()
+    base = sqlite3.connect(folder / "state.db", timeout=60, isolation_level="IMMEDIATE")
+    with base:
+        base.executescript(TABLES)
+        jobs = base.execute("SELECT id, submitted, seconds FROM jobs ORDER BY id").fetchall()
+        times = schedule(jobs, settings["slots"])
+        waiting = sum(end > now for _, end in times.values())
+        refused = program == "sbatch" and "--test-only" not in arguments and waiting >= settings["most_jobs"]
+        base.execute("INSERT INTO calls VALUES (?, ?, ?)", (now, program, refused))
+        if refused:
+            sys.exit("sbatch: error: Job violates accounting/QOS policy (job submit limit)")
+        if program == "sbatch" and "--test-only" not in arguments:
+            print(_submit(base, arguments, now, settings["seconds"]))
+        elif program == "squeue":
+            _report(base, times, now)
+        elif program == "scontrol":
+            print("MinJobAge               = 300 sec")
+        elif program == "sinfo":
+            print("work*" if "-o" in arguments else "work*|64|256000|gpu:8|1-00:00:00")
+
+
+def _submit(base: sqlite3.Connection, arguments: list[str], now: float, seconds: dict[str, float]) -> int | None:
+    command = next(one for one in arguments if one.startswith("--wrap"))
+    targets = targets_of(command)
+    took = sum(seconds[rule] for rule, _ in targets)
+    name = arguments[arguments.index("--job-name") + 1]
+    row = (now, took, name, json.dumps(targets))
+    return base.execute("INSERT INTO jobs (submitted, seconds, name, targets) VALUES (?, ?, ?, ?)", row).lastrowid
+
+
+def _report(base: sqlite3.Connection, times: dict[int, tuple[float, float]], now: float) -> None:
+    """Print every job's state; what has ended leaves its files first."""
+    for number, targets in base.execute("SELECT id, targets FROM jobs").fetchall():
+        start, end = times[number]
+        if end <= now:
+            for rule, wildcards in json.loads(targets):
+                for path in made_by(rule, wildcards):
+                    if not path.exists():
+                        path.parent.mkdir(parents=True, exist_ok=True)
+                        path.write_text(json.dumps({"files": {}}))
+        print(f"{number}|{'COMPLETED' if end <= now else 'RUNNING' if start <= now else 'PENDING'}")
+
+
+if __name__ == "__main__":
+    main()
