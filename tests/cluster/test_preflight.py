@@ -31,6 +31,7 @@ def test_what_slurm_would_refuse_is_said_before_anything_is_submitted(slurm: Clu
     site = Site(slurm, make_workspace(tmp_path))
     wrong = ["prepare_task:slurm_partition=nowhere", "build_backbone:mem_mb=9000"]
     wrong += ["table:slurm_partition=urgent", "table:runtime=90"]
+    wrong += ["figure:slurm_partition='red,blue'"]
     errors = refused(site.start(site.config(1, compute={"gpus": 3}), options=("--set-resources", *wrong)))
     assert len(errors) == 4
     assert errors[0].startswith("error: rule build_backbone: SLURM says: Requested node configuration is not available")
@@ -38,7 +39,7 @@ def test_what_slurm_would_refuse_is_said_before_anything_is_submitted(slurm: Clu
     assert "nodes of work have 4 cores, 8000 MB, devices gpu:2: change compute" in errors[0]
     assert "rule table: asks for 90 minutes, partition urgent ends jobs after 60" in errors[1]
     assert "--gpus=3" in errors[2]
-    assert "slurm_partition: there is no partition nowhere; choose one of blue, red, urgent, work" in errors[3]
+    assert "slurm_partition: there is no partition nowhere; use one of blue, red, urgent, work" in errors[3]
     assert not _submitted(slurm)
 
 

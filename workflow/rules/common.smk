@@ -192,14 +192,13 @@ def ask_slurm():
     if any(one.source == "hub" for one in backbones):
         folders.add(os.environ.get("HF_HOME", Path.home() / ".cache/huggingface"))
     seen = [sys.executable, "Snakefile", *sorted(map(str, given | folders))]
-    found = [
-        f"error: {problem}"
-        for problem in problems(
-            asks, [Path(file).absolute() for file in seen], [Path("results").absolute()]
-        )
-    ]
+    absolute = [Path(file).absolute() for file in seen]
+    try:
+        found = list(problems(asks, absolute, [Path("results").absolute()]))
+    except UserError as error:
+        found = [error]
     if found:
-        raise WorkflowError("\n".join(found))
+        raise WorkflowError("\n".join(f"error: {problem}" for problem in found))
 
 
 def refuse_read_only_results():

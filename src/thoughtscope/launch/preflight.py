@@ -6,6 +6,7 @@ where no node is free soon, a line says that none has looked.
 
 from __future__ import annotations
 
+import math
 import re
 import shlex
 import subprocess
@@ -89,51 +90,49 @@ def problems(asks: Mapping[Ask, str], files: Sequence[Path], folders: Sequence[P
         folders: what every node has to write to.
     """
     partitions = _partitions()
-    default = next((one.name for one in partitions.values() if one.default), None)
-    taken: set[str] = set()
+    default = next((one.name for one in partitions.values() if one.default), "")
+    taken: dict[str, Ask] = {}
     for ask, job in asks.items():
-        name = ask.partition or default
-        if name not in partitions:
+        names = str(ask.partition or default).split(",")  # SLURM takes the first that is free
+        unknown = [name for name in names if name not in partitions]
+        if unknown:
             found = ", ".join(sorted(partitions))
-            yield UserError(f"{PROFILE}: slurm_partition", f"there is no partition {name}", f"choose one of {found}")
+            yield UserError(f"{PROFILE}: slurm_partition", f"there is no partition {unknown[0]}", f"use one of {found}")
             continue
-        problem = _refusal(ask, job, partitions[name])
+        problem = _refusal(ask, job, [partitions[name] for name in names])
         if problem is None:
-            taken.add(name)
+            taken |= dict.fromkeys(names, ask)
         else:
             yield problem
-    for name in sorted(taken):
-        yield from _unseen(name, files, folders)
+    for name, ask in sorted(taken.items()):
+        yield from _unseen(name, ask, files, folders)
 
 
-def _refusal(ask: Ask, job: str, partition: Partition) -> UserError | None:
+def _refusal(ask: Ask, job: str, partitions: Sequence[Partition]) -> UserError | None:
     """Return why SLURM would never start a job, or None."""
-    asked = " ".join(ask.options)
-    if partition.longest and ask.minutes and ask.minutes > partition.longest:
-        problem = f"asks for {ask.minutes} minutes, partition {partition.name} ends jobs after {partition.longest}"
-        return UserError(job, problem, f"set compute.longest_minutes to {partition.longest}")
+    names, longest = ",".join(one.name for one in partitions), [one.longest or math.inf for one in partitions]
+    if ask.minutes and ask.minutes > max(longest):
+        problem = f"asks for {ask.minutes} minutes, partition {names} ends jobs after {max(longest)}"
+        return UserError(job, problem, f"set compute.longest_minutes to {max(longest)}")
     done = _run("sbatch", "--test-only", *ask.options, "--wrap=true")
     if not done.returncode:
         return None
-    said = done.stdout.strip().splitlines()[-1].rpartition("failure: ")[2]
-    if re.search("account|qos", said, re.IGNORECASE):
-        return UserError(job, f"SLURM says: {said} ({asked})", f"set slurm_account or qos in {PROFILE}")
-    nodes = " or ".join(partition.nodes)
-    mend = f"nodes of {partition.name} have {nodes}: change compute in {PROFILE} or in the config"
-    return UserError(job, f"SLURM says: {said} ({asked})", mend)
+    problem = f"SLURM says: {_last_line(done).rpartition('failure: ')[2]} ({' '.join(ask.options)})"
+    if re.search("account|qos", problem.partition("(")[0], re.IGNORECASE):
+        return UserError(job, problem, f"set slurm_account or qos in {PROFILE}")
+    nodes = " or ".join(node for one in partitions for node in one.nodes)
+    return UserError(job, problem, f"nodes of {names} have {nodes}: change compute in {PROFILE} or in the config")
 
 
-def _unseen(partition: str, files: Sequence[Path], folders: Sequence[Path]) -> Iterator[UserError]:
+def _unseen(partition: str, ask: Ask, files: Sequence[Path], folders: Sequence[Path]) -> Iterator[UserError]:
     """Look at files from a node of `partition`, if one is free now."""
     step = ["srun", f"--partition={partition}", f"--immediate={PATIENCE_SECONDS}", "--nodes=1", "--ntasks=1"]
     step += ["--mem=50", "--time=1", "--chdir=/", "--quiet", "--job-name=look"]
+    step += [option for option in ask.options if option.startswith(("--account=", "--qos=", "--constraint="))]
     done = _run(*step, "sh", "-c", LOOK, "sh", *map(str, files), "--", *map(str, folders))
     if done.returncode:
-        print(
-            f"no node of partition {partition} was free within {PATIENCE_SECONDS} seconds to look whether it sees"
-            f" all files: {done.stdout.strip()}",
-            file=sys.stderr,
-        )
+        told = f"no node of partition {partition} was free within {PATIENCE_SECONDS} seconds to look at files from"
+        print(f"{told}: {_last_line(done)}", file=sys.stderr)
         return
     for line in done.stdout.splitlines():
         file, _, problem = line.partition(": ")
@@ -166,6 +165,10 @@ def minutes(limit: str) -> int | None:
     for part in time.split(":"):
         seconds = seconds * 60 + int(part)
     return int(days or 0) * 1440 + seconds // 60
+
+
+def _last_line(done: subprocess.CompletedProcess[str]) -> str:
+    return (done.stdout.strip().splitlines() or [f"status {done.returncode}"])[-1]
 
 
 def _run(*command: str) -> subprocess.CompletedProcess[str]:
