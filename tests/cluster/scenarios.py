@@ -17,7 +17,7 @@ from thoughtscope.config.run import Run
 from thoughtscope.config.slices import train_slice
 
 from .site import Site, run, target
-from .slurm import GPUS, TOKEN
+from .slurm import CORES, GPUS, TOKEN
 
 LONG = {"training": {"updates": 150, "batch_size": 16, "save_every_seconds": 1.0}, "evaluation": {"every": 20}}
 SCENARIOS: list[Callable[[Site], None]] = []
@@ -114,21 +114,23 @@ def _by_hand(site: Site, config: Path, seed: int, output: Path) -> list[str]:
 
 
 @scenario
-def two_figures_at_once_wait_for_a_free_device_and_fight_over_no_file(site: Site) -> None:
+def two_campaigns_at_once_wait_for_a_free_device_and_fight_over_no_file(site: Site) -> None:
     seeds, held = (6, 7), GPUS - 1
     holder = site.slurm.ask(
         "sbatch", "--parsable", "-p", "blue", f"--gpus={held}", "-n1", "--wrap=sleep 1000", "-o", "/dev/null"
     ).strip()
-    figures = {seed: f"results/figures/accuracy-{seed}.png" for seed in seeds}
+    many = range(2 * CORES)  # more than a node could draw at once
+    figures = {seed: [f"results/figures/accuracy-{seed}-{number}.png" for number in many] for seed in seeds}
     campaigns = []
     for seed in seeds:
-        config = site.config(seed, compute={"gpus": 1})
-        campaigns.append(site.start(config, figures[seed], partition="blue"))
+        wanted = {Path(name).stem: {"kind": "accuracy_backbones"} for name in figures[seed]}
+        config = site.config(seed, compute={"gpus": 1}, figures=wanted)
+        campaigns.append(site.start(config, *figures[seed], partition="blue"))
     jobs = [site.job_of(seed) for seed in seeds]
     for campaign in campaigns:
         campaign.finish()
     site.slurm.ask("scancel", holder)
-    assert all((site.folder / figure).is_file() for figure in figures.values())
+    assert all((site.folder / figure).is_file() for seed in seeds for figure in figures[seed])
     assert [len(site.jobs_of(seed)) for seed in seeds] == [1, 1]
     earlier, later = sorted((_times(site, job) for job in jobs), key=lambda times: times["StartTime"])
     assert later["SubmitTime"] < earlier["EndTime"] <= later["StartTime"], "one waited for the other"

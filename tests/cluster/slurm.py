@@ -21,6 +21,7 @@ PROGRAMS = ("slurmctld", "slurmd", "munged", "sbatch", "squeue", "scontrol", "un
 CONFIGURATION = Path("/etc/slurm")  # where SLURM looks when no variable names another place
 NODES = ("blue", "red")  # SLURM sorts them
 TOKEN = "hf_that-nobody-writes-down"
+CORES = 4
 GPUS = 2  # stand-ins, on each node
 HIDDEN = "not-shared"  # nodes do not see what is in this folder, and cannot write to it
 
@@ -185,7 +186,7 @@ def _write(folder: Path) -> None:
     (folder / "munge/key").chmod(0o600)
     host, (port, *ports) = socket.gethostname().split(".")[0], _free_ports(1 + len(NODES))
     nodes = "\n".join(
-        f"NodeName={name} NodeHostname={host} NodeAddr=127.0.0.1 Port={own} CPUs=4 RealMemory=8000 Gres=gpu:{GPUS}"
+        f"NodeName={name} NodeHostname={host} NodeAddr=127.0.0.1 Port={own} CPUs={CORES} RealMemory=8000 Gres=gpu:{GPUS}"
         for name, own in zip(NODES, ports, strict=True)
     )
     settings = {"host": host, "port": port, "folder": folder, "nodes": nodes, "names": ",".join(NODES)}

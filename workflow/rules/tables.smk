@@ -20,8 +20,9 @@ rule table:
         "../../envs/analysis.yaml"
     threads: 1
     resources:
-        mem_mb=3000,
-        runtime=30,
+        mem_mb=lambda w, attempt: 2000 * attempt,
+        runtime=lambda w, attempt: 10 * attempt,
+        light=1,
     params:
         settings=lambda w: slices.table_slice(STUDY, w.name),
         folders=lambda w, input: [str(Path(file).parent) for file in input],

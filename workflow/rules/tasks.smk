@@ -15,8 +15,9 @@ rule prepare_task:
         "../../envs/workflow.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=lambda w, attempt: 2000 * attempt,
+        runtime=lambda w, attempt: 30 * attempt,
+        light=1,
     params:
         settings=lambda w: slices.task_slice(STUDY, w.task),
         sources=lambda w: sources(
