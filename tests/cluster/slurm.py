@@ -186,7 +186,8 @@ def _write(folder: Path) -> None:
     (folder / "munge/key").chmod(0o600)
     host, (port, *ports) = socket.gethostname().split(".")[0], _free_ports(1 + len(NODES))
     nodes = "\n".join(
-        f"NodeName={name} NodeHostname={host} NodeAddr=127.0.0.1 Port={own} CPUs={CORES} RealMemory=8000 Gres=gpu:{GPUS}"
+        f"NodeName={name} NodeHostname={host} NodeAddr=127.0.0.1 Port={own}"
+        f" CPUs={CORES} RealMemory=8000 Gres=gpu:{GPUS}"
         for name, own in zip(NODES, ports, strict=True)
     )
     settings = {"host": host, "port": port, "folder": folder, "nodes": nodes, "names": ",".join(NODES)}
