@@ -163,12 +163,12 @@ def draw(jobs: pd.DataFrame, calls: pd.DataFrame, slots: int, path: Path) -> Non
         above.plot(moments / 60, waiting, ls="--", label="waiting in the queue")
         above.axhline(slots, color="0.6", lw=0.6)
         above.set(ylabel="jobs", xlabel="minutes")
-        above.legend()
+        above.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2)
         for program, style in (("sbatch", "-"), ("squeue", "--")):
             rate = each_minute(calls.loc[calls["program"] == program, "time"])
             below.step(rate.index, rate, ls=style, where="post", label=program)
         below.set(ylabel="calls a minute", xlabel="minutes")
-        below.legend()
+        below.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2)
         figure.savefig(path, dpi=200)
 
 

@@ -106,6 +106,13 @@ class Site:
         self.slurm.wait(lambda: len(self.jobs_of(seed)) > number, f"job {number} of run {seed}")
         return self.jobs_of(seed)[number]
 
+    def completes(self, campaign: Campaign, job: str) -> str:
+        """Wait until a job has succeeded, and return what was said; Snakemake would ask for its state much later."""
+        self.slurm.wait(lambda: self.slurm.jobs()[job] == "COMPLETED", f"success of job {job}")
+        campaign.press_control_c()
+        campaign.process.wait(timeout=60)
+        return campaign.said()
+
     def log(self, seed: int) -> str:
         """Return what a run has said over all its starts."""
         path = self.folder / f"results/logs/{run(seed)}.all.log"

@@ -127,7 +127,8 @@ class Cluster:
         self._slurmd(name)
         self.wait(lambda: "not responding" not in self.ask("scontrol", "show", "node", name), f"node {name}")
         self.ask("scontrol", "update", f"NodeName={name}", "State=RESUME")
-        self.wait(lambda: self.ask("sinfo", "-h", "-n", name, "-o", "%T").split()[:1] == ["idle"], f"node {name}")
+        up = {"idle", "mixed", "allocated", "completing"}  # others may be quicker than this
+        self.wait(lambda: self.ask("sinfo", "-h", "-n", name, "-o", "%T").split()[0] in up, f"node {name}")
 
     def daemon(self, name: str, *command: str) -> None:
         """Start one of the cluster's own programs, in a process namespace that ends when its standard input does."""
