@@ -78,9 +78,7 @@ def main() -> None:
         waiting = sum(end > now for _, end in times.values())
         refused = program == "sbatch" and "--test-only" not in arguments and waiting >= settings["most_jobs"]
         base.execute("INSERT INTO calls VALUES (?, ?, ?)", (now, program, refused))
-        if refused:
-            sys.exit("sbatch: error: Job violates accounting/QOS policy (job submit limit)")
-        if program == "sbatch" and "--test-only" not in arguments:
+        if program == "sbatch" and "--test-only" not in arguments and not refused:
             print(_submit(base, arguments, now, settings["seconds"]))
         elif program == "squeue":
             _report(base, times, now)
@@ -88,6 +86,8 @@ def main() -> None:
             print("MinJobAge               = 300 sec")
         elif program == "sinfo":
             print("work*" if "-o" in arguments else "work*|64|256000|gpu:8|1-00:00:00")
+    if refused:
+        sys.exit("sbatch: error: Job violates accounting/QOS policy (job submit limit)")
 
 
 def _submit(base: sqlite3.Connection, arguments: list[str], now: float, seconds: dict[str, float]) -> int | None:

@@ -43,7 +43,7 @@ except UserError as error:
 
 # compute nodes without a network: what `make fetch` brought into the cache is used, and nothing waits for a hub
 if workflow.remote_exec and STUDY.config.compute.offline:
-    os.environ["HF_HUB_OFFLINE"] = "1"
+    os.environ.update(HF_HUB_OFFLINE="1")
 
 # a token is the environment's, never a config file's or a log's
 if "HF_TOKEN" in os.environ:
