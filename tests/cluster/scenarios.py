@@ -19,7 +19,8 @@ from thoughtscope.config.slices import train_slice
 from .site import Site, run, target
 from .slurm import CORES, GPUS, TOKEN
 
-LONG = {"training": {"updates": 150, "batch_size": 16, "save_every_seconds": 1.0}, "evaluation": {"every": 20}}
+LONG = {"training": {"updates": 300, "batch_size": 16, "save_every_seconds": 1.0}, "evaluation": {"every": 20}}
+ENDLESS = {**LONG, "training": {**LONG["training"], "updates": 100_000}}
 SCENARIOS: list[Callable[[Site], None]] = []
 RESUMED = "resumed at update"
 
@@ -82,7 +83,7 @@ def a_job_killed_for_memory_is_submitted_again_with_more(site: Site) -> None:
 @scenario
 def control_c_cancels_what_was_submitted(site: Site) -> None:
     seed = 4
-    campaign = site.start(site.config(seed, **LONG), target(seed), partition="blue")
+    campaign = site.start(site.config(seed, **ENDLESS), target(seed), partition="blue")
     job = site.job_of(seed)
     site.trains(seed)
     campaign.press_control_c()

@@ -20,7 +20,8 @@ from tests.workflow.conftest import Workspace
 SNAKEMAKE = Path(sys.executable).parent / "snakemake"
 # the shipped profile, and beside it only that this cluster is small and its disk quick
 PROFILE = ("--workflow-profile", "workflow/profiles/slurm", "--slurm-init-seconds-before-status-checks", "1")
-PROFILE = (*PROFILE, "--latency-wait", "10")
+# a Snakemake that ends removes the locks of all others in its folder, and two that end at once stumble over each other
+PROFILE = (*PROFILE, "--latency-wait", "10", "--nolock")
 QUICK = {
     "tasks": {"chain": {"splits": {"train": 200, "validation": 16, "test": 8}}},
     "methods": {"coconut": {"ending": {"min_updates": 2}}},

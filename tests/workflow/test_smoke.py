@@ -14,6 +14,7 @@ import yaml
 from PIL import Image
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from bench.stand_in_slurm import made_by, schedule, targets_of
 from thoughtscope import tables
 from thoughtscope.artifacts import damaged
 from thoughtscope.config.load import Study
@@ -22,6 +23,7 @@ from thoughtscope.config.run import Run
 from .conftest import ROOT, Workspace
 
 pytestmark = pytest.mark.slow
+COCONUT = "chain/qwen3/coconut/live"
 STUDY = Study(yaml.safe_load((ROOT / "config/smoke.yaml").read_text()), ROOT / "config", "config/smoke.yaml")
 
 
@@ -114,3 +116,22 @@ def test_a_second_run_has_nothing_to_do_and_says_so_quickly(smoke: Workspace) ->
     said = smoke.snakemake("--cores", "2", "--configfile", "config/smoke.yaml").stdout
     assert "Nothing to be done" in said
     assert time.monotonic() - started < 10
+
+
+def test_the_stand_in_cluster_of_the_bench_leaves_what_the_rules_make(smoke: Workspace) -> None:
+    run = dict(zip(("task", "backbone", "method", "trainable", "seed"), (*COCONUT.split("/"), "0"), strict=True))
+    named = {"task": {"task": "chain"}, "backbone": {"backbone": "qwen3"}, "table": {"name": "summary"}}
+    jobs = [("prepare_task", named["task"]), ("build_backbone", named["backbone"]), ("table", named["table"])]
+    jobs += [("figure", {"name": "latent_scatter"})]
+    jobs += [(rule, run) for rule in ("train", "extract_latents", "fit_latent_probes")]
+    missing = [path for rule, names in jobs for path in made_by(rule, names) if not (smoke.folder / path).is_file()]
+    assert missing == []
+
+
+def test_the_stand_in_cluster_gives_the_first_free_slot_to_the_first_in_the_queue() -> None:
+    jobs = [(1, 0.0, 10.0), (2, 0.0, 5.0), (3, 1.0, 5.0), (4, 20.0, 1.0)]
+    assert schedule(jobs, slots=2) == {1: (0, 10), 2: (0, 5), 3: (5, 10), 4: (20, 21)}
+    command = (
+        "--wrap=python -m snakemake --target-jobs 'train:task=chain,seed=0' 'table:name=summary' --allowed-rules train"
+    )
+    assert targets_of(command) == [("train", {"task": "chain", "seed": "0"}), ("table", {"name": "summary"})]
