@@ -108,10 +108,10 @@ class Site:
         return self.jobs_of(seed)[number]
 
     def completes(self, campaign: Campaign, job: str) -> str:
-        """Wait until a job has succeeded, and return what was said; Snakemake would ask for its state much later."""
+        """Wait until a job has succeeded, and return what was said; Snakemake would ask for its state minutes later."""
         self.slurm.wait(lambda: self.slurm.jobs()[job] == "COMPLETED", f"success of job {job}")
-        campaign.press_control_c()
-        campaign.process.wait(timeout=60)
+        campaign.process.kill()
+        campaign.process.wait()
         return campaign.said()
 
     def log(self, seed: int) -> str:
