@@ -117,12 +117,13 @@ def test_the_band_is_the_wilson_interval_of_the_items():
     assert (points["ci_low"][0], points["ci_high"][0]) == pytest.approx(wilson_interval(100, 200, 0.95))
 
 
-def test_several_seeds_are_averaged_pooled_and_counted_in_the_legend():
+def test_several_seeds_are_averaged_and_counted_in_the_legend_and_widen_the_band():
     parts = [accuracy(Run("chain", "qwen3", "coconut", "live", seed), [0.2 + 0.1 * seed, 0.6]) for seed in range(3)]
     figure, points = accuracy_backbones.draw(pd.concat(parts), LABELS, Accuracy())
     assert points["accuracy"].tolist() == pytest.approx([0.3, 0.6])
-    assert points["n"].tolist() == [600, 600]
-    assert points["ci_low"][1] == pytest.approx(wilson_interval(360, 600, 0.95)[0])
+    assert points["n"].tolist() == [200, 200]
+    assert points["ci_low"][0] < 0.2 < 0.4 < points["ci_high"][0], "three seeds that differ tell little of a fourth"
+    assert points["ci_low"][1] == pytest.approx(wilson_interval(120, 200, 0.95)[0]), "the same items thrice"
     assert figure.axes[0].get_legend().get_title().get_text() == "mean of 3 seeds, band: 95% interval"
 
 

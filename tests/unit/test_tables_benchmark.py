@@ -42,11 +42,12 @@ def test_seeds_are_taken_together_and_sets_weigh_alike(folders: list[Path]) -> N
     table = benchmark(folders, SETTINGS)
     assert list(table.columns) == COLUMNS
     test, svamp, mean = (row(table, "coconut", split) for split in ("test", "test-svamp", "mean"))
-    assert (test["n"], test["accuracy"], test["seeds"]) == (20, 0.8, 2)
-    assert (svamp["n"], svamp["accuracy"]) == (8, 0.5)
+    assert (test["n"], test["accuracy"], test["seeds"]) == (10, 0.8, 2)
+    assert (svamp["n"], svamp["accuracy"]) == (4, 0.5)
+    assert (svamp["ci_low"], svamp["ci_high"]) == (0, 1), "one seed knew all, one nothing"
     assert mean["accuracy"] == pytest.approx(0.65)
     assert mean["ci_low"] < 0.65 < mean["ci_high"]
-    assert mean["ci_high"] - mean["ci_low"] < svamp["ci_high"] - svamp["ci_low"]
+    assert (mean["lowest_seed"], mean["highest_seed"]) == pytest.approx((0.45, 0.85))
     assert test["label"] == "Coconut"
     assert test["mean_forward_passes"] == 6
 
@@ -57,7 +58,9 @@ def test_differences_are_paired_over_the_seeds_that_both_have(folders: list[Path
     assert test["difference"] == pytest.approx(0.4), "seed 0 alone: nine right against five"
     assert test["difference_low"] < 0.4 < test["difference_high"]
     assert pd.isna(row(table, "cot", "test")["difference"])
-    assert row(table, "coconut", "mean")["difference"] == pytest.approx((0.4 - 1.0) / 2)
+    mean = row(table, "coconut", "mean")
+    assert mean["difference"] == pytest.approx((0.4 - 1.0) / 2)
+    assert mean["difference_low"] < mean["difference"] < mean["difference_high"]
 
 
 def test_published_values_stand_beside_ours_with_their_source(folders: list[Path]) -> None:

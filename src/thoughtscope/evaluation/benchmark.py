@@ -6,118 +6,130 @@ and stand in `results/benchmarks`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from thoughtscope import tables
-from thoughtscope.config.run import Run
 from thoughtscope.errors import UserError
 from thoughtscope.evaluation.identity import run_of
+from thoughtscope.evaluation.seeds import accuracy_interval, difference_interval
 from thoughtscope.evaluation.settings import TableSettings
-from thoughtscope.evaluation.statistics import paired_difference_interval, wilson_interval
 
 MEAN = "mean"
 GROUP = ["task", "backbone", "method", "trainable"]
 COLUMNS = [
-    *GROUP, "label", "split", "seeds", "n", "accuracy", "ci_low", "ci_high",
+    *GROUP, "label", "split", "seeds", "n", "accuracy", "ci_low", "ci_high", "lowest_seed", "highest_seed",
     "difference", "difference_low", "difference_high",
     "mean_visible_tokens", "mean_latents", "mean_forward_passes", "published", "published_source",
 ]  # fmt: skip
 
 
-def benchmark(folders: Sequence[Path], settings: TableSettings) -> pd.DataFrame:
-    """Return one row for each (task, backbone, method, trainable) and test set, seeds taken together, and their mean.
+@dataclass(frozen=True)
+class Answers:
+    """What the runs of one group said to a test set.
 
-    accuracy has the Wilson interval of all seeds' items; the mean weighs every set alike, and its interval is that of
-    independent sets. difference is that to `settings.baseline` on the same items and seeds, paired.
-    mean_forward_passes are those of a response that is generated one position at a time.
+    Args:
+        right: which items were right: rows of items, columns of seeds.
+        cost: means over items and seeds.
+    """
+
+    right: pd.DataFrame
+    cost: dict[str, float]
+
+
+def benchmark(folders: Sequence[Path], settings: TableSettings) -> pd.DataFrame:
+    """Return one row for each (task, backbone, method, trainable) and test set, and one for the sets' mean.
+
+    accuracy is the mean over `seeds`, lowest_seed and highest_seed are the ends of their range; n counts items, the
+    mean weighs every set alike. Intervals are over items and seeds (`evaluation.seeds`). difference is that to
+    `settings.baseline` on the same items and seeds, paired. mean_forward_passes are those of a response that is
+    generated one position at a time.
 
     Raises:
         UserError: a table is missing, or runs of one group were measured on different items.
     """
-    answers = {run_of(folder): _answers(folder) for folder in folders}
-    groups: dict[tuple[str, ...], list[Run]] = {}
-    for run in answers:
-        groups.setdefault((run.task, run.backbone, run.method, run.trainable), []).append(run)
+    folders_of: dict[tuple[str, ...], list[Path]] = {}
+    for folder in folders:
+        run = run_of(folder)
+        folders_of.setdefault((run.task, run.backbone, run.method, run.trainable), []).append(folder)
+    groups = {key: _answers(part) for key, part in sorted(folders_of.items())}
     rows = []
-    for key, runs in sorted(groups.items()):
-        base = groups.get((key[0], key[1], settings.baseline, key[3]), [])
-        found = list(_sets([answers[run] for run in runs], [answers[run] for run in base], runs, base, settings))
-        for row in [*found, _mean(found)]:
-            named = dict(zip(GROUP, key, strict=True), label=settings.methods.get(key[2], key[2]))
-            rows.append({**named, **row, **_published(settings, key, row["split"])})
+    for key, sets in groups.items():
+        base = groups.get((key[0], key[1], settings.baseline, key[3]), {})
+        named = dict(zip(GROUP, key, strict=True), label=settings.methods.get(key[2], key[2]))
+        for split, part in {**{split: [split] for split in sets}, MEAN: list(sets)}.items():
+            measured = _measured({one: sets[one] for one in part}, settings.confidence)
+            difference = {} if base is sets else _difference(part, sets, base, settings.confidence)
+            rows.append({**named, "split": split, **measured, **difference, **_published(settings, key, split)})
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
-def _answers(folder: Path) -> pd.DataFrame:
-    """Return a run's last answers to every test set, one row an item."""
-    frame: pd.DataFrame = tables.read(folder / "predictions.parquet", tables.PREDICTIONS).to_pandas()
-    last: pd.DataFrame = frame[frame["step"] == frame["step"].max()]
-    return last
+def _answers(folders: Sequence[Path]) -> dict[str, Answers]:
+    """Return the last answers of a group's runs to every test set.
 
-
-def _sets(
-    ours: list[pd.DataFrame], theirs: list[pd.DataFrame], runs: list[Run], base: list[Run], settings: TableSettings
-) -> Iterator[dict[str, Any]]:
-    for split in sorted(ours[0]["split"].unique()):
-        parts = [frame[frame["split"] == split] for frame in ours]
-        items = pd.concat(parts)
-        low, high = wilson_interval(int(items["correct"].sum()), len(items), settings.confidence)
-        yield {
-            "split": split,
-            "seeds": len(runs),
-            "n": len(items),
-            "accuracy": items["correct"].mean(),
-            "ci_low": low,
-            "ci_high": high,
-            **_difference(split, dict(zip(runs, ours, strict=True)), dict(zip(base, theirs, strict=True)), settings),
+    Raises:
+        UserError: its runs were measured on different items.
+    """
+    parts = []
+    for folder in folders:
+        frame: pd.DataFrame = tables.read(folder / "predictions.parquet", tables.PREDICTIONS).to_pandas()
+        last = frame[frame["step"] == frame["step"].max()]
+        parts.append(last.assign(seed=run_of(folder).seed, passes=last["visible_tokens"] + last["latents"] + 1))
+    found = {}
+    for split, items in pd.concat(parts).groupby("split"):
+        right = items.pivot(index="example_id", columns="seed", values="correct")
+        if right.isna().to_numpy().any():
+            raise _different(str(split))
+        cost = {
             "mean_visible_tokens": items["visible_tokens"].mean(),
             "mean_latents": items["latents"].mean(),
-            "mean_forward_passes": (items["visible_tokens"] + items["latents"] + 1).mean(),
+            "mean_forward_passes": items["passes"].mean(),
         }
+        found[str(split)] = Answers(right.astype(float), cost)
+    return found
+
+
+def _measured(sets: Mapping[str, Answers], confidence: float) -> dict[str, Any]:
+    """Return what is known of some test sets together, each weighing alike."""
+    seeds = pd.DataFrame({split: one.right.mean() for split, one in sets.items()}).mean(axis=1)
+    low, high = accuracy_interval([(one.right.mean(), len(one.right)) for one in sets.values()], confidence)
+    return {
+        "seeds": len(seeds),
+        "n": sum(len(one.right) for one in sets.values()),
+        "accuracy": seeds.mean(),
+        "ci_low": low,
+        "ci_high": high,
+        "lowest_seed": seeds.min(),
+        "highest_seed": seeds.max(),
+        **pd.DataFrame([one.cost for one in sets.values()]).mean(),
+    }
 
 
 def _difference(
-    split: str, ours: dict[Run, pd.DataFrame], theirs: dict[Run, pd.DataFrame], settings: TableSettings
+    splits: Sequence[str], ours: Mapping[str, Answers], theirs: Mapping[str, Answers], confidence: float
 ) -> dict[str, float]:
-    """Return the difference to the baseline, averaged over the seeds that both have, item by item."""
-    scores = [_scores(group, split, set(_seeds(ours)) & set(_seeds(theirs))) for group in (ours, theirs)]
-    if scores[0] is None or scores[1] is None or ours.keys() == theirs.keys():
-        return {}
-    if not scores[0].index.equals(scores[1].index):
-        raise UserError("benchmark", f"runs were measured on different items of {split}", "train them again")
-    a, b = scores[0].to_numpy(), scores[1].to_numpy()
-    low, high = paired_difference_interval(a, b, settings.confidence)
-    return {"difference": float(np.mean(a - b)), "difference_low": low, "difference_high": high}
+    """Return the difference to the baseline, item by item, over the seeds that both have."""
+    pairs = []
+    for split in splits:
+        if split not in theirs:
+            return {}
+        a, b = ours[split].right, theirs[split].right
+        if not a.index.equals(b.index):
+            raise _different(split)
+        seeds = a.columns.intersection(b.columns)
+        if seeds.empty:
+            return {}
+        pairs.append((a[seeds].to_numpy(), b[seeds].to_numpy()))
+    mean, (low, high) = difference_interval(pairs, confidence)
+    return {"difference": mean, "difference_low": low, "difference_high": high}
 
 
-def _seeds(group: dict[Run, pd.DataFrame]) -> list[int]:
-    return [run.seed for run in group]
-
-
-def _scores(group: dict[Run, pd.DataFrame], split: str, seeds: set[int]) -> pd.Series | None:
-    """Return each item's mean score over `seeds`."""
-    parts = [frame[frame["split"] == split] for run, frame in group.items() if run.seed in seeds]
-    if not parts:
-        return None
-    scores: pd.Series = pd.concat(parts).groupby("example_id")["correct"].mean().astype(float).sort_index()
-    return scores
-
-
-def _mean(rows: list[dict[str, Any]]) -> dict[str, Any]:
-    """Return the unweighted mean over test sets; half-widths of independent sets add in squares."""
-    table = pd.DataFrame(rows)
-    middle = table["accuracy"].mean()
-    low = middle - np.sqrt(((table["accuracy"] - table["ci_low"]) ** 2).sum()) / len(table)
-    high = middle + np.sqrt(((table["ci_high"] - table["accuracy"]) ** 2).sum()) / len(table)
-    means = {name: table[name].mean() for name in table.columns if name.startswith("mean_")}
-    own = {"split": MEAN, "seeds": table["seeds"].iloc[0], "n": table["n"].sum()}
-    difference = {"difference": table["difference"].mean()} if "difference" in table else {}
-    return {**own, "accuracy": middle, "ci_low": low, "ci_high": high, **difference, **means}
+def _different(split: str) -> UserError:
+    return UserError("benchmark", f"runs were measured on different items of {split}", "train them again")
 
 
 def _published(settings: TableSettings, key: tuple[str, ...], split: str) -> dict[str, Any]:

@@ -13,7 +13,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from thoughtscope.errors import UserError
-from thoughtscope.evaluation.statistics import wilson_interval
+from thoughtscope.evaluation.seeds import accuracy_interval
 from thoughtscope.figures import style
 from thoughtscope.figures.settings import Accuracy
 
@@ -22,7 +22,7 @@ POINTS = ["line", "task", "method", "backbone", "trainable", "step", "accuracy",
 
 
 def curves(rows: pd.DataFrame, labels: Mapping[str, str], options: Accuracy) -> pd.DataFrame:
-    """Return the points of every line: seeds averaged, intervals over the items of all seeds together.
+    """Return the points of every line: seeds averaged, intervals over items and seeds.
 
     Args:
         rows: `tables.ACCURACY`; one task and one method.
@@ -51,11 +51,11 @@ def curves(rows: pd.DataFrame, labels: Mapping[str, str], options: Accuracy) -> 
 def _curve(rows: pd.DataFrame, label: str, confidence: float) -> pd.DataFrame:
     seeds = rows["seed"].nunique()
     grouped = rows.groupby("step").agg(
-        accuracy=("accuracy", "mean"), n=("n", "sum"), correct=("correct", "sum"), seeds=("seed", "nunique")
+        accuracy=("accuracy", "mean"), each=("accuracy", list), n=("n", "first"), seeds=("seed", "nunique")
     )
     grouped = grouped[grouped["seeds"] == seeds].reset_index()
     intervals = [
-        wilson_interval(int(c), int(n), confidence) for c, n in zip(grouped["correct"], grouped["n"], strict=True)
+        accuracy_interval([(each, int(n))], confidence) for each, n in zip(grouped["each"], grouped["n"], strict=True)
     ]
     grouped[["ci_low", "ci_high"]] = np.array(intervals)
     first = rows.iloc[0]

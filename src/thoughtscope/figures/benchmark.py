@@ -9,7 +9,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from thoughtscope.errors import UserError
-from thoughtscope.evaluation.statistics import wilson_interval
+from thoughtscope.evaluation.seeds import accuracy_interval
 from thoughtscope.figures import style
 from thoughtscope.figures.settings import Benchmark as Settings
 
@@ -68,11 +68,11 @@ def draw(
 
 
 def _points(rows: pd.DataFrame, options: Settings) -> pd.DataFrame:
-    """Return `POINTS`: seeds together, intervals over all their items."""
+    """Return `POINTS`: seeds averaged, intervals over items and seeds; n is the number of items."""
     last = rows[rows["step"] == rows.groupby("run")["step"].transform("max")]
     points = []
     for (split, method, backbone, trainable), part in last.groupby(["split", "method", "backbone", "trainable"]):
-        n, correct = int(part["n"].sum()), int(part["correct"].sum())
-        low, high = wilson_interval(correct, n, options.confidence)
-        points.append([split, method, backbone, trainable, part["seed"].nunique(), n, correct / n, low, high])
+        n, each = int(part["n"].iloc[0]), part["accuracy"]
+        low, high = accuracy_interval([(each, n)], options.confidence)
+        points.append([split, method, backbone, trainable, part["seed"].nunique(), n, each.mean(), low, high])
     return pd.DataFrame(points, columns=POINTS)
