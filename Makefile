@@ -72,13 +72,13 @@ docs: $(READY)  ## write config/README.md's reference table and config/schema.js
 	$(BIN)/python -m thoughtscope.config.reference
 
 check: $(READY)  ## try CONFIG before it is paid for: inputs, one batch of each run, memory, hours, disk
-	$(BIN)/python -m thoughtscope.check --config $(CONFIG)
+	$(BIN)/python -m thoughtscope.check --configfile $(CONFIG)
 
 fetch: $(READY)  ## bring the models and datasets that CONFIG names into the cache (needs the network)
-	$(BIN)/python -m thoughtscope.fetch --config $(CONFIG)
+	$(BIN)/python -m thoughtscope.fetch --configfile $(CONFIG)
 
 pin: $(READY)  ## lock the commits of the models and datasets that CONFIG names (needs the network)
-	$(BIN)/python -m thoughtscope.pin --config $(CONFIG)
+	$(BIN)/python -m thoughtscope.pin --configfile $(CONFIG)
 
 lock:  ## resolve envs/requirements.lock anew from envs/requirements.in (needs the network)
 	$(PYTHON) envs/lock.py

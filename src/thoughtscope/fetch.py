@@ -1,6 +1,6 @@
 """Brings every model and dataset that a study names into the shared cache: `make fetch`, where the network is.
 
-python -m thoughtscope.fetch --config config/paper.yaml
+python -m thoughtscope.fetch --configfile config/paper.yaml
 
 Afterwards jobs run with `HF_HUB_OFFLINE=1` on nodes without a network, if they share `HF_HOME`. A token comes from the
 environment (`HF_TOKEN`) or `hf auth login`, never from a config file.
@@ -17,8 +17,7 @@ from typing import Any
 from huggingface_hub import snapshot_download
 
 from thoughtscope.backbones.settings import GIVEN_FILES
-from thoughtscope.config.load import Study
-from thoughtscope.config.parse import read_yaml
+from thoughtscope.config.load import MAIN, Study
 from thoughtscope.errors import one_line_errors
 from thoughtscope.hub import hub_error
 from thoughtscope.tasks.reading import Source, read
@@ -28,10 +27,12 @@ from thoughtscope.tasks.reading import Source, read
 def main() -> None:
     """Fetch what the config names."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--config", type=Path, required=True, help="the main config file")
+    parser.add_argument(
+        "--configfile", type=Path, nargs="+", default=[MAIN], help="main files, each laid on those before"
+    )
     parser.add_argument("--folder", type=Path, default=Path("config"), help="folder of the small files and of the lock")
     arguments = parser.parse_args()
-    study = Study(read_yaml(arguments.config), arguments.folder, str(arguments.config))
+    study = Study.read(arguments.configfile, arguments.folder)
     for name in study.named("backbones"):
         settings = study.backbone(name)
         if settings.source == "hub":

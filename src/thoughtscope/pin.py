@@ -1,6 +1,6 @@
 """Finds the commit of every hub id that a study names and locks it: `make pin`, on a connected machine.
 
-python -m thoughtscope.pin --config config/paper.yaml
+python -m thoughtscope.pin --configfile config/paper.yaml
 
 What is locked already stays as it is; remove its line to find it anew.
 """
@@ -17,8 +17,7 @@ from huggingface_hub import HfApi
 from huggingface_hub.errors import GatedRepoError
 
 from thoughtscope.artifacts import artifact_files
-from thoughtscope.config.load import Study
-from thoughtscope.config.parse import read_yaml
+from thoughtscope.config.load import MAIN, Study
 from thoughtscope.config.revisions import KINDS, LOCK, read_lock, unpinned
 from thoughtscope.errors import one_line_errors
 from thoughtscope.hub import hub_error
@@ -30,10 +29,12 @@ HEAD = "# The commit of each hub id, as `make pin` found it. Remove a line and r
 def main() -> None:
     """Pin what the config names and say what was found."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--config", type=Path, required=True, help="the main config file")
+    parser.add_argument(
+        "--configfile", type=Path, nargs="+", default=[MAIN], help="main files, each laid on those before"
+    )
     parser.add_argument("--folder", type=Path, default=Path("config"), help="folder of the small files and of the lock")
     arguments = parser.parse_args()
-    study = Study(read_yaml(arguments.config), arguments.folder, str(arguments.config), require_pins=False)
+    study = Study.read(arguments.configfile, arguments.folder, require_pins=False)
     lock = read_lock(arguments.folder).model_dump()
     for group, kind in KINDS.items():
         for name in study.named(group):

@@ -27,7 +27,7 @@ def check(folder: Path, **changes: Any) -> subprocess.CompletedProcess[str]:
     grid = {"task": "chain", "backbone": ["qwen3", "llama3.2"], "method": "coconut", "seed": [0, 1]}
     raw = {**SMOKE, "runs": [grid], "figures": {}, "latent_probes": None, "truth_probes": None, **changes}
     (folder / "study.yaml").write_text(yaml.safe_dump(raw))
-    command = [sys.executable, "-m", "thoughtscope.check", "--config", str(folder / "study.yaml")]
+    command = [sys.executable, "-m", "thoughtscope.check", "--configfile", str(folder / "study.yaml")]
     return subprocess.run(
         [*command, "--folder", "config", "--results", str(folder)],
         cwd=ROOT,

@@ -5,12 +5,14 @@ from __future__ import annotations
 import ast
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import yaml
 
 from thoughtscope.config.load import Study
 from thoughtscope.config.reference import reference, schema, with_reference
+from thoughtscope.config.slices import train_slice
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "src/thoughtscope"
@@ -59,9 +61,16 @@ def test_the_reference_of_the_config_is_current() -> None:
 
 
 def test_every_main_config_is_valid_and_names_existing_files() -> None:
-    for name in ("config.yaml", "smoke.yaml"):
-        study = Study(yaml.safe_load((ROOT / "config" / name).read_text()), ROOT / "config", f"config/{name}")
-        assert study.runs
+    for names in (["config.yaml"], ["smoke.yaml"], ["config.yaml", "seeds.yaml"]):
+        assert Study.read([ROOT / "config" / name for name in names], ROOT / "config").runs
+
+
+def test_five_seeds_of_the_default_are_its_runs_and_no_others() -> None:
+    default = Study.read([ROOT / "config/config.yaml"], ROOT / "config")
+    seeds = Study.read([ROOT / "config/config.yaml", ROOT / "config/seeds.yaml"], ROOT / "config")
+    assert set(seeds.runs) == {replace(run, seed=seed) for run in default.runs for seed in range(5)}
+    for run in default.runs:
+        assert train_slice(seeds, run) == train_slice(default, run), "what the default trained is not trained again"
 
 
 def test_every_small_file_is_valid() -> None:

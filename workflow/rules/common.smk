@@ -34,7 +34,9 @@ if workflow.remote_exec and JOB in os.environ:
     signal.signal(signal.SIGUSR1, signal.SIG_IGN)
 
 try:
-    STUDY = Study(config, Path("config"), str(workflow.configfiles[-1]))
+    STUDY = Study(
+        config, Path("config"), ", ".join(map(os.path.relpath, workflow.configfiles))
+    )
     for name in STUDY.named("backbones"):
         compute_of(STUDY, name)
 except UserError as error:

@@ -18,8 +18,7 @@ from transformers.utils import logging
 
 from thoughtscope.check.inputs import check_disk, find_backbones, prepare_tasks, rows_of
 from thoughtscope.check.trial import Trial, attempt
-from thoughtscope.config.load import Study
-from thoughtscope.config.parse import read_yaml
+from thoughtscope.config.load import MAIN, Study
 from thoughtscope.config.run import Run
 from thoughtscope.config.slices import train_slice
 from thoughtscope.errors import UserError, one_line_errors
@@ -33,14 +32,16 @@ SHARD = "shard the optimiser: training.deepspeed zero2 on more ranks, or with of
 def main() -> int:
     """Check one study."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--config", type=Path, required=True, help="the main config file")
+    parser.add_argument(
+        "--configfile", type=Path, nargs="+", default=[MAIN], help="main files, each laid on those before"
+    )
     parser.add_argument("--folder", type=Path, default=Path("config"), help="folder of the small files")
     parser.add_argument("--results", type=Path, default=Path("results"), help="where the runs will be written")
     parser.add_argument("--ranks", type=int, default=1, help="ranks that each run will have")
     arguments = parser.parse_args()
     logging.disable_progress_bar()
     console = Console(width=160 if not sys.stdout.isatty() else None)
-    study = Study(read_yaml(arguments.config), arguments.folder, str(arguments.config))
+    study = Study.read(arguments.configfile, arguments.folder)
     with tempfile.TemporaryDirectory() as place:
         tasks, backbones = Path(place) / "tasks", Path(place) / "backbones"
         for name, sizes in prepare_tasks(study, tasks).items():

@@ -6,7 +6,7 @@ config.yaml + tasks/ backbones/ methods/ deepspeed/  -->  Study
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from thoughtscope.figures.settings import INPUT, OPTIONS, SHARED
 from thoughtscope.plugins import implementation
 from thoughtscope.settings import Strict
 
+MAIN = Path("config/config.yaml")
 GROUPS = ("tasks", "backbones", "methods", "deepspeed")
 
 
@@ -38,7 +39,7 @@ class Study:
     """
 
     def __init__(
-        self, raw: Mapping[str, Any], folder: Path, source: str = "config/config.yaml", require_pins: bool = True
+        self, raw: Mapping[str, Any], folder: Path, source: str = str(MAIN), require_pins: bool = True
     ) -> None:
         self.folder, self.source = folder, source
         self.lock = read_lock(folder)
@@ -47,6 +48,18 @@ class Study:
         self._check()
         if require_pins:
             self._check_pins()
+
+    @classmethod
+    def read(cls, files: Sequence[Path], folder: Path = MAIN.parent, require_pins: bool = True) -> Study:
+        """Read main files, each laid on top of those before, as Snakemake does with several `--configfile`.
+
+        Raises:
+            UserError: a mistake in one of them.
+        """
+        raw: dict[str, Any] = {}
+        for file in files:
+            raw = merge(raw, read_yaml(file))
+        return cls(raw, folder, ", ".join(map(str, files)), require_pins)
 
     @cached_property
     def runs(self) -> list[Run]:

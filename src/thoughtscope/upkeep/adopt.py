@@ -12,8 +12,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from thoughtscope.config.load import Study
-from thoughtscope.config.parse import read_yaml
+from thoughtscope.config.load import MAIN, Study
 from thoughtscope.errors import UserError, one_line_errors
 from thoughtscope.upkeep.judge import reasons
 from thoughtscope.upkeep.plan import Planned, plan
@@ -35,7 +34,7 @@ def judge(planned: Sequence[Planned]) -> tuple[list[Planned], dict[str, list[str
     return list(holding.values()), wanting
 
 
-def take_over(holding: Sequence[Planned], config: Path) -> int:
+def take_over(holding: Sequence[Planned], files: Sequence[Path]) -> int:
     """Let Snakemake record what holds and is unknown to it; return how many artifacts that were.
 
     Raises:
@@ -46,12 +45,12 @@ def take_over(holding: Sequence[Planned], config: Path) -> int:
         outputs = [str(path) for one in unknown for path in one.outputs]
         command = [sys.executable, "-m", "snakemake", "--touch", "--no-hooks", "--cores", "1"]
         done = subprocess.run(
-            [*command, "--configfile", str(config), "--", *outputs], capture_output=True, text=True, check=False
+            [*command, "--configfile", *map(str, files), "--", *outputs], capture_output=True, text=True, check=False
         )
         left = [path for one in unknown for path in one.outputs if not recorded(path)]
         if done.returncode or left:
             said = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
-            raise UserError(str(config), f"Snakemake did not record everything: {said}", "try snakemake -n")
+            raise UserError(str(files[-1]), f"Snakemake did not record everything: {said}", "try snakemake -n")
     return len(unknown)
 
 
@@ -59,11 +58,11 @@ def take_over(holding: Sequence[Planned], config: Path) -> int:
 def main() -> int:
     """Adopt what holds, and say of everything else why it does not; end with 1 if something was left."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--configfile", type=Path, default=Path("config/config.yaml"))
-    config = parser.parse_args().configfile
-    planned = plan(Study(read_yaml(config), Path("config"), str(config)))
+    parser.add_argument("--configfile", type=Path, nargs="+", default=[MAIN])
+    files = parser.parse_args().configfile
+    planned = plan(Study.read(files))
     holding, wanting = judge(planned)
-    count = take_over(holding, config)
+    count = take_over(holding, files)
     for label, words in wanting.items():
         print(f"not adopted: {label}: {'; '.join(words)}")
     print(f"{count} artifacts adopted, {len(holding) - count} were known already, {len(wanting)} left to be made")

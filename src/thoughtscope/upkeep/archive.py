@@ -15,8 +15,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from thoughtscope.artifacts import artifact_files, read_files
-from thoughtscope.config.load import Study
-from thoughtscope.config.parse import read_yaml
+from thoughtscope.config.load import MAIN, Study
 from thoughtscope.errors import UserError, one_line_errors
 from thoughtscope.upkeep.judge import LEFT_OUT, reasons
 from thoughtscope.upkeep.plan import RESULTS, Planned, plan
@@ -76,11 +75,11 @@ def pack(files: Sequence[Path], left_out: dict[str, list[str]], target: Path, na
 def main() -> None:
     """Pack the study."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--configfile", type=Path, default=Path("config/config.yaml"))
+    parser.add_argument("--configfile", type=Path, nargs="+", default=[MAIN])
     parser.add_argument("--output", type=Path, default=Path("study.tar.gz"))
     parser.add_argument("--models", action="store_true", help="pack weights as well")
     arguments = parser.parse_args()
-    planned = plan(Study(read_yaml(arguments.configfile), Path("config"), str(arguments.configfile)))
+    planned = plan(Study.read(arguments.configfile))
     files, left_out = contents(planned, arguments.models)
     pack(files, left_out, arguments.output, arguments.output.name.removesuffix(".gz").removesuffix(".tar"))
     size, left = arguments.output.stat().st_size / 1e6, sum(map(len, left_out.values()))

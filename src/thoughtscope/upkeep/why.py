@@ -13,8 +13,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from thoughtscope.config.load import Study
-from thoughtscope.config.parse import read_yaml
+from thoughtscope.config.load import MAIN, Study
 from thoughtscope.errors import UserError, one_line_errors
 from thoughtscope.upkeep.judge import reasons
 from thoughtscope.upkeep.plan import Planned, plan
@@ -23,16 +22,16 @@ from thoughtscope.upkeep.stock import distrusted
 UP_TO_DATE = "no update"
 
 
-def stale_outputs(config: Path) -> dict[Path, str]:
+def stale_outputs(files: Sequence[Path]) -> dict[Path, str]:
     """Return every output that Snakemake would make now, with the word of its own for it.
 
     Raises:
         UserError: Snakemake refuses the workflow; it says why.
     """
-    command = [sys.executable, "-m", "snakemake", "--summary", "--nolock", "--configfile", str(config)]
+    command = [sys.executable, "-m", "snakemake", "--summary", "--nolock", "--configfile", *map(str, files)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
-        raise UserError(str(config), f"Snakemake cannot say what is stale: {_last(done.stderr)}", "mend that first")
+        raise UserError(str(files[-1]), f"Snakemake cannot say what is stale: {_last(done.stderr)}", "mend that first")
     lines = done.stdout[done.stdout.index("output_file") :].splitlines()
     rows = csv.DictReader(lines, delimiter="\t")
     return {Path(row["output_file"]): row["status"] for row in rows if row["plan"] != UP_TO_DATE}
@@ -69,11 +68,10 @@ def explain(planned: Sequence[Planned], stale: Mapping[Path, str], without_trust
 def main() -> int:
     """Print why each stage is stale."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--configfile", type=Path, default=Path("config/config.yaml"))
-    config = parser.parse_args().configfile
-    study = Study(read_yaml(config), Path("config"), str(config))
-    planned = plan(study)
-    lines = list(explain(planned, stale_outputs(config), distrusted(planned)))
+    parser.add_argument("--configfile", type=Path, nargs="+", default=[MAIN])
+    files = parser.parse_args().configfile
+    planned = plan(Study.read(files))
+    lines = list(explain(planned, stale_outputs(files), distrusted(planned)))
     print("\n".join(lines) or "nothing is stale")
     return 0
 
