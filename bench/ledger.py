@@ -1,4 +1,6 @@
-"""Prints the ledger of a finished run in Markdown: each stage's jobs with seconds, and each run with what it reached.
+"""Prints the ledger of finished runs in Markdown: what each stage's jobs took, and what each run reached.
+
+Of several seeds, what each reached and their mean.
 
 .venv/bin/python bench/ledger.py [results]
 """
@@ -8,6 +10,10 @@ import sys
 from pathlib import Path
 
 import pandas as pd
+
+from thoughtscope.evaluation.seeds import accuracy_interval
+
+CONFIDENCE = 0.95
 
 
 def runs(results: Path) -> pd.DataFrame:
@@ -34,6 +40,18 @@ def runs(results: Path) -> pd.DataFrame:
                 "accuracy": f"{row['accuracy']:.3f} [{row['ci_low']:.3f}, {row['ci_high']:.3f}]",
             }
         )
+    return pd.DataFrame(rows)
+
+
+def seeds(results: Path) -> pd.DataFrame:
+    """Return one row for all seeds of a run: each seed's accuracy, and their mean with its interval."""
+    rows = []
+    summary = pd.read_csv(results / "tables/summary.csv")
+    for key, part in summary.groupby(["trainable", "method", "backbone"]):
+        low, high = accuracy_interval([(part["accuracy"], int(part["n"].iloc[0]))], CONFIDENCE)
+        each = {f"seed {seed}": f"{value:.3f}" for seed, value in zip(part["seed"], part["accuracy"], strict=True)}
+        mean = f"{part['accuracy'].mean():.3f} [{low:.3f}, {high:.3f}]"
+        rows.append({"run": f"{key[1]}, {key[2]}, {key[0]}", **each, "mean": mean})
     return pd.DataFrame(rows)
 
 
@@ -69,4 +87,5 @@ def markdown(table: pd.DataFrame) -> str:
 
 if __name__ == "__main__":
     folder = Path(sys.argv[1] if len(sys.argv) > 1 else "results")
-    print(markdown(runs(folder)), markdown(stages(folder)), sep="\n\n")
+    several = pd.read_csv(folder / "tables/summary.csv")["seed"].nunique() > 1
+    print(markdown(seeds(folder) if several else runs(folder)), markdown(stages(folder)), sep="\n\n")
