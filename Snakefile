@@ -36,6 +36,7 @@ wildcard_constraints:
     method="[^/]+",
     trainable="live|frozen",
     seed=r"\d+",
+    variant=r"seed\d+|given",
     name="[^/]+",
 
 

@@ -19,7 +19,7 @@ from pathlib import Path
 
 PLACES = {
     "prepare_task": ("tasks/{task}/manifest.json",),
-    "build_backbone": ("backbones/{backbone}/manifest.json",),
+    "build_backbone": ("backbones/{backbone}/{variant}/manifest.json",),
     "train": ("runs/{run}/manifest.json", "runs/{run}/accuracy.parquet"),
     "extract_latents": ("hidden_states/{run}/manifest.json",),
     "fit_latent_probes": ("probes/{run}/manifest.json",),
@@ -27,7 +27,7 @@ PLACES = {
     "figure": tuple(f"figures/{{name}}.{kind}" for kind in ("png", "pdf", "svg", "csv")),
 }
 NOTES = {"train": "runs/{run}", "extract_latents": "hidden_states/{run}", "fit_latent_probes": "probes/{run}"}
-NOTES |= {"prepare_task": "tasks/{task}", "build_backbone": "backbones/{backbone}"}
+NOTES |= {"prepare_task": "tasks/{task}", "build_backbone": "backbones/{backbone}/{variant}"}
 NOTES |= {"table": "tables/{name}", "figure": "figures/{name}"}
 TABLES = """
 CREATE TABLE IF NOT EXISTS calls (time REAL, program TEXT, refused INTEGER);

@@ -109,7 +109,7 @@ def _by_hand(site: Site, config: Path, seed: int, output: Path) -> list[str]:
     """Return the command that trains the same run on this machine, with as many ranks."""
     study = Study(yaml.safe_load((site.folder / config).read_text()), site.folder / "config")
     settings = train_slice(study, Run("chain", "qwen3", "coconut", "live", seed))
-    inputs = ["--task", "results/tasks/chain", "--backbone", "results/backbones/qwen3"]
+    inputs = ["--task", "results/tasks/chain", "--backbone", f"results/backbones/qwen3/seed{seed}"]
     program = [sys.executable, "workflow/scripts/train.py", "--ranks", "2", "--settings", settings, *inputs]
     return [*program, "--state", str(output.with_suffix(".state")), "--output", str(output)]
 

@@ -22,6 +22,7 @@ SNAKEMAKE = Path(sys.executable).parent / "snakemake"
 PROFILE = ("--workflow-profile", "workflow/profiles/slurm", "--slurm-init-seconds-before-status-checks", "1")
 # a Snakemake that ends removes the locks of all others in its folder, and two that end at once stumble over each other
 PROFILE = (*PROFILE, "--latency-wait", "10", "--nolock")
+SEEDS = 8  # scenarios use runs of these, from 0
 QUICK = {
     "tasks": {"chain": {"splits": {"train": 200, "validation": 16, "test": 8}}},
     "methods": {"coconut": {"ending": {"min_updates": 2}}},
@@ -140,8 +141,8 @@ def target(seed: int) -> str:
 
 
 def make_site(slurm: Cluster, workspace: Workspace) -> Site:
-    """Prepare the task and the backbone, here and now: what is tested comes after them."""
+    """Prepare the task and every seed's backbone, here and now: what is tested comes after them."""
     site = Site(slurm, workspace)
-    manifests = [f"results/{folder}/manifest.json" for folder in ("tasks/chain", "backbones/qwen3")]
-    workspace.snakemake(*manifests, "--cores", "2", "--configfile", str(site.config(0)))
+    backbones = [f"results/backbones/qwen3/seed{seed}/manifest.json" for seed in range(SEEDS)]
+    workspace.snakemake(*backbones, "--cores", "2", "--configfile", str(site.config(0)))
     return site

@@ -117,7 +117,7 @@ def make_world(folder: Path) -> World:
         write_task("chain", implementation("tasks", "chain", "test"), study.task("chain"), target)
     pretraining = Pretraining(tasks=["chain"], updates=10, batch_size=16)
     with artifact_folder(folder / "backbone", {}) as target:
-        make_tiny(study.backbone("qwen3"), pretraining, [folder / "task"], target, "test")
+        make_tiny(study.backbone("qwen3"), pretraining, 0, [folder / "task"], target, "test")
     return made
 
 

@@ -49,9 +49,9 @@ def settings(name: str) -> Settings:
 def test_a_family_is_built_learns_and_comes_back_from_its_folder_exactly(
     name: str, tokenizer: Any, tmp_path: Path
 ) -> None:
-    model = build_tiny(settings(name), tokenizer)
+    model = build_tiny(settings(name), tokenizer, 0)
     assert type(model).__name__ == FAMILIES[name]
-    curve = pretrain(model, tokenizer, TEXTS, Pretraining(tasks=[], updates=40, batch_size=32), lambda line: None)
+    curve = pretrain(model, tokenizer, TEXTS, Pretraining(tasks=[], updates=40, batch_size=32), 0, lambda line: None)
     assert curve[-1]["loss"] < 0.7 * curve[0]["loss"]
     model.save_pretrained(tmp_path)
     tokenizer.save_pretrained(tmp_path)
@@ -63,23 +63,33 @@ def test_a_family_is_built_learns_and_comes_back_from_its_folder_exactly(
     assert torch.equal(model(ids).logits, AutoModelForCausalLM.from_pretrained(tmp_path)(ids).logits)
 
 
-def test_families_start_from_weights_of_their_own(tokenizer: Any) -> None:
-    first = [build_tiny(settings(name), tokenizer).lm_head.weight.sum().item() for name in FAMILIES]
-    assert len(set(first)) == len(FAMILIES)
-    assert first == [build_tiny(settings(name), tokenizer).lm_head.weight.sum().item() for name in FAMILIES]
+@pytest.mark.parametrize("name", FAMILIES)
+def test_a_seed_decides_every_matrix_and_nothing_else_does(name: str, tokenizer: Any) -> None:
+    one, same, other = (build_tiny(settings(name), tokenizer, seed).state_dict() for seed in (3, 3, 4))
+    assert all(torch.equal(one[key], same[key]) for key in one)
+    assert not any(torch.equal(one[key], other[key]) for key in one if one[key].dim() == 2)
+
+
+def test_a_seed_decides_the_order_of_pre_training(tokenizer: Any) -> None:
+    once = Pretraining(tasks=[], updates=1, batch_size=8)
+    losses = []
+    for seed in (0, 0, 1):
+        model = build_tiny(settings("qwen3"), tokenizer, 0)
+        losses.append(pretrain(model, tokenizer, TEXTS, once, seed, lambda line: None)[0]["loss"])
+    assert losses[0] == losses[1] != losses[2]
 
 
 def test_embeddings_come_out_at_the_asked_for_scale_also_where_the_module_scales(tokenizer: Any) -> None:
     for name in ("qwen3", "gemma3"):
-        embed = build_tiny(settings(name), tokenizer).get_input_embeddings()
+        embed = build_tiny(settings(name), tokenizer, 0).get_input_embeddings()
         assert embed(torch.arange(len(tokenizer))).std().item() == pytest.approx(1.0, rel=0.05)
 
 
 def test_what_makes_families_special_is_switched_on(tokenizer: Any) -> None:
-    assert attention_windows(build_tiny(settings("mistral"), tokenizer).config) == {"sliding_attention": 12}
-    assert attention_windows(build_tiny(settings("qwen3"), tokenizer).config) == {"full_attention": None}
-    assert build_tiny(settings("qwen2.5"), tokenizer).model.layers[0].self_attn.q_proj.bias is not None
-    assert hasattr(build_tiny(settings("qwen3"), tokenizer).model.layers[0].self_attn, "q_norm")
+    assert attention_windows(build_tiny(settings("mistral"), tokenizer, 0).config) == {"sliding_attention": 12}
+    assert attention_windows(build_tiny(settings("qwen3"), tokenizer, 0).config) == {"full_attention": None}
+    assert build_tiny(settings("qwen2.5"), tokenizer, 0).model.layers[0].self_attn.q_proj.bias is not None
+    assert hasattr(build_tiny(settings("qwen3"), tokenizer, 0).model.layers[0].self_attn, "q_norm")
 
 
 def test_each_symbol_is_one_token_and_text_survives(tokenizer: Any) -> None:
@@ -98,13 +108,13 @@ def test_a_prompt_goes_through_the_chat_template(tokenizer: Any) -> None:
 def test_an_unknown_architecture_is_one_line(tokenizer: Any) -> None:
     wrong = settings("qwen3").model_copy(update={"model_type": "qwen99"})
     with pytest.raises(UserError, match="backbone: config"):
-        build_tiny(wrong, tokenizer)
+        build_tiny(wrong, tokenizer, 0)
 
 
 def test_bad_folders_are_told_apart(tokenizer: Any, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no such folder"):
         load_model(tmp_path / "nowhere")
-    build_tiny(settings("qwen3"), tokenizer).save_pretrained(tmp_path)
+    build_tiny(settings("qwen3"), tokenizer, 0).save_pretrained(tmp_path)
     with pytest.raises(UserError, match="no tokenizer; add one of"):
         load_tokenizer(tmp_path)
     (tmp_path / "model.safetensors").unlink()

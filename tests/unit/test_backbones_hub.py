@@ -83,7 +83,7 @@ def test_a_hub_id_without_a_commit_is_refused_until_it_is_pinned(config: Path, e
     assert "gated: accept its terms" in done.stdout
     study = Study(raw, config, "config/own.yaml")
     assert study.backbone("qwen3-4b").revision == COMMIT
-    assert json.loads(backbone_slice(study, "llama3.2-1b"))["backbone"]["revision"] == COMMIT
+    assert json.loads(backbone_slice(study, "llama3.2-1b", "given"))["backbone"]["revision"] == COMMIT
 
 
 def test_what_is_pinned_stays_and_a_revision_of_its_own_wins(config: Path, endpoint: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import yaml
 from thoughtscope.config.load import Study
 from thoughtscope.config.parse import merge
 from thoughtscope.config.run import Run
-from thoughtscope.config.slices import backbone_slice, figure_slice, train_slice
+from thoughtscope.config.slices import backbone_folders, backbone_path, backbone_slice, figure_slice, train_slice
 from thoughtscope.errors import UserError
 
 ROOT = Path(__file__).parents[2]
@@ -95,11 +96,28 @@ def test_training_is_overridden_by_backbone_then_method_then_frozen() -> None:
     assert (frozen.optimizer.learning_rate, frozen.batch_size) == (0.3, 8)
 
 
+def test_a_tiny_backbone_is_built_for_each_seed_of_its_runs_and_a_given_one_once(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text("{}")
+    folder = {"source": "folder", "model_type": None, "path": str(tmp_path)}
+    grids = [
+        {"task": "chain", "backbone": ["qwen3", "llama3.2"], "method": "coconut", "seed": [0, 2]},
+        {"task": "chain", "backbone": "qwen3", "method": "cot", "seed": 1},
+    ]
+    changes = {"runs": grids, "figures": {}, "latent_probes": None, "overrides": {"backbones": {"llama3.2": folder}}}
+    made = Study({**SMOKE, **changes}, ROOT / "config")
+    assert backbone_folders(made) == [("llama3.2", "given"), *(("qwen3", f"seed{seed}") for seed in range(3))]
+    assert backbone_path(made, "llama3.2", 2) == "llama3.2/given"
+    assert json.loads(backbone_slice(made, "qwen3", "seed2"))["seed"] == 2
+    for backbone, variant in (("qwen3", "given"), ("llama3.2", "seed0")):
+        with pytest.raises(UserError, match=f"results/backbones/{backbone}/{variant}: no such backbone; ask for"):
+            backbone_slice(made, backbone, variant)
+
+
 def test_a_slice_changes_only_with_what_its_stage_uses() -> None:
     base = study()
     relabelled = study(overrides={"backbones": {"qwen3": {"label": "Q"}}, "methods": {"coconut": {"label": "C"}}})
     assert train_slice(base, RUN) == train_slice(relabelled, RUN)
-    assert backbone_slice(base, "qwen3") == backbone_slice(relabelled, "qwen3")
+    assert backbone_slice(base, "qwen3", "seed0") == backbone_slice(relabelled, "qwen3", "seed0")
     assert figure_slice(base, "accuracy_backbones") != figure_slice(relabelled, "accuracy_backbones")
     faster = study(overrides={"methods": {"lt-tuning": {"training": {"updates": 5}}}})
     assert train_slice(base, RUN) == train_slice(faster, RUN)

@@ -45,7 +45,7 @@ def backbone(tmp_path_factory):
     folder = tmp_path_factory.mktemp("backbone")
     texts = [f"{row['question']} {row['response']}" for row in STATEMENTS] + ["0 1 2 3 4 + = ; #### 5"]
     tokenizer = train_tokenizer(texts)
-    build_tiny(BACKBONE, tokenizer).save_pretrained(folder)
+    build_tiny(BACKBONE, tokenizer, seed=0).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder
 

@@ -23,7 +23,7 @@ CONFIG = "config/smoke.yaml"
 COLUMNS = ("task", "backbone", "train", "extract", "probe", "table", "figure")
 MESSAGES = {
     "task": r"prepare task (?P<name>\S+)",
-    "backbone": r"build backbone (?P<name>\S+)",
+    "backbone": r"build backbone (?P<name>[^/\s]+)/\S+",
     "train": r"train (?P<run>\S+) on \S+ \((?P<trainable>\w+), .*",
     "extract": r"extract hidden states of (?:(?P<run>\S+/\S+) on \S+|\S+ on the statements of (?P<name>\S+))",
     "probe": r"fit (?:probes on (?P<run>\S+), .*|truth directions of \S+ on (?P<name>\S+))",

@@ -167,12 +167,12 @@ def test_a_local_data_file_is_read_anew_when_its_content_changes(workspace: Work
 def test_tasks_and_tiny_backbones_are_shared_between_studies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("THOUGHTSCOPE_CACHE", str(tmp_path / "cache"))
     first, second = make_workspace(tmp_path / "first"), make_workspace(tmp_path / "second")
-    backbone = "results/backbones/qwen3"
+    backbone = "results/backbones/qwen3/seed0"
     for workspace in (first, second):
         workspace.snakemake(f"{backbone}/manifest.json", *SMOKE, "--no-hooks")
     said = {path.stem: path.read_text() for path in (second.folder / "results/logs").rglob("*.log")}
     assert "task chain: taken from the cache" in said["chain"]
-    assert "backbone qwen3: taken from the cache" in said["qwen3"]
+    assert "backbone qwen3: taken from the cache" in said["seed0"]
     assert "cache" not in (first.folder / "results/logs/tasks/chain.log").read_text()
     assert list(differences(first.folder / "results", second.folder / "results")) == []
     Desk(tmp_path).flip(next((tmp_path / "cache/prepare_task").rglob("task.parquet")).relative_to(tmp_path).as_posix())

@@ -120,9 +120,8 @@ def test_a_second_run_has_nothing_to_do_and_says_so_quickly(smoke: Workspace) ->
 
 def test_the_stand_in_cluster_of_the_bench_leaves_what_the_rules_make(smoke: Workspace) -> None:
     run = dict(zip(("task", "backbone", "method", "trainable", "seed"), (*COCONUT.split("/"), "0"), strict=True))
-    named = {"task": {"task": "chain"}, "backbone": {"backbone": "qwen3"}, "table": {"name": "summary"}}
-    jobs = [("prepare_task", named["task"]), ("build_backbone", named["backbone"]), ("table", named["table"])]
-    jobs += [("figure", {"name": "latent_scatter"})]
+    jobs = [("prepare_task", {"task": "chain"}), ("build_backbone", {"backbone": "qwen3", "variant": "seed0"})]
+    jobs += [("table", {"name": "summary"}), ("figure", {"name": "latent_scatter"})]
     jobs += [(rule, run) for rule in ("train", "extract_latents", "fit_latent_probes")]
     missing = [path for rule, names in jobs for path in made_by(rule, names) if not (smoke.folder / path).is_file()]
     assert missing == []

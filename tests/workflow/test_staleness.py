@@ -38,7 +38,7 @@ def named(path: str) -> tuple[str, str]:
     columns = dict(
         zip(("tasks", "backbones", "runs", "hidden_states", "probes", "tables", "figures"), COLUMNS, strict=True)
     )
-    if len(parts) == 1:
+    if len(parts) < 5:
         return columns[group], parts[0]
     task, backbone, method, trainable, _ = parts
     if method == "none":  # statements, which no run reads

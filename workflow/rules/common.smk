@@ -122,6 +122,17 @@ def pretraining_tasks(wildcards):
     ]
 
 
+def backbone_of_run(wildcards):
+    path = slices.backbone_path(STUDY, wildcards.backbone, int(wildcards.seed))
+    return f"<backbones>/{path}/manifest.json"
+
+
+def backbone_of_statements(wildcards):
+    run = slices.statements_run(wildcards.task, wildcards.backbone)
+    path = slices.backbone_path(STUDY, run.backbone, run.seed)
+    return f"<backbones>/{path}/manifest.json"
+
+
 def given_files(wildcards):
     """The files of a backbone that is a folder: what changes there is read anew."""
     settings = STUDY.backbone(wildcards.backbone)

@@ -35,7 +35,7 @@ rule extract_latents:
 
 use rule extract_latents as extract_statements with:
     input:
-        backbone="<backbones>/{backbone}/manifest.json",
+        backbone=backbone_of_statements,
         task="<tasks>/{task}/manifest.json",
     output:
         manifest="<hidden_states>/{task}/{backbone}/none/live/seed0/manifest.json",

@@ -5,7 +5,7 @@ rule train:
     """Train one run, all stages, and measure its accuracy on the way."""
     input:
         task="<tasks>/{task}/manifest.json",
-        backbone="<backbones>/{backbone}/manifest.json",
+        backbone=backbone_of_run,
         yoke=leader,
     output:
         manifest="<runs>/<run>/manifest.json",

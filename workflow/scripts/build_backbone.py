@@ -19,7 +19,7 @@ def main() -> None:
     """Make one backbone."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--backbone", required=True, help="its name")
-    parser.add_argument("--settings", required=True, help="JSON: backbone, and pretraining if it is tiny")
+    parser.add_argument("--settings", required=True, help="JSON: backbone; pretraining and seed too if it is tiny")
     parser.add_argument("--tasks", type=Path, nargs="*", default=[], help="folders of the tasks it learns from")
     parser.add_argument("--output", type=Path, required=True)
     add_options(parser)
@@ -33,7 +33,7 @@ def main() -> None:
     with artifact_folder(arguments.output, made_by) as folder:
         if settings.source == "tiny":
             pretraining = parse(Pretraining, raw["pretraining"], f"{where}: pretraining")
-            curve = make_tiny(settings, pretraining, arguments.tasks, folder, where)
+            curve = make_tiny(settings, pretraining, raw["seed"], arguments.tasks, folder, where)
             write_json(folder / "pretraining.json", curve)
         else:
             refer(settings, folder)

@@ -12,8 +12,8 @@ from thoughtscope.backbones.settings import Settings
 from thoughtscope.errors import UserError
 
 
-def build_tiny(settings: Settings, tokenizer: Any, where: str = "backbone") -> Any:
-    """Build a model of `settings.model_type` for a tokenizer, freshly initialised from `settings.seed`.
+def build_tiny(settings: Settings, tokenizer: Any, seed: int, where: str = "backbone") -> Any:
+    """Build a model of `settings.model_type` for a tokenizer, its weights initialised at random from `seed`.
 
     Raises:
         UserError: Transformers knows no such model type, or its configuration refuses an argument.
@@ -29,7 +29,7 @@ def build_tiny(settings: Settings, tokenizer: Any, where: str = "backbone") -> A
         )
     except (ValueError, TypeError, KeyError) as error:
         raise UserError(f"{where}: config", str(error).splitlines()[0], "correct model_type or config") from error
-    torch.manual_seed(settings.seed)
+    torch.manual_seed(seed)
     model = AutoModelForCausalLM.from_config(config, attn_implementation=settings.attention)
     initialise(model, settings.embedding_std)
     return model

@@ -19,16 +19,16 @@ from thoughtscope.tasks.prepare import PRETRAINING
 
 
 def make_tiny(
-    settings: Settings, pretraining: Pretraining, tasks: Sequence[Path], folder: Path, where: str
+    settings: Settings, pretraining: Pretraining, seed: int, tasks: Sequence[Path], folder: Path, where: str
 ) -> list[dict[str, float]]:
     """Build a tiny backbone, pre-train it on the texts of `tasks`, save it as an ordinary folder; return its losses.
 
-    The tokenizer is trained on the same texts.
+    The tokenizer is trained on the same texts. `seed` decides the initial weights and the order of the texts.
     """
     rows = [row for task in tasks for row in tables.read(task / PRETRAINING, tables.PRETRAINING).to_pylist()]
     tokenizer = train_tokenizer(f"{row['question']} {row['response']}" for row in rows)
-    model = build_tiny(settings, tokenizer, where)
-    curve = pretrain(model, tokenizer, rows, pretraining, lambda line: print(line, flush=True))
+    model = build_tiny(settings, tokenizer, seed, where)
+    curve = pretrain(model, tokenizer, rows, pretraining, seed, lambda line: print(line, flush=True))
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return curve

@@ -1,7 +1,7 @@
 """Pre-trains a tiny backbone on short texts, so that it has a language before any method starts.
 
 Plain PyTorch: these models have no latents, and one process is enough. The same number of updates on
-the same batches for every family.
+the same batches for every family with the same seed.
 """
 
 from __future__ import annotations
@@ -28,9 +28,15 @@ def pretrain(
     tokenizer: Any,
     rows: Sequence[Mapping[str, str]],
     settings: Pretraining,
+    seed: int,
     log: Callable[[str], None],
 ) -> list[dict[str, float]]:
     """Train `model` in place on question-response pairs, labels on the response; return its loss curve.
+
+    Args:
+        rows: the pairs, with keys `question` and `response`.
+        seed: of the order in which pairs are drawn.
+        log: receives a line of progress now and then.
 
     Raises:
         UserError: there is nothing to learn from.
@@ -40,7 +46,7 @@ def pretrain(
     texts = [_sequence(tokenizer, row, i) for i, row in enumerate(rows)]
     optimizer = torch.optim.AdamW(model.parameters(), lr=settings.learning_rate, weight_decay=0.01)
     warmup = max(1, round(settings.warmup * settings.updates))
-    numbers = random.Random(settings.seed)
+    numbers = random.Random(seed)
     model.train()
     curve = []
     for update in range(settings.updates):

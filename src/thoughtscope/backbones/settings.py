@@ -20,7 +20,6 @@ class Pretraining(Strict):
     batch_size: Positive = 64
     learning_rate: PositiveFloat = 3e-3
     warmup: Probability = 0.05
-    seed: int = 0
 
 
 class Facts(Strict):
@@ -43,14 +42,16 @@ class Facts(Strict):
 
 
 class Settings(Strict):
-    """A backbone: `tiny` is built from the Transformers class of `model_type`; the others are loaded."""
+    """A backbone: `tiny` is built from the Transformers class of `model_type`; the others are loaded.
+
+    A tiny backbone is built once for each seed of the runs that use it.
+    """
 
     source: Literal["tiny", "folder", "hub"]
     label: str = Field(..., description="the family's name as figures print it")
     model_type: str | None = Field(None, description="tiny: key of Transformers' AutoConfig, e.g. qwen3")
     config: dict[str, Any] = Field({}, description="tiny: arguments of the model's configuration class")
     embedding_std: PositiveFloat = Field(1.0, description="tiny: spread of the initial input embeddings")
-    seed: int = Field(0, description="tiny: seed of the initial weights")
     pretraining: dict[str, Any] = Field({}, description="tiny: overrides of the main file's `pretraining`")
     path: str | None = Field(None, description="folder: a Hugging Face model folder")
     hub_id: str | None = Field(None, description="hub: owner/name")

@@ -42,7 +42,7 @@ def find_backbones(study: Study, tasks: Path, folder: Path) -> None:
         place.mkdir(parents=True)
         if settings.source == "tiny":
             once = study.pretraining(name).model_copy(update={"updates": 1})
-            make_tiny(settings, once, [tasks / task for task in once.tasks], place, f"backbone {name}")
+            make_tiny(settings, once, 0, [tasks / task for task in once.tasks], place, f"backbone {name}")
         else:
             check_access(study, name)
             refer(settings, place)

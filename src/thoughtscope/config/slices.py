@@ -9,9 +9,11 @@ from typing import Any
 
 from thoughtscope.config.load import Study
 from thoughtscope.config.run import Run
+from thoughtscope.errors import UserError
 from thoughtscope.figures.settings import INPUT
 from thoughtscope.plugins import LATENTS, implementation, module_name
 
+GIVEN = "given"
 SAVING = {"save_every_seconds", "keep_states"}
 
 
@@ -31,6 +33,24 @@ def backbones(study: Study) -> list[str]:
     """Return every backbone that something of the study reads, by name."""
     truth = study.config.truth_probes
     return sorted({run.backbone for run in study.runs} | ({truth.backbone} if truth else set()))
+
+
+def backbone_folders(study: Study) -> list[tuple[str, str]]:
+    """Return name and variant of every backbone artifact of the study: a tiny backbone has one for each seed."""
+    truth = study.config.truth_probes
+    used = {(run.backbone, run.seed) for run in study.runs}
+    used |= {(truth.backbone, statements_run(truth.task, truth.backbone).seed)} if truth else set()
+    return sorted({(backbone, variant(study, backbone, seed)) for backbone, seed in used})
+
+
+def variant(study: Study, backbone: str, seed: int) -> str:
+    """Return which artifact of a backbone the runs of a seed start from: `seed0` if it is tiny, else `given`."""
+    return f"seed{seed}" if study.backbone(backbone).source == "tiny" else GIVEN
+
+
+def backbone_path(study: Study, backbone: str, seed: int) -> str:
+    """Return the folder, below `results/backbones`, of the backbone that the runs of a seed start from."""
+    return f"{backbone}/{variant(study, backbone, seed)}"
 
 
 def task_files(study: Study, task: str) -> list[str]:
@@ -60,14 +80,22 @@ def task_slice(study: Study, task: str) -> str:
     return canonical(study.task(task).model_dump(mode="json"))
 
 
-def backbone_slice(study: Study, backbone: str) -> str:
-    """Return what `build_backbone` is told: what decides the model, not how figures name it or runs train."""
+def backbone_slice(study: Study, backbone: str, variant: str) -> str:
+    """Return what `build_backbone` is told: what decides the model, not how figures name it or runs train.
+
+    Raises:
+        UserError: a tiny backbone without a seed, or a given one with a seed.
+    """
     settings = study.backbone(backbone)
     tiny = settings.source == "tiny"
+    if tiny == (variant == GIVEN):
+        wanted = "seed<n>" if tiny else GIVEN
+        raise UserError(f"results/backbones/{backbone}/{variant}", "no such backbone", f"ask for {backbone}/{wanted}")
     unused = {"label", "training", "compute", "facts", *(("chat", "chat_arguments") if tiny else ())}
     value: dict[str, Any] = {"backbone": settings.model_dump(mode="json", exclude=unused)}
     if tiny:
         value["pretraining"] = study.pretraining(backbone).model_dump(mode="json")
+        value["seed"] = int(variant.removeprefix("seed"))
     else:
         compared = settings.facts.model_dump(exclude={"sources", "gated", "stage_epochs"}, exclude_unset=True)
         value["backbone"]["facts"] = compared

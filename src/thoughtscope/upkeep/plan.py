@@ -86,17 +86,18 @@ class _Plan:
             yield replace(made, data=tuple(map(Path, slices.task_files(self.study, name))))
 
     def backbones(self) -> Iterator[Planned]:
-        for name in slices.backbones(self.study):
-            settings = slices.backbone_slice(self.study, name)
+        for name, variant in slices.backbone_folders(self.study):
+            settings, place = slices.backbone_slice(self.study, name, variant), f"{name}/{variant}"
             tasks = [f"tasks/{task}" for task in slices.pretraining_tasks(self.study, name)]
-            yield self.folder("build_backbone", f"build backbone {name}", f"backbones/{name}", settings, [], *tasks)
+            yield self.folder("build_backbone", f"build backbone {place}", f"backbones/{place}", settings, [], *tasks)
 
     def runs(self) -> Iterator[Planned]:
         study = self.study
         leaders = {run: slices.leader(study, run) for run in study.runs}
         for run in sorted(study.runs, key=lambda run: (leaders[run] is not None, run)):
             leader = leaders[run]
-            inputs = [f"tasks/{run.task}", f"backbones/{run.backbone}", *([f"runs/{leader.path}"] if leader else [])]
+            backbone = f"backbones/{slices.backbone_path(study, run.backbone, run.seed)}"
+            inputs = [f"tasks/{run.task}", backbone, *([f"runs/{leader.path}"] if leader else [])]
             label, settings = f"train {self.name(run)}", slices.train_slice(study, run)
             yield self.folder("train", label, f"runs/{run.path}", settings, slices.method_modules(study, run), *inputs)
 
@@ -108,7 +109,7 @@ class _Plan:
             yield self.folder("extract_latents", label, place, settings, slices.method_modules(study, run), *inputs)
         if truth := study.config.truth_probes:
             run = slices.statements_run(truth.task, truth.backbone)
-            inputs = (f"backbones/{truth.backbone}", f"tasks/{truth.task}")
+            inputs = (f"backbones/{slices.backbone_path(study, run.backbone, run.seed)}", f"tasks/{truth.task}")
             settings, label = slices.statements_slice(study, truth.task, truth.backbone), f"extract {self.name(run)}"
             yield self.folder("extract_statements", label, f"hidden_states/{run.path}", settings, [], *inputs)
 
