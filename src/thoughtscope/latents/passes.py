@@ -14,7 +14,13 @@ import torch
 from torch import Tensor
 
 from thoughtscope.errors import UserError
-from thoughtscope.latents.attention import PackedCache, Packing, attention_mask, attention_windows, packed_attention
+from thoughtscope.latents.attention import (
+    PackedCache,
+    attention_mask,
+    attention_windows,
+    context_length,
+    packed_attention,
+)
 from thoughtscope.latents.packing import Batch, Pass
 
 if TYPE_CHECKING:
@@ -72,10 +78,10 @@ def run_passes(
     windows = attention_windows(decoder.config)
     embedded = model.get_input_embeddings()(batch.token_ids)
     made, cache = States(sorted(set(layers))), PackedCache()
-    with packed_attention(decoder) as attention:
-        for one in batch.passes:
-            fed = feed(embedded[one.span], one, made)
-            cache.current = one
+    for one in batch.passes:
+        fed = feed(embedded[one.span], one, made)
+        cache.begin(one)
+        with packed_attention(decoder, cache):
             out = decoder(
                 inputs_embeds=fed[None],
                 attention_mask=_mask(windows, one, fed.dtype),
@@ -83,10 +89,19 @@ def run_passes(
                 past_key_values=cache,
                 use_cache=True,
                 output_hidden_states=bool(made.layers),
-                packing=Packing(one, attention),
             )
-            made.add(fed, out)
+        made.add(fed, out)
     return made.trace(cache)
+
+
+def layer_states(out: Any, layer: int | None) -> Tensor:
+    """Return the states ``[rows, n, d]`` of a decoder's output at a layer; the last layer (or None) is after the norm.
+
+    Some configurations (`tie_last_hidden_states: false`) make `hidden_states[-1]` the states before the final norm.
+    """
+    last = layer is None or layer == len(out.hidden_states) - 1
+    states: Tensor = out.last_hidden_state if last else out.hidden_states[layer]
+    return states
 
 
 class States:
@@ -101,7 +116,7 @@ class States:
         self.fed.append(fed)
         self.last.append(out.last_hidden_state[0])
         for layer, states in self.layers.items():
-            states.append(out.hidden_states[layer][0])
+            states.append(layer_states(out, layer)[0])
 
     def at(self, tokens: Tensor, layer: int | None) -> tuple[Tensor, Tensor]:
         """Return the states at `tokens` that a fill may use: after the final norm, and of the chosen layer."""
@@ -123,8 +138,8 @@ def _mask(windows: dict[str, int | None], one: Pass, dtype: torch.dtype) -> Tens
 
 
 def _check(batch: Batch, config: Any) -> None:
-    longest, context = int(batch.index.shape[1]), config.max_position_embeddings
-    if longest > context:
+    longest, context = int(batch.index.shape[1]), context_length(config)
+    if context is not None and longest > context:
         raise UserError(
             f"model {config.model_type}", f"a sequence of {longest} positions exceeds its context of {context}",
             "shorten the examples or lower the number of latents",
