@@ -1,0 +1,94 @@
+"""A small copy of any causal language model: its own class and configuration, a few layers, random weights.
+
+What a class does to its numbers (windows, soft caps, multipliers, kinds of layers and experts) stays; only its sizes
+change. Windows become shorter than the rows of a test, so that a few positions exercise them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from transformers import AutoModelForCausalLM
+
+LAYERS, VOCABULARY, CONTEXT, WINDOW = 4, 64, 64, 4
+HEADS, KEY_HEADS, HEAD = 4, 2, 8
+WIDTH, INNER, RANK, EXPERTS = HEADS * HEAD, 48, 8, 4
+
+SIZES: dict[str, int] = {
+    **dict.fromkeys(("hidden_size", "d_model", "n_embd", "dim", "emb_dim", "embedding_dim", "attention_hidden_size"), WIDTH),
+    **dict.fromkeys(("embedding_size", "input_embedding_size", "output_embedding_size", "lru_width"), WIDTH),
+    **dict.fromkeys(("word_embed_proj_dim",), WIDTH // 2),
+    **dict.fromkeys(("num_hidden_layers", "n_layer", "n_layers", "num_layers", "decoder_layers", "encoder_layers"), LAYERS),
+    **dict.fromkeys(("num_decoder_layers", "num_encoder_layers", "num_layers_per_stack", "num_blocks"), LAYERS),
+    **dict.fromkeys(("num_attention_heads", "n_head", "n_heads", "num_heads", "attention_heads", "decoder_attention_heads"), HEADS),
+    **dict.fromkeys(("encoder_attention_heads", "num_decoder_attention_heads", "num_encoder_attention_heads"), HEADS),
+    **dict.fromkeys(("swa_num_attention_heads", "index_n_heads", "num_query_groups"), HEADS),
+    **dict.fromkeys(("num_key_value_heads", "num_kv_heads", "kv_n_heads", "swa_num_key_value_heads"), KEY_HEADS),
+    **dict.fromkeys(("head_dim", "kv_channels", "dim_head", "d_head", "v_head_dim", "qk_head_dim", "global_head_dim"), HEAD),
+    **dict.fromkeys(("swa_head_dim", "attention_head_dim", "attention_head_size", "linear_head_dim", "index_head_dim"), HEAD),
+    **dict.fromkeys(("qk_nope_head_dim", "qk_rope_head_dim", "rotary_dim"), HEAD // 2),
+    **dict.fromkeys(("intermediate_size", "ffn_dim", "decoder_ffn_dim", "encoder_ffn_dim", "dff", "d_inner", "n_inner"), INNER),
+    **dict.fromkeys(("ffn_hidden_size", "dim_ff", "intermediate_size_mlp", "dense_intermediate_size", "feed_forward_size"), INNER),
+    **dict.fromkeys(("moe_intermediate_size", "expert_ffn_hidden_size", "shared_expert_intermediate_size"), INNER),
+    **dict.fromkeys(("shared_intermediate_size", "shared_experts_intermediate_size"), INNER),
+    **dict.fromkeys(("kv_lora_rank", "q_lora_rank", "o_lora_rank", "laurel_rank", "d_rel", "router_hidden_size"), RANK),
+    **dict.fromkeys(("hidden_size_per_layer_input", "hc_lowrank", "gated_norm_rank"), RANK),
+    **dict.fromkeys(("num_experts", "num_local_experts", "n_routed_experts", "moe_num_experts"), EXPERTS),
+    **dict.fromkeys(("num_experts_per_tok", "num_experts_per_token", "moe_topk", "moe_k", "top_k_experts"), 2),
+    **dict.fromkeys(("n_group", "num_expert_group", "topk_group", "first_k_dense_replace", "num_dense_layers"), 1),
+    **dict.fromkeys(("o_groups", "n_shared_experts", "num_shared_experts", "zero_expert_num"), 1),
+    **dict.fromkeys(("vocab_size", "vocab_size_per_layer_input", "decoder_vocab_size"), VOCABULARY),
+    **dict.fromkeys(("max_position_embeddings", "n_positions", "n_ctx", "max_seq_len", "max_target_positions"), CONTEXT),
+    **dict.fromkeys(("context_length", "rel_extent", "original_max_position_embeddings"), CONTEXT),
+    **dict.fromkeys(("sliding_window", "sliding_window_size", "window_size", "attention_window_size"), WINDOW),
+    **dict.fromkeys(("attention_chunk_size", "local_attention", "keep_window_size", "index_topk"), WINDOW),
+}  # fmt: skip
+IDS = {"pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2, "decoder_start_token_id": 1}
+
+
+def shrunk(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the values of a configuration with small sizes; one that is None or zero stays."""
+    depth = next((values[name] for name in SIZES if SIZES[name] == LAYERS and values.get(name)), None)
+    made = dict(values)
+    for name, value in values.items():
+        if name in IDS and value is not None:
+            made[name] = IDS[name]
+        elif name in SIZES and isinstance(value, int) and value:
+            made[name] = min(value, SIZES[name])
+        elif isinstance(value, list) and value and len(value) == depth:
+            made[name] = _pattern(value)
+        elif name == "per_layer_config" and value:
+            made[name] = {key: shrunk(one) for key, one in value.items() if int(key) < LAYERS}
+        elif isinstance(value, Mapping):
+            made[name] = shrunk(value)
+    return made
+
+
+def _pattern(values: list[Any]) -> list[Any]:
+    """Return one value for each small layer, so that every value that occurs comes in if there is room."""
+    kinds = [value for i, value in enumerate(values) if value not in values[:i]]
+    return [kinds[i % len(kinds)] for i in range(LAYERS)]
+
+
+def small_copy(config: Any, seed: int = 0) -> Any:
+    """Return a small float32 causal LM of a text configuration's class, in evaluation mode, with random weights."""
+    made = type(config).from_dict(shrunk(config.to_dict()))
+    model = AutoModelForCausalLM.from_config(made, attn_implementation=config._attn_implementation)
+    randomise(model, seed)
+    return model.float().eval()
+
+
+@torch.no_grad()
+def randomise(model: Any, seed: int = 0) -> None:
+    """Draw every weight so that all parts of a model matter: matrices 1/sqrt(inputs), vectors moved by a tenth."""
+    generator = torch.Generator().manual_seed(seed)
+    for value in model.parameters():
+        noise = torch.randn(value.shape, generator=generator)
+        if value.dim() > 1:
+            value.copy_(noise * value.shape[-1] ** -0.5)
+        else:
+            value.add_(0.1 * noise)
+    table = model.get_input_embeddings().weight
+    table.mul_(table.shape[-1] ** 0.5)
