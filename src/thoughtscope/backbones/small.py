@@ -10,41 +10,40 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
-from transformers import AutoModelForCausalLM
 
 LAYERS, VOCABULARY, CONTEXT, WINDOW = 4, 64, 64, 4
 HEADS, KEY_HEADS, HEAD = 4, 2, 8
 WIDTH, INNER, RANK, EXPERTS = HEADS * HEAD, 48, 8, 4
 
-SIZES: dict[str, int] = {
-    **dict.fromkeys(("hidden_size", "d_model", "n_embd", "dim", "emb_dim", "embedding_dim", "attention_hidden_size"), WIDTH),
-    **dict.fromkeys(("embedding_size", "input_embedding_size", "output_embedding_size", "lru_width"), WIDTH),
-    **dict.fromkeys(("word_embed_proj_dim",), WIDTH // 2),
-    **dict.fromkeys(("num_hidden_layers", "n_layer", "n_layers", "num_layers", "decoder_layers", "encoder_layers"), LAYERS),
-    **dict.fromkeys(("num_decoder_layers", "num_encoder_layers", "num_layers_per_stack", "num_blocks"), LAYERS),
-    **dict.fromkeys(("num_attention_heads", "n_head", "n_heads", "num_heads", "attention_heads", "decoder_attention_heads"), HEADS),
-    **dict.fromkeys(("encoder_attention_heads", "num_decoder_attention_heads", "num_encoder_attention_heads"), HEADS),
-    **dict.fromkeys(("swa_num_attention_heads", "index_n_heads", "num_query_groups"), HEADS),
-    **dict.fromkeys(("num_key_value_heads", "num_kv_heads", "kv_n_heads", "swa_num_key_value_heads"), KEY_HEADS),
-    **dict.fromkeys(("head_dim", "kv_channels", "dim_head", "d_head", "v_head_dim", "qk_head_dim", "global_head_dim"), HEAD),
-    **dict.fromkeys(("swa_head_dim", "attention_head_dim", "attention_head_size", "linear_head_dim", "index_head_dim"), HEAD),
-    **dict.fromkeys(("qk_nope_head_dim", "qk_rope_head_dim", "rotary_dim"), HEAD // 2),
-    **dict.fromkeys(("intermediate_size", "ffn_dim", "decoder_ffn_dim", "encoder_ffn_dim", "dff", "d_inner", "n_inner"), INNER),
-    **dict.fromkeys(("ffn_hidden_size", "dim_ff", "intermediate_size_mlp", "dense_intermediate_size", "feed_forward_size"), INNER),
-    **dict.fromkeys(("moe_intermediate_size", "expert_ffn_hidden_size", "shared_expert_intermediate_size"), INNER),
-    **dict.fromkeys(("shared_intermediate_size", "shared_experts_intermediate_size"), INNER),
-    **dict.fromkeys(("kv_lora_rank", "q_lora_rank", "o_lora_rank", "laurel_rank", "d_rel", "router_hidden_size"), RANK),
-    **dict.fromkeys(("hidden_size_per_layer_input", "hc_lowrank", "gated_norm_rank"), RANK),
-    **dict.fromkeys(("num_experts", "num_local_experts", "n_routed_experts", "moe_num_experts"), EXPERTS),
-    **dict.fromkeys(("num_experts_per_tok", "num_experts_per_token", "moe_topk", "moe_k", "top_k_experts"), 2),
-    **dict.fromkeys(("n_group", "num_expert_group", "topk_group", "first_k_dense_replace", "num_dense_layers"), 1),
-    **dict.fromkeys(("o_groups", "n_shared_experts", "num_shared_experts", "zero_expert_num"), 1),
-    **dict.fromkeys(("vocab_size", "vocab_size_per_layer_input", "decoder_vocab_size"), VOCABULARY),
-    **dict.fromkeys(("max_position_embeddings", "n_positions", "n_ctx", "max_seq_len", "max_target_positions"), CONTEXT),
-    **dict.fromkeys(("context_length", "rel_extent", "original_max_position_embeddings"), CONTEXT),
-    **dict.fromkeys(("sliding_window", "sliding_window_size", "window_size", "attention_window_size"), WINDOW),
-    **dict.fromkeys(("attention_chunk_size", "local_attention", "keep_window_size", "index_topk"), WINDOW),
-}  # fmt: skip
+_NAMES = {
+    "hidden_size d_model n_embd dim emb_dim embedding_dim attention_hidden_size embedding_size lru_width": WIDTH,
+    "input_embedding_size output_embedding_size word_embed_proj_dim": WIDTH,
+    "num_hidden_layers n_layer n_layers num_layers decoder_layers encoder_layers num_blocks": LAYERS,
+    "num_decoder_layers num_encoder_layers num_layers_per_stack": LAYERS,
+    "num_attention_heads n_head n_heads num_heads attention_heads decoder_attention_heads": HEADS,
+    "encoder_attention_heads num_decoder_attention_heads num_encoder_attention_heads": HEADS,
+    "swa_num_attention_heads index_n_heads num_query_groups": HEADS,
+    "num_key_value_heads num_kv_heads kv_n_heads swa_num_key_value_heads": KEY_HEADS,
+    "head_dim kv_channels dim_head d_head v_head_dim qk_head_dim global_head_dim swa_head_dim": HEAD,
+    "attention_head_dim attention_head_size linear_head_dim index_head_dim": HEAD,
+    "qk_nope_head_dim qk_rope_head_dim rotary_dim": HEAD // 2,
+    "intermediate_size ffn_dim decoder_ffn_dim encoder_ffn_dim dff d_inner n_inner ffn_hidden_size dim_ff": INNER,
+    "intermediate_size_mlp dense_intermediate_size feed_forward_size moe_intermediate_size": INNER,
+    "expert_ffn_hidden_size shared_expert_intermediate_size shared_intermediate_size": INNER,
+    "shared_experts_intermediate_size prefix_dense_intermediate_size": INNER,
+    "kv_lora_rank q_lora_rank o_lora_rank laurel_rank d_rel router_hidden_size hc_lowrank gated_norm_rank": RANK,
+    "hidden_size_per_layer_input": RANK,
+    "num_experts num_local_experts n_routed_experts moe_num_experts": EXPERTS,
+    "num_experts_per_tok num_experts_per_token moe_topk moe_k top_k_experts": 2,
+    "n_group num_expert_group topk_group first_k_dense_replace num_dense_layers o_groups": 1,
+    "n_shared_experts num_shared_experts zero_expert_num": 1,
+    "vocab_size vocab_size_per_layer_input decoder_vocab_size": VOCABULARY,
+    "max_position_embeddings n_positions n_ctx max_seq_len max_target_positions context_length rel_extent": CONTEXT,
+    "original_max_position_embeddings": CONTEXT,
+    "sliding_window sliding_window_size window_size attention_window_size": WINDOW,
+    "attention_chunk_size local_attention keep_window_size index_topk": WINDOW,
+}
+SIZES = {name: size for names, size in _NAMES.items() for name in names.split()}
 IDS = {"pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2, "decoder_start_token_id": 1}
 
 
@@ -63,6 +62,8 @@ def shrunk(values: Mapping[str, Any]) -> dict[str, Any]:
             made[name] = {key: shrunk(one) for key, one in value.items() if int(key) < LAYERS}
         elif isinstance(value, Mapping):
             made[name] = shrunk(value)
+    if values.get("qk_rope_head_dim"):  # latent attention: rotary part and rest of a head, the same keys for all heads
+        made.update({"head_dim": made["qk_rope_head_dim"], "num_key_value_heads": made["num_attention_heads"]})
     return made
 
 
@@ -72,12 +73,22 @@ def _pattern(values: list[Any]) -> list[Any]:
     return [kinds[i % len(kinds)] for i in range(LAYERS)]
 
 
-def small_copy(config: Any, seed: int = 0) -> Any:
-    """Return a small float32 causal LM of a text configuration's class, in evaluation mode, with random weights."""
-    made = type(config).from_dict(shrunk(config.to_dict()))
-    model = AutoModelForCausalLM.from_config(made, attn_implementation=config._attn_implementation)
+def small_copy(
+    model_class: Any, config: Any, attention: str, changed: Mapping[str, Any] | None = None, seed: int = 0
+) -> Any:
+    """Return a small float32 model of a class and its configuration, in evaluation mode, with random weights.
+
+    Args:
+        model_class: a causal LM of Transformers.
+        config: of the size that is to be copied.
+        attention: the attention implementation, sdpa or eager.
+        changed: values that differ from those of `config`.
+    """
+    small = type(config).from_dict({**shrunk(config.to_dict()), **(changed or {})})
+    torch.manual_seed(seed)
+    model = model_class._from_config(small, attn_implementation=attention, dtype=torch.float32)
     randomise(model, seed)
-    return model.float().eval()
+    return model.eval()
 
 
 @torch.no_grad()

@@ -6,10 +6,12 @@ The reference runs the model's own forward, one row at a time, from its start, w
     latents   input vectors; before each latent the row so far is run again to get what is fed there
 
 The engine computes the same rows packed together, with latents filled as it goes, cached step by step, and generated.
+Gradients of the loss are compared where that is cheap: in small models.
 """
 
 from __future__ import annotations
 
+import inspect
 import random
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -18,11 +20,11 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from thoughtscope.errors import UserError
-from thoughtscope.latents.attention import attention_windows, context_length
+from thoughtscope.latents.attention import attention_windows
 from thoughtscope.latents.cached import CachedRows
+from thoughtscope.latents.decoder import context_length, decoder_of
 from thoughtscope.latents.fill import Fill
 from thoughtscope.latents.generate import Decoding, generate
 from thoughtscope.latents.head import logits
@@ -34,7 +36,12 @@ from thoughtscope.latents.scoring import loss_sum
 from thoughtscope.methods.fills import FillSettings
 
 TOLERANCES = {torch.float64: 1e-4, torch.float32: 1e-4, torch.bfloat16: 0.1, torch.float16: 0.02}
-LENGTHS = (3, 7, 18)
+LENGTHS, LATENTS = (3, 7, 18), ((), (2, 4), (3, 4))  # of the rows, and where their latents are
+NEEDED = {
+    "inputs_embeds": "input vectors",
+    "past_key_values": "cache of keys and values",
+    "position_ids": "positions",
+}
 HIDDEN = FillSettings(kind="hidden")
 FUSION = FillSettings(kind="fusion", top_p=1.0, keep_crossing=True)  # all words: no rounding decides which are kept
 
@@ -71,29 +78,27 @@ class Verdict:
         return {**asdict(self), "differences": {name: float(f"{x:.2g}") for name, x in self.differences.items()}}
 
 
-@torch.no_grad()
-def verify(model: Any, where: str) -> Verdict:
+def verify(model: Any, where: str, *, gradients: bool = False) -> Verdict:
     """Compare the engine with `model`'s own forward pass: states, logits, loss; text, latents, cached, generated.
 
     Args:
         model: a causal LM in evaluation mode.
         where: the backbone, for errors.
+        gradients: compare the gradients of all parameters, too.
 
     Raises:
         UserError: they differ, or the model cannot be run this way; one line that says what, and by how much.
     """
-    name = type(model).__name__
     comparison = _Comparison(model, where)
-    for what, compare in comparison.parts():
-        try:
-            compare()
-        except (UserError, MemoryError, torch.OutOfMemoryError):
-            raise
-        except Exception as error:  # any class of Transformers may come here: what it raises cannot be listed
-            problem = f"{name}: {what} does not run ({type(error).__name__}: {_first_line(error)})"
-            raise UserError(where, problem, "use another model") from error
+    with torch.no_grad():
+        for what, compare in comparison.parts():
+            with _one_line(model, where, what):
+                compare()
+    if gradients:
+        with _one_line(model, where, "the backward pass"):
+            comparison.gradients()
     return Verdict(
-        name,
+        type(model).__name__,
         str(model.dtype).removeprefix("torch."),
         model.config._attn_implementation,
         comparison.tolerance,
@@ -101,6 +106,18 @@ def verify(model: Any, where: str) -> Verdict:
         max(len(one.token_ids) for one in comparison.text),
         attention_windows(model.config.get_text_config()),
     )
+
+
+@contextmanager
+def _one_line(model: Any, where: str, what: str) -> Iterator[None]:
+    """Turn whatever a class raises into one line; what that may be cannot be listed."""
+    try:
+        yield
+    except (UserError, MemoryError, torch.OutOfMemoryError):
+        raise
+    except Exception as error:
+        problem = f"{type(model).__name__}: {what} does not run ({type(error).__name__}: {_first_line(error)})"
+        raise UserError(where, problem, "use another model") from error
 
 
 def _first_line(error: Exception) -> str:
@@ -115,13 +132,13 @@ class Own:
         last: ``[n, d]``, what the decoder hands to the head.
         layers: ``[n, d]`` for each entry of its `hidden_states`.
         logits: ``[n, vocabulary]``.
-        loss: its own loss summed over labels (its mean times their number); NaN without labels.
+        loss: its own loss summed over labels (its mean times their number), a scalar; zero without labels.
     """
 
     last: Tensor
     layers: tuple[Tensor, ...]
     logits: Tensor
-    loss: float
+    loss: Tensor
 
 
 class _Comparison:
@@ -137,9 +154,10 @@ class _Comparison:
         context = context_length(self.config) or LENGTHS[-1]
         texts = [numbers.choices(words, k=min(length, context)) for length in LENGTHS]
         self.text = [sequence(str(i), ids[:2], ids[2:]) for i, ids in enumerate(texts)]
-        self.thoughts = [self._with_latents(one, places) for one, places in zip(self.text, ([], [2, 4], [3, 4]))]
+        self.thoughts = [self._with_latents(one, places) for one, places in zip(self.text, LATENTS, strict=True)]
 
     def parts(self) -> Iterator[tuple[str, Callable[[], None]]]:
+        yield "a look at its parts", self._structure
         yield "its own forward pass", self._own_text
         yield "its packed forward pass", self._packed_text
         yield "attention", self._attention
@@ -151,13 +169,42 @@ class _Comparison:
         ids = [self.latent_id if t in places else token for t, token in enumerate(one.token_ids)]
         return sequence(one.example_id, ids[:2], ids[2:], latent_id=self.latent_id)
 
+    def _structure(self) -> None:
+        """Refuse what cannot work for a reason that can be named before anything runs."""
+        attention_windows(self.config)
+        decoder, embedding, head = decoder_of(self.model), self.model.get_input_embeddings(), _head(self.model)
+        takes = inspect.signature(decoder.forward).parameters
+        for name, meaning in NEEDED.items():
+            if name not in takes:
+                raise self._refusal(f"its decoder takes no {meaning} ({name})")
+        if head is None:
+            raise self._refusal("it names no output head (get_output_embeddings)")
+        if embedding.weight.shape[1] != self.config.hidden_size:
+            raise self._refusal(
+                f"its input vectors are {embedding.weight.shape[1]} wide, its hidden states {self.config.hidden_size}"
+            )
+        if getattr(self.config, "hidden_size_per_layer_input", 0):
+            raise self._refusal(
+                "every layer reads the token's id again (hidden_size_per_layer_input), which a latent has not"
+            )
+        if getattr(self.config, "output_router_logits", False):
+            raise self._refusal(
+                "config.json: output_router_logits adds a loss that balances experts, which training here leaves out",
+                "set it to false",
+            )
+
     def _own_text(self) -> None:
         self.own = [self._run(one.labels, input_ids=self._ids(one)) for one in self.text]
         longest = self.text[-1]
         half = self._run(None, input_ids=self._ids(longest)[:, : len(longest.token_ids) // 2])
         ahead = _relative(half.last, self.own[-1].last[: len(half.last)])
         if not ahead <= self.tolerance:
-            raise self._refusal("its own forward pass lets positions see later ones", "use a causal model (is_decoder)")
+            raise self._refusal(
+                f"its own forward pass changes a state by {ahead:.2g} (relative) when later tokens follow",
+                "use a causal model"
+                if not hasattr(self.config, "is_decoder")
+                else "set is_decoder: true in config.json",
+            )
         depth = self.config.num_hidden_layers
         if len(self.own[0].layers) != depth + 1:
             raise self._refusal(f"it returns {len(self.own[0].layers)} hidden states for {depth} layers")
@@ -166,13 +213,14 @@ class _Comparison:
         depth = self.config.num_hidden_layers
         batch = pack(self.text, None, device=self.model.device)
         trace = forward(self.model, batch, None, range(depth + 1))
+        self._compare("inputs", [trace.inputs], [self.model.get_input_embeddings()(batch.token_ids)])
         self._compare("states", _rows(batch, trace.last), [one.last for one in self.own])
         for layer in range(depth):
             self._compare("layers", _rows(batch, trace.layers[layer]), [one.layers[layer] for one in self.own])
         self._compare("layers", _rows(batch, trace.layers[depth]), [one.last for one in self.own])
         self._compare("logits", _rows(batch, logits(self.model, trace.last)), [one.logits for one in self.own])
         loss = loss_sum(self.model, trace, batch)
-        self._compare("loss", [loss], [loss.new_tensor(sum(one.loss for one in self.own))])
+        self._compare("loss", [loss], [_total(self.own)])
 
     def _attention(self) -> None:
         """Compare sdpa with eager: an implementation may silently leave out what a class asks for (a soft cap)."""
@@ -180,7 +228,9 @@ class _Comparison:
             return
         with _attention_implementation(self.model, "eager"):
             eager = [self._run(None, input_ids=self._ids(one)).logits for one in self.text]
-        self._compare("logits of sdpa against eager attention", [one.logits for one in self.own], eager, "set attention: eager")
+        self._compare(
+            "logits of sdpa against eager attention", [one.logits for one in self.own], eager, "set attention: eager"
+        )
 
     def _latents(self) -> None:
         self.thought: list[Own] = []
@@ -191,8 +241,7 @@ class _Comparison:
             self.thought = [self._recomputed(one, settings) for one in self.thoughts]
             self._compare(f"states with {name} latents", _rows(batch, trace.last), [one.last for one in self.thought])
             loss = loss_sum(self.model, trace, batch)
-            expected = loss.new_tensor(sum(one.loss for one in self.thought))
-            self._compare(f"loss with {name} latents", [loss], [expected])
+            self._compare(f"loss with {name} latents", [loss], [_total(self.thought)])
 
     def _cached(self) -> None:
         starts = [2, 3, 4]  # the last two rows go on with latents, the others with text
@@ -227,6 +276,24 @@ class _Comparison:
             finite = scores[scores.isfinite()]
             self._note("generated tokens", float((scores.amax(1) - chosen).max() / finite.abs().max()))
 
+    def gradients(self) -> None:
+        """Compare the gradients of the loss with latents, of all parameters that have one."""
+        fill = Fill(HIDDEN, self.config.hidden_size, self.latent_id)
+        batch = pack(self.thoughts, HIDDEN, for_labels=True, device=self.model.device)
+        weights = [value for value in self.model.parameters() if value.requires_grad]
+        loss = loss_sum(self.model, forward(self.model, batch, fill), batch)
+        expected = _total([self._recomputed(one, HIDDEN) for one in self.thoughts])
+        ours, theirs = (torch.autograd.grad(one, weights, allow_unused=True) for one in (loss, expected))
+        scale = max(float(g.abs().max()) for g in theirs if g is not None)
+        for mine, other in zip(ours, theirs, strict=True):
+            zero = (
+                torch.zeros(())
+                if mine is None and other is None
+                else torch.zeros_like(mine if mine is not None else other)
+            )
+            difference = (zero if mine is None else mine) - (zero if other is None else other)
+            self._note("gradients", float(difference.abs().max()) / scale)
+
     def _recomputed(self, one: Row, settings: FillSettings) -> Own:
         """Run a row with latents: before each latent, everything on its left is run again."""
         embed = self.model.get_input_embeddings()
@@ -236,7 +303,11 @@ class _Comparison:
                 left = self._run(None, inputs_embeds=fed[:, :t])
                 vector = left.last[-1]
                 if settings.kind == "fusion":
-                    scores = left.logits[-1].float().index_fill(0, torch.tensor([self.latent_id], device=fed.device), -torch.inf)
+                    scores = (
+                        left.logits[-1]
+                        .float()
+                        .index_fill(0, torch.tensor([self.latent_id], device=fed.device), -torch.inf)
+                    )
                     table = embed(torch.arange(len(scores), device=fed.device)).float()
                     vector = settings.alpha * vector.float() + (1 - settings.alpha) * (scores.softmax(-1) @ table)
                 fed = torch.cat([fed[:, :t], vector.to(fed.dtype)[None, None], fed[:, t + 1 :]], dim=1)
@@ -246,17 +317,17 @@ class _Comparison:
         """Call the model's own forward on one row; `labels` stand at the positions that are predicted."""
         more = {} if labels is None else {"labels": torch.tensor([labels], device=self.model.device)}
         caught: list[Any] = []
-        hook = self.model.get_decoder().register_forward_hook(lambda module, args, out: caught.append(out))
+        hook = decoder_of(self.model).register_forward_hook(lambda module, args, out: caught.append(out))
         try:
             out = self.model(**inputs, **more, use_cache=False, output_hidden_states=True, return_dict=True)
         finally:
             hook.remove()
         if len(caught) != 1:
-            raise self._refusal("its own forward pass does not go through its get_decoder() once")
+            raise self._refusal("its own forward pass does not go through its decoder once")
         if caught[0].hidden_states is None:
             raise self._refusal("its decoder returns no hidden states")
         count = sum(label != IGNORE for label in labels or [])
-        loss = float(out.loss) * count if count else float("nan")
+        loss = out.loss * count if count else out.logits.new_zeros(())
         return Own(caught[0].last_hidden_state[0], tuple(h[0] for h in caught[0].hidden_states), out.logits[0], loss)
 
     def _ids(self, one: Row) -> Tensor:
@@ -279,6 +350,15 @@ class _Comparison:
 
     def _refusal(self, problem: str, mend: str = "use another model") -> UserError:
         return UserError(self.where, f"{type(self.model).__name__}: {problem}", mend)
+
+
+def _total(rows: Sequence[Own]) -> Tensor:
+    return torch.stack([one.loss for one in rows]).sum()
+
+
+def _head(model: Any) -> Any:
+    head = model.get_output_embeddings()
+    return head if head is not None and getattr(head, "weight", None) is not None else None
 
 
 def _words(config: Any) -> list[int]:

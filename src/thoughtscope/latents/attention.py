@@ -36,7 +36,8 @@ def attention_windows(config: Any) -> dict[str, int | None]:
         UserError: a kind of layer that keeps another state than keys and values, e.g. linear attention.
     """
     window = getattr(config, "sliding_window", None)
-    kinds = set(getattr(config, "layer_types", None) or [SLIDING if window else FULL])
+    named = getattr(config, "layer_types", None) or getattr(config, "layers_block_type", None)
+    kinds = set(named or [SLIDING if window else FULL])
     sizes = {FULL: None, SLIDING: window, CHUNKED: getattr(config, "attention_chunk_size", None)}
     unknown = kinds - sizes.keys()
     if unknown:
@@ -46,15 +47,6 @@ def attention_windows(config: Any) -> dict[str, int | None]:
             f"use a model whose layers are {FULL}, {SLIDING} or {CHUNKED}",
         )
     return {kind: sizes[kind] for kind in sorted(kinds)}
-
-
-def context_length(config: Any) -> int | None:
-    """Return how many positions a text configuration allows; None if it states no limit."""
-    for name in ("max_position_embeddings", "max_seq_len", "n_positions"):
-        length = getattr(config, name, None)
-        if isinstance(length, int) and length > 0:
-            return length
-    return None
 
 
 def attention_mask(

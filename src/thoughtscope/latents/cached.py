@@ -9,9 +9,10 @@ import torch
 from torch import Tensor
 
 from thoughtscope.latents.attention import attention_mask, attention_windows
+from thoughtscope.latents.decoder import decoder_of, layer_states
 from thoughtscope.latents.layout import Sequence
 from thoughtscope.latents.packing import pack
-from thoughtscope.latents.passes import forward, layer_states
+from thoughtscope.latents.passes import forward
 
 if TYPE_CHECKING:
     from thoughtscope.latents.fill import Fill
@@ -65,7 +66,7 @@ class CachedRows:
         now = self.next_position[:, None]
         self.positions = torch.cat([self.positions, now], dim=1)
         self.valid = torch.cat([self.valid, torch.ones_like(now, dtype=torch.bool)], dim=1)
-        out = self.model.get_decoder()(
+        out = decoder_of(self.model)(
             inputs_embeds=fed[:, None],
             attention_mask=attention_mask(self.windows, now, self.positions, fed.dtype, self.valid),
             position_ids=now,

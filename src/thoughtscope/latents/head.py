@@ -10,6 +10,8 @@ import torch
 from torch import Tensor
 from transformers.modeling_outputs import BaseModelOutputWithPast
 
+from thoughtscope.latents.decoder import decoder_of
+
 
 def logits(model: Any, hidden: Tensor) -> Tensor:
     """Return scores ``[n, vocabulary]`` for hidden states ``[n, d]`` after the final norm, by the model's own head.
@@ -17,7 +19,7 @@ def logits(model: Any, hidden: Tensor) -> Tensor:
     The causal LM's own forward runs, with the given states in place of its decoder's: whatever its class does
     after the decoder (projections, biases, multipliers, soft caps) is what comes out, at the price of the head.
     """
-    with _decoder_returns(model.get_decoder(), hidden[None]):
+    with _decoder_returns(decoder_of(model), hidden[None]):
         scores: Tensor = model.forward(inputs_embeds=hidden[None], use_cache=False, return_dict=True).logits
     return scores[0]
 

@@ -18,9 +18,9 @@ from thoughtscope.latents.attention import (
     PackedCache,
     attention_mask,
     attention_windows,
-    context_length,
     packed_attention,
 )
+from thoughtscope.latents.decoder import context_length, decoder_of, layer_states
 from thoughtscope.latents.packing import Batch, Pass
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ def run_passes(
     Raises:
         UserError: the batch is longer than the model's context.
     """
-    decoder = model.get_decoder()
+    decoder = decoder_of(model)
     _check(batch, decoder.config)
     windows = attention_windows(decoder.config)
     embedded = model.get_input_embeddings()(batch.token_ids)
@@ -92,16 +92,6 @@ def run_passes(
             )
         made.add(fed, out)
     return made.trace(cache)
-
-
-def layer_states(out: Any, layer: int | None) -> Tensor:
-    """Return the states ``[rows, n, d]`` of a decoder's output at a layer; the last layer (or None) is after the norm.
-
-    Some configurations (`tie_last_hidden_states: false`) make `hidden_states[-1]` the states before the final norm.
-    """
-    last = layer is None or layer == len(out.hidden_states) - 1
-    states: Tensor = out.last_hidden_state if last else out.hidden_states[layer]
-    return states
 
 
 class States:
