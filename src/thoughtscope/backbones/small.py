@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-LAYERS, VOCABULARY, CONTEXT, WINDOW = 4, 64, 64, 4
+LAYERS, VOCABULARY, CONTEXT, ROW, WINDOW = 4, 64, 64, 16, 4  # ROW: about as long as the rows of a test
 HEADS, KEY_HEADS, HEAD = 4, 2, 8
 WIDTH, INNER, RANK, EXPERTS = HEADS * HEAD, 48, 8, 4
 
@@ -39,7 +39,8 @@ _NAMES = {
     "n_shared_experts num_shared_experts zero_expert_num": 1,
     "vocab_size vocab_size_per_layer_input decoder_vocab_size": VOCABULARY,
     "max_position_embeddings n_positions n_ctx max_seq_len max_target_positions context_length rel_extent": CONTEXT,
-    "original_max_position_embeddings": CONTEXT,
+    "original_max_position_embeddings": ROW // 2,
+    "floor_scale log_scaling_n_floor": WINDOW - 1,
     "sliding_window sliding_window_size window_size attention_window_size": WINDOW,
     "attention_chunk_size local_attention keep_window_size index_topk": WINDOW,
 }
@@ -73,20 +74,22 @@ def _pattern(values: list[Any]) -> list[Any]:
     return [kinds[i % len(kinds)] for i in range(LAYERS)]
 
 
-def small_copy(
-    model_class: Any, config: Any, attention: str, changed: Mapping[str, Any] | None = None, seed: int = 0
-) -> Any:
-    """Return a small float32 model of a class and its configuration, in evaluation mode, with random weights.
+def small_config(config: Any, **changed: Any) -> Any:
+    """Return a configuration of the same class with small sizes, and with the values of `changed`."""
+    return type(config).from_dict({**shrunk(config.to_dict()), **changed})
+
+
+def small_model(model_class: Any, config: Any, attention: str, seed: int = 0) -> Any:
+    """Return a float32 model of a class and a configuration, in evaluation mode, with random weights.
 
     Args:
         model_class: a causal LM of Transformers.
-        config: of the size that is to be copied.
+        config: of the size that is wanted.
         attention: the attention implementation, sdpa or eager.
-        changed: values that differ from those of `config`.
+        seed: of the weights.
     """
-    small = type(config).from_dict({**shrunk(config.to_dict()), **(changed or {})})
     torch.manual_seed(seed)
-    model = model_class._from_config(small, attn_implementation=attention, dtype=torch.float32)
+    model = model_class._from_config(config, attn_implementation=attention, dtype=torch.float32)
     randomise(model, seed)
     return model.eval()
 
@@ -101,5 +104,6 @@ def randomise(model: Any, seed: int = 0) -> None:
             value.copy_(noise * value.shape[-1] ** -0.5)
         else:
             value.add_(0.1 * noise)
-    table = model.get_input_embeddings().weight
-    table.mul_(table.shape[-1] ** 0.5)
+    table = getattr(model.get_input_embeddings(), "weight", None)
+    if table is not None:
+        table.mul_(table.shape[-1] ** 0.5)

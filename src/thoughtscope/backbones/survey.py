@@ -15,18 +15,30 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import torch
 import transformers
 from transformers import AutoConfig
 from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
 from transformers.utils import logging
 
-from thoughtscope.backbones.small import EXPERTS, HEAD, HEADS, KEY_HEADS, LAYERS, RANK, WINDOW, small_copy
-from thoughtscope.backbones.verification import verify
+from thoughtscope.backbones.small import (
+    EXPERTS,
+    HEAD,
+    HEADS,
+    KEY_HEADS,
+    LAYERS,
+    RANK,
+    WINDOW,
+    small_config,
+    small_model,
+)
+from thoughtscope.backbones.verification import check_config, verify
 from thoughtscope.config.training import Frozen
 from thoughtscope.errors import UserError
-from thoughtscope.latents.attention import FULL, SLIDING, attention_windows
+from thoughtscope.latents.attention import FULL, SLIDING
 from thoughtscope.training.network import freeze
 
 SECONDS = 120
@@ -39,7 +51,7 @@ SCALES: dict[str, Any] = {
     "residual_multiplier": 0.5, "scale_depth": 2.0, "dim_model_base": 8, "routed_scaling_factor": 2.5,
     "route_scale": 2.5, "router_scaling_factor": 2.5, "moe_routed_scaling_factor": 2.5, "attention_value_scale": 0.5,
     "moe_router_logit_softcapping": 1.0, "mup_enabled": True, "clip_qkv": 0.5, "key_multiplier": 0.5,
-    "attn_scale": 0.5, "floor_scale": 3, "mlp_gate_softcap": 1.0, "mlp_up_softcap": 1.0,
+    "attn_scale": 0.5, "mlp_gate_softcap": 1.0, "mlp_up_softcap": 1.0,
     "scale_attn_by_inverse_layer_idx": True, "use_qk_norm": True, "qk_layernorm": True,
 }  # fmt: skip
 """Values of what scales or caps numbers, for every configuration that has the key."""
@@ -47,21 +59,25 @@ SCALES: dict[str, Any] = {
 SWITCHES = {"is_decoder": True, "use_sliding_window": True, "max_window_layers": 2}
 """What makes a class a causal decoder, and slide."""
 
-MOSTLY_FULL = {"layer_types": [SLIDING, FULL, SLIDING, FULL]}
+MIXED = {"layer_types": [SLIDING, FULL, SLIDING, FULL]}
+ROPE = {"rope_type": "default", "rope_theta": 10000.0}
 EXTRA: dict[str, dict[str, Any]] = {
     "bamba": {"mamba_n_heads": 4, "mamba_d_head": 16},
-    "blt": {},
+    "cohere_compass_text": {**MIXED, "rope_parameters": {FULL: ROPE, SLIDING: ROPE}},
+    "dbrx": {"attn_config": {"kv_n_heads": KEY_HEADS, "clip_qkv": 0.5, "rope_theta": 10000.0}},
     "deepseek_v2": {"num_experts_per_tok": 2},
-    "dots1": {"n_routed_experts": EXPERTS, "num_experts_per_tok": 2, "n_shared_experts": 1, **MOSTLY_FULL},
-    "exaone4": MOSTLY_FULL,
+    "dots1": {"n_routed_experts": EXPERTS, "num_experts_per_tok": 2, "n_shared_experts": 1, **MIXED},
+    "exaone4": MIXED,
     "granitemoehybrid": {"mamba_n_heads": 4, "mamba_d_head": 16},
     "hunyuan_v1_dense": {"head_dim": HEAD},
     "hunyuan_v1_moe": {"head_dim": HEAD},
     "lfm2": {"full_attn_idxs": [1, 3], "layer_types": None},
     "lfm2_moe": {"layer_types": ["conv", FULL, "conv", FULL]},
-    "ministral": {"head_dim": HEAD, **MOSTLY_FULL},
+    "ministral": {"head_dim": HEAD, **MIXED},
     "nemotron": {"num_key_value_heads": KEY_HEADS, "head_dim": HEAD},
-    "reformer": {},
+    "plbart": {"decoder_attention_heads": HEADS, "encoder_attention_heads": HEADS},
+    "reformer": {"axial_pos_embds_dim": [16, 16], "axial_pos_shape": [8, 8]},
+    "whisper": {"decoder_attention_heads": HEADS, "encoder_attention_heads": HEADS},
     "xmod": {"default_language": "en_XX"},
 }
 """What a model type needs beyond its defaults to be built, or to have the layers that its published models have."""
@@ -106,19 +122,23 @@ def examine(name: str) -> Finding:
     try:
         model_class, config = _class_and_config(model_type)
         class_name = model_class.__name__
-        attention_windows(config)
         changed = {**_chosen(config), **EXTRA.get(model_type, {}), **more}
         exercised = tuple(sorted(changed.keys() & (SCALES.keys() | {"sliding_window"})))
+        check_config(config if not more else SimpleNamespace(**{**config.to_dict(), **more}), name)
         attention = "sdpa" if model_class._supports_sdpa else "eager"
-        model = small_copy(model_class, config, attention, changed)
-        difference = verify(model, name, gradients=True).largest
-        _freeze(model)
+        model = small_model(model_class, small_config(config, **changed), attention)
+        live = verify(model, name, gradients=True).largest
+        difference = max(live, verify(_frozen(model), name).largest)
     except UserError as error:
-        return Finding(name, class_name, exercised, None, f"{error.problem}; {error.mend}")
+        return Finding(name, class_name, exercised, None, _reason(error))
     except Exception as error:  # a class may raise anything
         reason = f"a small model cannot be built ({type(error).__name__}: {str(error).strip().splitlines()[-1][:120]})"
         return Finding(name, class_name, exercised, None, reason)
     return Finding(name, class_name, exercised, difference)
+
+
+def _reason(error: UserError) -> str:
+    return error.problem if error.mend == "use another model" else f"{error.problem}; {error.mend}"
 
 
 def _class_and_config(model_type: str) -> tuple[Any, Any]:
@@ -140,9 +160,14 @@ def _chosen(config: Any) -> dict[str, Any]:
     return found
 
 
-def _freeze(model: Any) -> None:
-    """Inject an adapter and the trained rows of a token, as a frozen run does."""
-    freeze(model, Frozen(rank=RANK), [HEADS], 0)
+def _frozen(model: Any) -> Any:
+    """Inject an adapter that matters, and the trained rows of a token, as a frozen run does."""
+    frozen = freeze(model, Frozen(rank=RANK), [HEADS], 0)
+    with torch.no_grad():
+        for name, value in frozen.named_parameters():
+            if "lora_B" in name:
+                value.normal_(0, 0.1)
+    return frozen.get_base_model().eval()
 
 
 def survey(names: Iterable[str], seconds: int = SECONDS) -> list[Finding]:

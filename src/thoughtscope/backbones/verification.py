@@ -108,6 +108,27 @@ def verify(model: Any, where: str, *, gradients: bool = False) -> Verdict:
     )
 
 
+def check_config(config: Any, where: str) -> None:
+    """Refuse a text configuration that the engine cannot follow, for a reason that it states.
+
+    Raises:
+        UserError: a kind of layer without keys and values, layers that read token ids, or another loss.
+    """
+    attention_windows(config)
+    if getattr(config, "hidden_size_per_layer_input", 0):
+        raise UserError(
+            f"{where}: config.json: hidden_size_per_layer_input",
+            "every layer reads the token's id again, which a latent does not have",
+            "use another model",
+        )
+    if getattr(config, "output_router_logits", False):
+        raise UserError(
+            f"{where}: config.json: output_router_logits",
+            "it adds a loss that balances experts, which training here leaves out",
+            "set it to false",
+        )
+
+
 @contextmanager
 def _one_line(model: Any, where: str, what: str) -> Iterator[None]:
     """Turn whatever a class raises into one line; what that may be cannot be listed."""
@@ -171,26 +192,17 @@ class _Comparison:
 
     def _structure(self) -> None:
         """Refuse what cannot work for a reason that can be named before anything runs."""
-        attention_windows(self.config)
-        decoder, embedding, head = decoder_of(self.model), self.model.get_input_embeddings(), _head(self.model)
-        takes = inspect.signature(decoder.forward).parameters
+        check_config(self.config, self.where)
+        takes = inspect.signature(decoder_of(self.model).forward).parameters
         for name, meaning in NEEDED.items():
             if name not in takes:
                 raise self._refusal(f"its decoder takes no {meaning} ({name})")
-        if head is None:
-            raise self._refusal("it names no output head (get_output_embeddings)")
+        embedding, head = self.model.get_input_embeddings(), self.model.get_output_embeddings()
+        if not hasattr(embedding, "weight") or not hasattr(head, "weight"):
+            raise self._refusal("it has no single table of input embeddings, or no single output head")
         if embedding.weight.shape[1] != self.config.hidden_size:
             raise self._refusal(
                 f"its input vectors are {embedding.weight.shape[1]} wide, its hidden states {self.config.hidden_size}"
-            )
-        if getattr(self.config, "hidden_size_per_layer_input", 0):
-            raise self._refusal(
-                "every layer reads the token's id again (hidden_size_per_layer_input), which a latent has not"
-            )
-        if getattr(self.config, "output_router_logits", False):
-            raise self._refusal(
-                "config.json: output_router_logits adds a loss that balances experts, which training here leaves out",
-                "set it to false",
             )
 
     def _own_text(self) -> None:
@@ -354,11 +366,6 @@ class _Comparison:
 
 def _total(rows: Sequence[Own]) -> Tensor:
     return torch.stack([one.loss for one in rows]).sum()
-
-
-def _head(model: Any) -> Any:
-    head = model.get_output_embeddings()
-    return head if head is not None and getattr(head, "weight", None) is not None else None
 
 
 def _words(config: Any) -> list[int]:
