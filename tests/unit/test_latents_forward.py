@@ -304,13 +304,13 @@ def test_a_layout_of_another_batch_is_refused() -> None:
 def test_attention_that_takes_no_masks_is_refused() -> None:
     model = make_model("llama")
     model.config._attn_implementation = "flash_attention_2"
-    with pytest.raises(UserError, match="attention 'flash_attention_2' cannot hold latents; use sdpa or eager"):
+    with pytest.raises(UserError, match="attention 'flash_attention_2' takes no masks; use sdpa or eager"):
         forward(model, pack(block(1), None), None)
 
 
 def test_a_cache_that_is_not_of_keys_and_values_is_refused() -> None:
     config = AutoConfig.for_model("qwen3_next", num_hidden_layers=4)
-    with pytest.raises(UserError, match="'linear_attention' keeps a cache that cannot hold latents"):
+    with pytest.raises(UserError, match="layers of kind 'linear_attention' keep more than keys and values"):
         attention_windows(config)
 
 

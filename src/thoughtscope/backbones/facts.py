@@ -9,6 +9,7 @@ from thoughtscope.backbones.load import ending_ids
 from thoughtscope.backbones.prompt import prompt_ids
 from thoughtscope.backbones.settings import Settings
 from thoughtscope.latents.attention import SLIDING, attention_windows
+from thoughtscope.latents.decoder import context_length
 
 
 def differences(settings: Settings, model: Any, tokenizer: Any) -> Iterator[str]:
@@ -28,7 +29,7 @@ def _found(settings: Settings, model: Any, tokenizer: Any) -> dict[str, Any]:
     own = int(tokenizer.eos_token_id)
     return {
         "parameters": sum(value.numel() for value in model.parameters()),
-        "context": config.max_position_embeddings,
+        "context": context_length(config),
         "tied_embeddings": model.get_output_embeddings().weight is model.get_input_embeddings().weight,
         "sliding_window": attention_windows(config).get(SLIDING),
         "bos": tokenizer.bos_token if starts_with_bos else None,

@@ -1,11 +1,11 @@
 """Attention over packed rows: who sees whom, the cache of a batch, and how queries find their rows.
 
 Everything outside of attention works on single tokens, so a pass runs through the model as one row of packed tokens.
-Only attention needs to know which token belongs to which row. It is told through Transformers' own two doors: a cache,
-whose `update` returns each row's keys and values at the places of their positions, and an attention function,
+Only attention needs to know which token belongs to which row. It learns this through two interfaces of Transformers:
+a cache, whose `update` returns each row's keys and values in the order of their positions, and an attention function,
 which lays the queries out by row, calls the model's usual attention, and packs the result again.
 
-Since keys stand at their positions, causality and sliding windows follow from positions alone.
+Since keys are in the order of their positions, causality, sliding windows and chunks follow from positions alone.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from contextvars import ContextVar
 from typing import Any
 
 import torch
@@ -25,26 +25,28 @@ from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 from thoughtscope.errors import UserError
 from thoughtscope.latents.packing import Pass
 
-FULL, SLIDING = "full_attention", "sliding_attention"
+FULL, SLIDING, CHUNKED = "full_attention", "sliding_attention", "chunked_attention"
 PACKED = "thoughtscope_packed"
 
 
 def attention_windows(config: Any) -> dict[str, int | None]:
-    """Return each kind of attention layer of a text configuration, with its window in positions (None: all).
+    """Return each kind of attention layer of a text configuration, with its window or chunk in positions (None: all).
 
     Raises:
-        UserError: a kind of layer that keeps another cache than keys and values, e.g. linear attention.
+        UserError: a kind of layer that keeps another state than keys and values, e.g. linear attention.
     """
     window = getattr(config, "sliding_window", None)
-    kinds = set(getattr(config, "layer_types", None) or [SLIDING if window else FULL])
-    unknown = kinds - {FULL, SLIDING}
+    named = getattr(config, "layer_types", None) or getattr(config, "layers_block_type", None)
+    kinds = set(named or [SLIDING if window else FULL])
+    sizes = {FULL: None, SLIDING: window, CHUNKED: getattr(config, "attention_chunk_size", None)}
+    unknown = kinds - sizes.keys()
     if unknown:
         raise UserError(
             f"model {config.model_type}: config.json: layer_types",
-            f"attention of kind {sorted(unknown)[0]!r} keeps a cache that cannot hold latents",
-            "use a model whose layers are full_attention or sliding_attention",
+            f"layers of kind {sorted(unknown)[0]!r} keep more than keys and values, which latents cannot continue",
+            f"use a model whose layers are {FULL}, {SLIDING} or {CHUNKED}",
         )
-    return {kind: window if kind == SLIDING else None for kind in sorted(kinds)}
+    return {kind: sizes[kind] for kind in sorted(kinds)}
 
 
 def attention_mask(
@@ -61,11 +63,16 @@ def attention_mask(
         key_positions: ``[rows or 1, keys]``.
         key_valid: ``[rows, keys]``, False at padding.
     """
-    distance = query_positions[:, :, None] - key_positions[:, None, :]
-    causal = distance >= 0 if key_valid is None else (distance >= 0) & key_valid[:, None, :]
+    queries, keys = query_positions[:, :, None], key_positions[:, None, :]
+    causal = queries >= keys if key_valid is None else (queries >= keys) & key_valid[:, None, :]
     masks = {}
-    for kind, window in windows.items():
-        seen = causal if window is None else causal & (distance < window)
+    for kind, size in windows.items():
+        if size is None:
+            seen = causal
+        elif kind == CHUNKED:
+            seen = causal & (queries // size == keys // size)
+        else:
+            seen = causal & (queries - keys < size)
         blocked = torch.zeros(seen.shape, dtype=dtype, device=seen.device)
         masks[kind] = blocked.masked_fill_(~seen, torch.finfo(dtype).min)[:, None]
     return masks if len(masks) > 1 else next(iter(masks.values()))
@@ -74,36 +81,40 @@ def attention_mask(
 class PackedCache(Cache):  # type: ignore[misc]
     """Keys and values of all tokens computed so far, by layer ``[tokens, heads, d]``.
 
-    `current` is the pass that is being computed.
+    Attributes:
+        current: the pass that is being computed.
+        stored: how many layers of the current pass have stored their keys and values.
+        attended: how many layers of the current pass have called the attention function of this module.
     """
 
     def __init__(self) -> None:
         super().__init__(layers=[])
-        self.current: Pass | None = None
-        self.keys: list[list[Tensor]] = []
-        self.values: list[list[Tensor]] = []
+        self.keys: dict[int, list[Tensor]] = {}
+        self.values: dict[int, list[Tensor]] = {}
+
+    def begin(self, current: Pass) -> None:
+        """Start a pass."""
+        self.current, self.stored, self.attended = current, 0, 0
 
     def update(
         self, key_states: Tensor, value_states: Tensor, layer_idx: int, *args: Any, **kwargs: Any
     ) -> tuple[Tensor, Tensor]:
         """Add the tokens of the current pass ``[1, heads, tokens, d]``; return ``[rows, heads, positions, d]``."""
-        assert self.current is not None
-        if layer_idx == len(self.keys):
-            self.keys.append([])
-            self.values.append([])
-        self.keys[layer_idx].append(key_states[0].transpose(0, 1))
-        self.values[layer_idx].append(value_states[0].transpose(0, 1))
-        return _by_row(self.keys[layer_idx], self.current), _by_row(self.values[layer_idx], self.current)
+        self.stored += 1
+        keys, values = self.keys.setdefault(layer_idx, []), self.values.setdefault(layer_idx, [])
+        keys.append(key_states[0].transpose(0, 1))
+        values.append(value_states[0].transpose(0, 1))
+        return _by_row(keys, self.current), _by_row(values, self.current)
 
     def get_seq_length(self, layer_idx: int = 0) -> int:
         """Return the number of tokens computed so far."""
-        return sum(len(piece) for piece in self.keys[layer_idx]) if self.keys else 0
+        return sum(len(piece) for piece in self.keys.get(layer_idx, []))
 
     def unpacked(self, index: Tensor) -> DynamicCache:
         """Return rows ``[rows, positions]`` of tokens as an ordinary cache, one column a position."""
         cache = DynamicCache()
-        for layer, (keys, values) in enumerate(zip(self.keys, self.values, strict=True)):
-            cache.update(_gather(torch.cat(keys), index), _gather(torch.cat(values), index), layer)
+        for layer, keys in sorted(self.keys.items()):
+            cache.update(_gather(torch.cat(keys), index), _gather(torch.cat(self.values[layer]), index), layer)
         return cache
 
 
@@ -119,42 +130,56 @@ def _gather(states: Tensor, index: Tensor) -> Tensor:
     return states.index_select(0, index.flatten()).view(*index.shape, *states.shape[1:]).transpose(1, 2)
 
 
-@dataclass(frozen=True)
-class Packing:
-    """What the attention function is told: the pass, and the attention it stands in for."""
-
-    current: Pass
-    inner: str
+_running: ContextVar[tuple[PackedCache, str]] = ContextVar("thoughtscope_running")
 
 
 @contextmanager
-def packed_attention(decoder: Any) -> Iterator[str]:
-    """Route the decoder's attention through `_packed_forward`; yields the name of the attention it has.
+def packed_attention(decoder: Any, cache: PackedCache) -> Iterator[None]:
+    """Route the decoder's attention through `_packed_forward`, for passes whose keys and values go into `cache`.
 
     Raises:
-        UserError: its attention cannot be exchanged, or takes no masks.
+        UserError: the model is set to an attention that takes no masks, or its attention cannot be exchanged.
     """
     config = decoder.config
     inner = config._attn_implementation
-    if inner not in ("sdpa", "eager") or not decoder._supports_attention_backend:
-        raise UserError(f"model {config.model_type}", f"attention {inner!r} cannot hold latents", "use sdpa or eager")
+    if inner not in ("sdpa", "eager"):
+        raise UserError(f"model {config.model_type}", f"attention {inner!r} takes no masks", "use sdpa or eager")
+    token = _running.set((cache, inner))
     config._attn_implementation = PACKED
     try:
-        yield inner
+        yield
+    except Exception as error:
+        if cache.attended < cache.stored:
+            raise _not_exchangeable(decoder) from error
+        raise
     finally:
         config._attn_implementation = inner
+        _running.reset(token)
+    if cache.attended < cache.stored or not cache.stored:
+        raise _not_exchangeable(decoder)
+
+
+def _not_exchangeable(decoder: Any) -> UserError:
+    return UserError(
+        f"model {decoder.config.model_type}",
+        f"{type(decoder).__name__} does not route all of its attention through Transformers' cache and attention "
+        "interface, which packed rows need",
+        "use another model",
+    )
 
 
 def _packed_forward(
-    module: Any, query: Tensor, key: Tensor, value: Tensor, attention_mask: Tensor, *, packing: Packing, **kwargs: Any
+    module: Any, query: Tensor, key: Tensor, value: Tensor, attention_mask: Tensor, **kwargs: Any
 ) -> tuple[Tensor, None]:
     """Attend; query ``[1, heads, tokens, d]``, key and value ``[rows, heads, positions, d]``."""
-    current, states = packing.current, query[0].transpose(0, 1)
+    cache, inner = _running.get()
+    cache.attended += 1
+    current, states = cache.current, query[0].transpose(0, 1)
     if current.ragged:
         by_row = _gather(states, current.queries)
     else:
         by_row = states.reshape(*current.queries.shape, *states.shape[1:]).transpose(1, 2)
-    attend = ALL_ATTENTION_FUNCTIONS.get(packing.inner) or sys.modules[type(module).__module__].eager_attention_forward
+    attend = ALL_ATTENTION_FUNCTIONS.get(inner) or sys.modules[type(module).__module__].eager_attention_forward
     out = attend(module, by_row, key, value, attention_mask, **kwargs)[0].flatten(0, 1)
     return (out.index_select(0, current.places) if current.ragged else out)[None], None
 

@@ -16,11 +16,10 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from thoughtscope.latents.attention import attention_mask, attention_windows
+from thoughtscope.latents.cached import CachedRows
 from thoughtscope.latents.head import logits, nucleus
 from thoughtscope.latents.layout import Sequence, sequence
 from thoughtscope.latents.packing import in_order_of_shape, pack
-from thoughtscope.latents.passes import forward
 from thoughtscope.settings import Count, Positive, Probability, Strict
 
 if TYPE_CHECKING:
@@ -108,29 +107,16 @@ class _Batch:
         eos_ids: Collection[int],
         anyone: Callable[[bool], bool],
     ) -> None:
-        self.model, self.fill, self.decoding = model, fill, decoding
+        self.model, self.decoding = model, decoding
         self.latent_id, self.eos_ids = latent_id, frozenset(eos_ids)
-        self.windows = attention_windows(model.config.get_text_config())
-        recurrent = fill is not None and latent_id is not None and fill.settings.sequential
-        self.vector = fill.bind(model) if fill is not None and recurrent else None
         self.idle = not rows  # a rank without rows keeps step with the others on a row that nobody reads
         nobody = sequence("nobody", [next(iter(eos_ids))], [])
         self.alive = rows or [Generation(nobody)]
         prompts = [row.prompt for row in self.alive]
-        settings = fill.settings if fill else None
-        batch = pack(prompts, settings, device=model.device)
-        passes = 0
-        while anyone(len(batch.passes) > passes):
+        needed, passes = len(pack(prompts, fill.settings if fill else None).passes), 0
+        while anyone(needed > passes):  # another rank's prompts may have more latents
             passes += 1
-        if passes > len(batch.passes):  # another rank's prompts have more latents
-            batch = pack(prompts, settings, passes=passes, device=model.device)
-        layer = fill.settings.layer if fill else None
-        trace = forward(model, batch, fill, [] if layer is None else [layer])
-        self.cache, self.valid = trace.cache.unpacked(batch.index.clamp(min=0)), batch.index >= 0
-        self.positions = torch.arange(batch.index.shape[1], device=model.device).expand_as(batch.index)
-        self.next_position = batch.lengths
-        self.last = trace.last[batch.ends]
-        self.chosen = self.last if layer is None else trace.layers[layer][batch.ends]
+        self.rows = CachedRows(model, prompts, fill, passes=passes)
         self.draws = [random.Random(f"{decoding.seed}:{row.prompt.example_id}") for row in self.alive]
 
     def run(self, anyone: Callable[[bool], bool]) -> None:
@@ -146,11 +132,11 @@ class _Batch:
                 return
             if not finished:
                 tokens = self._drop(ended, tokens)
-            self._advance(tokens)
+            self.rows.advance(tokens, None if self.latent_id is None else tokens == self.latent_id)
             steps += 1
 
     def _choose(self) -> Tensor:
-        scores = logits(self.model, self.last).float()
+        scores = logits(self.model, self.rows.last).float()
         if self.latent_id is not None:
             banned = [not self._may_think(row) for row in self.alive]
             scores[torch.tensor(banned, device=scores.device), self.latent_id] = -torch.inf
@@ -190,36 +176,8 @@ class _Batch:
         keep = torch.tensor([i for i, done in enumerate(ended) if not done], device=tokens.device)
         self.alive = [self.alive[i] for i in keep.tolist()]
         self.draws = [self.draws[i] for i in keep.tolist()]
-        self.cache.batch_select_indices(keep)
-        self.valid, self.positions = self.valid[keep], self.positions[keep]
-        self.next_position, self.last, self.chosen = (
-            self.next_position[keep],
-            self.last[keep],
-            self.chosen[keep],
-        )
+        self.rows.keep(keep)
         return tokens[keep]
-
-    def _advance(self, tokens: Tensor) -> None:
-        """Compute one more position for every row."""
-        fed = self.model.get_input_embeddings()(tokens)
-        if self.vector is not None and self.latent_id is not None:
-            thoughts = self.vector(self.last, self.chosen).to(fed.dtype)
-            fed = torch.where((tokens == self.latent_id)[:, None], thoughts, fed)
-        now = self.next_position[:, None]
-        self.positions = torch.cat([self.positions, now], dim=1)
-        self.valid = torch.cat([self.valid, torch.ones_like(now, dtype=torch.bool)], dim=1)
-        layer = self.fill.settings.layer if self.fill else None
-        out = self.model.get_decoder()(
-            inputs_embeds=fed[:, None],
-            attention_mask=attention_mask(self.windows, now, self.positions, fed.dtype, self.valid),
-            position_ids=now,
-            past_key_values=self.cache,
-            use_cache=True,
-            output_hidden_states=layer is not None,
-        )
-        self.last = out.last_hidden_state[:, -1]
-        self.chosen = self.last if layer is None else out.hidden_states[layer][:, -1]
-        self.next_position = self.next_position + 1
 
 
 def _loops(response: list[int], longest_period: int, repeats: int) -> bool:

@@ -2,17 +2,47 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
 from torch import Tensor
+from transformers.modeling_outputs import BaseModelOutputWithPast
+
+from thoughtscope.latents.decoder import decoder_of
 
 
 def logits(model: Any, hidden: Tensor) -> Tensor:
-    """Return ``[..., vocabulary]`` for hidden states after the final norm, with the model's soft cap if it has one."""
-    scores: Tensor = model.get_output_embeddings()(hidden)
-    cap = getattr(model.config.get_text_config(), "final_logit_softcapping", None)
-    return scores if cap is None else torch.tanh(scores / cap) * cap
+    """Return scores ``[n, vocabulary]`` for hidden states ``[n, d]`` after the final norm, by the model's own head.
+
+    The causal LM's own forward runs, with the given states in place of its decoder's: whatever its class does
+    after the decoder (projections, biases, multipliers, soft caps) is what comes out, at the price of the head.
+    """
+    with _decoder_returns(decoder_of(model), hidden[None]):
+        scores: Tensor = model.forward(inputs_embeds=hidden[None], use_cache=False, return_dict=True).logits
+    return scores[0]
+
+
+class _GivenStates(BaseModelOutputWithPast):  # type: ignore[misc]
+    """A decoder's output that holds states only; all else that a class may look for (router scores, ...) is None."""
+
+    def __getattr__(self, name: str) -> None:
+        if name.startswith("__"):
+            raise AttributeError(name)
+
+
+@contextmanager
+def _decoder_returns(decoder: Any, states: Tensor) -> Iterator[None]:
+    """Let a call of `decoder` return `states` ``[1, n, d]`` without computing anything."""
+    own = decoder.__dict__.get("forward")  # a wrapped forward, if there is one
+    decoder.forward = lambda *args, **kwargs: _GivenStates(last_hidden_state=states)
+    try:
+        yield
+    finally:
+        del decoder.forward
+        if own is not None:
+            decoder.forward = own
 
 
 def nucleus(probabilities: Tensor, top_p: float, keep_crossing: bool) -> Tensor:

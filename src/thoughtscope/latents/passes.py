@@ -14,7 +14,13 @@ import torch
 from torch import Tensor
 
 from thoughtscope.errors import UserError
-from thoughtscope.latents.attention import PackedCache, Packing, attention_mask, attention_windows, packed_attention
+from thoughtscope.latents.attention import (
+    PackedCache,
+    attention_mask,
+    attention_windows,
+    packed_attention,
+)
+from thoughtscope.latents.decoder import context_length, decoder_of, layer_states
 from thoughtscope.latents.packing import Batch, Pass
 
 if TYPE_CHECKING:
@@ -67,15 +73,15 @@ def run_passes(
     Raises:
         UserError: the batch is longer than the model's context.
     """
-    decoder = model.get_decoder()
+    decoder = decoder_of(model)
     _check(batch, decoder.config)
     windows = attention_windows(decoder.config)
     embedded = model.get_input_embeddings()(batch.token_ids)
     made, cache = States(sorted(set(layers))), PackedCache()
-    with packed_attention(decoder) as attention:
-        for one in batch.passes:
-            fed = feed(embedded[one.span], one, made)
-            cache.current = one
+    for one in batch.passes:
+        fed = feed(embedded[one.span], one, made)
+        cache.begin(one)
+        with packed_attention(decoder, cache):
             out = decoder(
                 inputs_embeds=fed[None],
                 attention_mask=_mask(windows, one, fed.dtype),
@@ -83,9 +89,8 @@ def run_passes(
                 past_key_values=cache,
                 use_cache=True,
                 output_hidden_states=bool(made.layers),
-                packing=Packing(one, attention),
             )
-            made.add(fed, out)
+        made.add(fed, out)
     return made.trace(cache)
 
 
@@ -101,7 +106,7 @@ class States:
         self.fed.append(fed)
         self.last.append(out.last_hidden_state[0])
         for layer, states in self.layers.items():
-            states.append(out.hidden_states[layer][0])
+            states.append(layer_states(out, layer)[0])
 
     def at(self, tokens: Tensor, layer: int | None) -> tuple[Tensor, Tensor]:
         """Return the states at `tokens` that a fill may use: after the final norm, and of the chosen layer."""
@@ -123,8 +128,8 @@ def _mask(windows: dict[str, int | None], one: Pass, dtype: torch.dtype) -> Tens
 
 
 def _check(batch: Batch, config: Any) -> None:
-    longest, context = int(batch.index.shape[1]), config.max_position_embeddings
-    if longest > context:
+    longest, context = int(batch.index.shape[1]), context_length(config)
+    if context is not None and longest > context:
         raise UserError(
             f"model {config.model_type}", f"a sequence of {longest} positions exceeds its context of {context}",
             "shorten the examples or lower the number of latents",

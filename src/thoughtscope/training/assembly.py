@@ -19,7 +19,8 @@ from thoughtscope.training.network import Network, add_tokens, freeze
 from thoughtscope.training.settings import TrainSettings
 
 if TYPE_CHECKING:
-    from thoughtscope.latents.fill import Fill
+    from thoughtscope.latents.decoder import context_length
+from thoughtscope.latents.fill import Fill
 
 
 @dataclass(frozen=True)
@@ -125,7 +126,7 @@ def check_context(reasoner: Reasoner, stages: Sequence[Stage], splits: Splits, e
     Raises:
         UserError: there is one; the longest is named.
     """
-    context = reasoner.model.config.get_text_config().max_position_embeddings
+    context = context_length(reasoner.model.config.get_text_config())
     method, ids = reasoner.method, reasoner.ids
     chosen = evaluation.max_latents if any(stage.chosen for stage in stages) else 0
 
@@ -134,7 +135,7 @@ def check_context(reasoner: Reasoner, stages: Sequence[Stage], splits: Splits, e
         return forced + chosen + max(len(example.response), evaluation.max_new_tokens)
 
     longest = max(splits.all, key=need)
-    if need(longest) > context:
+    if context is not None and need(longest) > context:
         raise UserError(
             f"example {longest.example_id}",
             f"prompt ({len(longest.prompt)} tokens), latents and response may need {need(longest)} positions, "

@@ -70,6 +70,13 @@ def token_tables(network: Network) -> list[str]:
     return [f"model.{name}" for name, _ in _token_tables(network.model)]
 
 
+def _table_modules(model: Any) -> list[str]:
+    """Return the names of the embedding module and, unless it shares the embeddings' weights, of the output head."""
+    embedding, head = model.get_input_embeddings(), model.get_output_embeddings()
+    modules = [embedding] if head.weight is embedding.weight else [embedding, head]
+    return [name for name, module in model.named_modules() if any(module is table for table in modules)]
+
+
 def _token_tables(model: Any) -> list[tuple[str, Tensor]]:
     tables = [model.get_input_embeddings().weight, model.get_output_embeddings().weight]
     return [(name, value) for name, value in model.named_parameters() if any(value is table for table in tables)]
@@ -83,9 +90,7 @@ def freeze(model: Any, frozen: Frozen, token_ids: list[int], seed: int) -> Any:
     Raises:
         UserError: `target_modules` matches no module.
     """
-    tables = {"embed_tokens": token_ids}
-    if not getattr(model.config.get_text_config(), "tie_word_embeddings", False):
-        tables["lm_head"] = token_ids
+    tables = dict.fromkeys(_table_modules(model), token_ids)
     lora = LoraConfig(
         r=frozen.rank,
         lora_alpha=frozen.alpha,

@@ -1,0 +1,79 @@
+"""Rows that grow by one position at a time, their cache kept: what a step of generation computes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence as Rows
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from thoughtscope.latents.attention import attention_mask, attention_windows
+from thoughtscope.latents.decoder import decoder_of, layer_states
+from thoughtscope.latents.layout import Sequence
+from thoughtscope.latents.packing import pack
+from thoughtscope.latents.passes import forward
+
+if TYPE_CHECKING:
+    from thoughtscope.latents.fill import Fill
+
+
+class CachedRows:
+    """Rows of any length with their keys and values.
+
+    Attributes:
+        last: ``[rows, d]``, the hidden state after the final norm at each row's last position.
+        chosen: ``[rows, d]``, the state there of the layer that the fill uses.
+
+    Args:
+        model: a Transformers causal LM.
+        prompts: what the rows start with; their latents are filled.
+        fill: what is fed at latents; None without latents.
+        passes: compute at least this many passes (ranks that work together need equally many).
+    """
+
+    def __init__(self, model: Any, prompts: Rows[Sequence], fill: Fill | None, *, passes: int = 0) -> None:
+        self.model = model
+        self.windows = attention_windows(model.config.get_text_config())
+        settings = fill.settings if fill else None
+        self.vector = fill.bind(model) if fill is not None and fill.settings.sequential else None
+        self.layer = settings.layer if settings else None
+        batch = pack(prompts, settings, passes=passes, device=model.device)
+        trace = forward(model, batch, fill, [] if self.layer is None else [self.layer])
+        self.cache, self.valid = trace.cache.unpacked(batch.index.clamp(min=0)), batch.index >= 0
+        self.positions = torch.arange(batch.index.shape[1], device=model.device).expand_as(batch.index)
+        self.next_position = batch.lengths
+        self.last = trace.last[batch.ends]
+        self.chosen = self.last if self.layer is None else trace.layers[self.layer][batch.ends]
+
+    def keep(self, rows: Tensor) -> None:
+        """Keep the rows of these indices ``[kept]``; the others leave, and their part of the cache with them."""
+        self.cache.batch_select_indices(rows)
+        self.valid, self.positions = self.valid[rows], self.positions[rows]
+        self.next_position = self.next_position[rows]
+        self.last, self.chosen = self.last[rows], self.chosen[rows]
+
+    def advance(self, tokens: Tensor, latent: Tensor | None) -> None:
+        """Compute one more position of every row.
+
+        Args:
+            tokens: ``[rows]``, the ids there.
+            latent: ``[rows]``, which of them are latents and get the fill's vector; None: none can be.
+        """
+        fed = self.model.get_input_embeddings()(tokens)
+        if self.vector is not None and latent is not None:
+            fed = torch.where(latent[:, None], self.vector(self.last, self.chosen).to(fed.dtype), fed)
+        now = self.next_position[:, None]
+        self.positions = torch.cat([self.positions, now], dim=1)
+        self.valid = torch.cat([self.valid, torch.ones_like(now, dtype=torch.bool)], dim=1)
+        out = decoder_of(self.model)(
+            inputs_embeds=fed[:, None],
+            attention_mask=attention_mask(self.windows, now, self.positions, fed.dtype, self.valid),
+            position_ids=now,
+            past_key_values=self.cache,
+            use_cache=True,
+            output_hidden_states=self.layer is not None,
+        )
+        self.last = out.last_hidden_state[:, -1]
+        self.chosen = layer_states(out, self.layer)[:, -1]
+        self.next_position = self.next_position + 1
