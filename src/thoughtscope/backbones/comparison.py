@@ -50,7 +50,7 @@ def compare(folder: Path) -> dict[str, Any]:
     path = place.file(TOKENIZER)
     described = None if path is None else Tokenizer.from_file(str(path))
     if described is not None:
-        _check_numbers(place, described)
+        _check_special(place, used, described)
         _check_tekken(place, used)
     texts = [*TEXTS, *_markup(used)]
     found: dict[str, Any] = {
@@ -96,8 +96,14 @@ def _markup(tokenizer: Any, most: int = 64) -> list[str]:
     return [f"a {one} 1{one}b" for one in (*spellings[: most // 2], *spellings[-most // 2 :])]
 
 
-def _check_numbers(place: Place, described: Tokenizer) -> None:
+def _check_special(place: Place, used: Any, described: Tokenizer) -> None:
     stated = (read_json(place, "tokenizer_config.json") or {}).get("added_tokens_decoder") or {}
+    if described.token_to_id(used.eos_token) is None and str(used.eos_token_id) not in stated:
+        raise UserError(
+            f"{place.name}/tokenizer_config.json: eos_token",
+            f"{TOKENIZER} has no token {used.eos_token!r}",
+            "correct it",
+        )
     for number, token in stated.items():
         content = token["content"] if isinstance(token, dict) else str(token)
         there = described.token_to_id(content)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -55,19 +55,31 @@ class TextEncoder:
     def escape(self, text: str) -> str:
         """Return a text to hand to a chat template: what it spells of control tokens is hidden from `encode_chat`."""
         numbers = {one: i for i, one in enumerate(self._spellings)}
-        return self._replace(text.translate(RESERVED), lambda one: f"{ESCAPE}{numbers[one]}{ESCAPE_END}")
+        return self._replace(text.translate(RESERVED), lambda match: f"{ESCAPE}{numbers[match[0]]}{ESCAPE_END}")
 
-    def encode_chat(self, rendered: str) -> list[int]:
-        """Return the ids of what a chat template rendered: its own control tokens count, escaped ones are text."""
-        marked = self._replace(rendered, self._marks.__getitem__)
+    def encode_chat(self, tokenizer: Any, rendered: str) -> list[int]:
+        """Return the ids of what a chat template rendered: its own control tokens count, escaped ones are text.
+
+        Args:
+            tokenizer: decides which of the template's spellings are tokens (some depend on what is beside them).
+        """
+        whole = tokenizer(rendered, add_special_tokens=False, split_special_tokens=False, return_offsets_mapping=True)
+        own = set(self.control.values())
+        spans = [span for one, span in zip(whole["input_ids"], whole["offset_mapping"], strict=True) if one in own]
+
+        def mark(match: re.Match[str]) -> str:
+            known = any(begin <= match.start() and match.end() <= end for begin, end in spans)
+            return self._marks[match[0]] if known else match[0]
+
+        marked = self._replace(rendered, mark)
         return self._ids(ESCAPED.sub(lambda match: self._spellings[int(match[1])], marked), False)
 
     def spelled(self, text: str) -> set[str]:
         """Return the control tokens whose spelling occurs in a text."""
         return set(self._pattern.findall(text)) if self._pattern else set()
 
-    def _replace(self, text: str, change: Any) -> str:
-        return self._pattern.sub(lambda match: change(match[0]), text) if self._pattern else text
+    def _replace(self, text: str, change: Callable[[re.Match[str]], str]) -> str:
+        return self._pattern.sub(change, text) if self._pattern else text
 
     def _ids(self, text: str, add_special_tokens: bool) -> list[int]:
         return list(self._tokenizer.encode(text, add_special_tokens=add_special_tokens).ids)

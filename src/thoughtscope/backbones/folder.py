@@ -12,18 +12,16 @@ from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError, safe_open
+from transformers.models.auto.configuration_auto import CONFIG_MAPPING_NAMES
+from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
 from transformers.utils import cached_file
 
 from thoughtscope.errors import UserError
 from thoughtscope.hub import first_line, hub_error
 
 REFERENCE = "reference.json"
-WEIGHTS, INDEX, CONFIG, ADAPTER = (
-    "model.safetensors",
-    "model.safetensors.index.json",
-    "config.json",
-    "adapter_config.json",
-)
+CONFIG, GENERATION, ADAPTER = "config.json", "generation_config.json", "adapter_config.json"
+WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
 OTHER_WEIGHTS = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.gguf", "*.h5", "*.msgpack")
 QUANTISED = ("quantization_config", "compression_config")
 QUANTISED_FILES = ("quantize_config.json", "quant_config.json", "quantization_config.json", "hf_quant_config.json")
@@ -93,9 +91,9 @@ def check_folder(place: Place) -> None:
     config = read_json(place, CONFIG)
     if config is None:
         raise UserError(f"{place.name}/{CONFIG}", "no such file", COMPLETE)
-    if not isinstance(config.get("model_type"), str):
-        raise UserError(f"{place.name}/{CONFIG}: model_type", "it is missing", "take the config.json of the model")
+    _check_family(place, config)
     _check_unquantised(place, config)
+    read_json(place, GENERATION)
     if place.local:
         for file in _weight_files(place):
             _check_weights(file)
@@ -131,6 +129,16 @@ def _check_adapter(place: Place) -> None:
         )
 
 
+def _check_family(place: Place, config: Mapping[str, Any]) -> None:
+    where, family = f"{place.name}/{CONFIG}: model_type", config.get("model_type")
+    if not isinstance(family, str):
+        raise UserError(where, "it is missing", f"take the {CONFIG} that belongs to the weights")
+    if family not in CONFIG_MAPPING_NAMES:
+        raise UserError(where, f"Transformers has no {family}", "name another model: a folder's own code is never run")
+    if family not in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES:
+        raise UserError(where, f"{family} is no causal language model", "name one that is")
+
+
 def _check_unquantised(place: Place, config: Mapping[str, Any]) -> None:
     for key, part in (("", config), ("text_config.", config.get("text_config") or {})):
         for name in QUANTISED:
@@ -153,13 +161,10 @@ def _weight_files(place: Place) -> list[Path]:
         return [folder / WEIGHTS]
     index = read_json(place, INDEX)
     if index is None:
-        others = sorted(file.name for pattern in (*OTHER_WEIGHTS, "*.safetensors") for file in folder.glob(pattern))
-        if not others:
-            raise UserError(place.name, f"no weights ({WEIGHTS} or {INDEX})", COMPLETE)
-        raise UserError(
-            place.name, f"no weights in {WEIGHTS} or {INDEX}, only {others[0]}",
-            "load the model in Transformers and save it with save_pretrained",
-        )  # fmt: skip
+        others = sorted(file.name for pattern in OTHER_WEIGHTS for file in folder.glob(pattern))
+        mend = "load the model in Transformers and save it with save_pretrained" if others else COMPLETE
+        only = f", only {others[0]}, which is not read" if others else ""
+        raise UserError(place.name, f"no weights ({WEIGHTS}, or {INDEX} with its shards){only}", mend)
     weight_map = index.get("weight_map")
     if not isinstance(weight_map, dict) or not weight_map:
         raise UserError(f"{place.name}/{INDEX}: weight_map", "it names no weights", "copy the file again")

@@ -16,7 +16,7 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerFast
 
 from thoughtscope.backbones.encoder import text_ids
-from thoughtscope.backbones.folder import Place, check_folder, find, read_json
+from thoughtscope.backbones.folder import CONFIG, GENERATION, Place, check_folder, find, read_json
 from thoughtscope.errors import UserError
 from thoughtscope.hub import first_line
 
@@ -74,6 +74,7 @@ def load_model(folder: Path, *, attention: str = "sdpa", dtype: str = "float32")
             dtype=getattr(torch, dtype),
             attn_implementation=attention,
             output_loading_info=True,
+            ignore_mismatched_sizes=True,  # refused below, with the name of the weight
             **place.arguments,
         )
     except (MemoryError, torch.OutOfMemoryError):
@@ -82,25 +83,43 @@ def load_model(folder: Path, *, attention: str = "sdpa", dtype: str = "float32")
         raise place.error(error, "complete or correct the folder") from error
     _check_keys(place, loaded, report)
     model = text_part(loaded)
-    try:
-        model.generation_config.validate(strict=True)
-    except ValueError as error:
-        raise UserError(f"{place.name}/generation_config.json", first_line(error), "correct it") from error
+    _check_generation(place, model)
     return model.eval()
 
 
 def _check_keys(place: Place, model: Any, report: dict[str, Any]) -> None:
-    """Refuse weights that are missing, and layers that the files hold and the configuration does not have."""
+    """Refuse weights that are missing or of another shape, and layers that only the files have."""
+    where, mend = f"{place.name}/{CONFIG}", f"take the {CONFIG} that belongs to the weights"
+    names = {name for name, _ in model.named_parameters()}
     missing = sorted(report["missing_keys"])
+    lacking = sorted(names.intersection(missing))
+    if len(lacking) > len(names) / 2:
+        raise UserError(where, f"the files lack {len(lacking)} of its {len(names)} weights, as {lacking[0]}", mend)
     if missing:
         raise UserError(place.name, f"weight {missing[0]} is missing", "complete the *.safetensors files")
-    kinds = {_without_numbers(name) for name, _ in model.named_parameters()}
+    for name, stored, expected in sorted(report["mismatched_keys"]):
+        raise UserError(where, f"it makes weight {name} {_shape(expected)}, in the files it is {_shape(stored)}", mend)
+    kinds = {_without_numbers(name) for name in names}
     for name in sorted(report["unexpected_keys"]):
         if _without_numbers(name) in kinds:
-            raise UserError(
-                f"{place.name}/config.json", f"the files hold weight {name}, a model of this configuration has none",
-                "take the config.json that belongs to the weights",
-            )  # fmt: skip
+            raise UserError(where, f"the files hold weight {name}, which its model does not have", mend)
+
+
+def _check_generation(place: Place, model: Any) -> None:
+    """Refuse generation settings that cannot be read, or could not be saved with what a run trains."""
+    where = f"{place.name}/{GENERATION}"
+    settings = model.generation_config
+    ends = settings.eos_token_id if isinstance(settings.eos_token_id, list) else [settings.eos_token_id or 0]
+    if not all(isinstance(one, int) for one in ends):
+        raise UserError(f"{where}: eos_token_id", f"{settings.eos_token_id!r} is no token id", "correct it")
+    try:
+        settings.validate(strict=True)
+    except (ValueError, TypeError) as error:
+        raise UserError(where, first_line(error), "correct it") from error
+
+
+def _shape(sizes: Iterable[int]) -> str:
+    return " x ".join(map(str, sizes))
 
 
 def _without_numbers(name: str) -> str:
@@ -155,6 +174,7 @@ def from_place(kind: Any, place: Place) -> Any:
     try:
         return kind.from_pretrained(place.name, **place.arguments)
     except Exception as error:  # `tokenizers` raises plain Exception for a file it cannot read
+        read_json(place, TOKENIZER)
         raise place.error(error, f"correct or add {TOKENIZER}") from error
 
 

@@ -50,7 +50,7 @@ def refer(settings: Settings, folder: Path, log: Callable[[str], None] = print) 
     reference: dict[str, Any] = {"hub_id": settings.hub_id, "revision": settings.revision}
     if settings.source == "folder":
         place = Path(str(settings.path)).absolute()
-        files = sorted(file for pattern in GIVEN_FILES for file in place.glob(pattern))
+        files = sorted(file for pattern in GIVEN_FILES for file in place.glob(pattern) if file.is_file())
         reference = {"path": str(place), "files": {file.name: sha256(file) for file in files}}
     (folder / REFERENCE).write_text(json.dumps(reference, sort_keys=True) + "\n")
     model, tokenizer = load_backbone(folder, attention=settings.attention, dtype="bfloat16")

@@ -14,10 +14,9 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from jinja2 import TemplateError
-
 from thoughtscope.backbones.encoder import encoder_of
 from thoughtscope.errors import UserError
+from thoughtscope.hub import first_line
 
 TODAY = datetime(2025, 1, 1)  # the date for templates that print one; ours
 FIXED_DATE = (
@@ -39,7 +38,8 @@ def prompt_ids(tokenizer: Any, question: str, chat: bool, chat_arguments: Mappin
         return ids[:-1] if ids and ids[-1] == tokenizer.eos_token_id else ids
     if not tokenizer.chat_template:
         raise UserError("backbone: chat", "the tokenizer has no chat template", "set chat: false")
-    return encoder.encode_chat(_apply(tokenizer, encoder.escape(question), chat_arguments))  # it writes BOS itself
+    rendered = _apply(tokenizer, encoder.escape(question), chat_arguments)  # the template writes BOS itself
+    return encoder.encode_chat(tokenizer, rendered)
 
 
 def response_ids(tokenizer: Any, text: str) -> list[int]:
@@ -61,9 +61,11 @@ def _apply(tokenizer: Any, question: str, chat_arguments: Mapping[str, Any]) -> 
         text = tokenizer.apply_chat_template(
             messages, chat_template=template, tokenize=False, add_generation_prompt=True, **chat_arguments
         )
-    except (TemplateError, TypeError, ValueError) as error:
+    except Exception as error:  # a template is a program
         raise UserError(
-            "backbone: chat", f"the chat template fails ({error})", "correct chat_arguments, or set chat: false"
+            "backbone: chat",
+            f"the chat template fails ({first_line(error)})",
+            "correct chat_arguments, or set chat: false",
         ) from error
     if question.strip() not in text:
         raise UserError("backbone: chat", "the chat template leaves the question out", "set chat: false")
