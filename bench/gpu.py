@@ -66,8 +66,9 @@ def rows(kind: str, batch: int, prompt: int, text: int, latents: int, words: int
         ids = [numbers.randrange(3, min(words, 400)) for _ in range(prompt + latents + text)]
         places = set(range(latents)) if kind == "coconut" else set(numbers.sample(range(latents + text), latents))
         response = [LATENT if t in places and kind != "plain" else token for t, token in enumerate(ids[prompt:])]
-        labelled = [token != LATENT for token in response]
-        made.append(sequence(str(i), ids[:prompt], response, latent_id=LATENT, labelled=labelled))
+        is_latent = [t in places and kind != "plain" for t in range(len(response))]
+        labelled = [not latent for latent in is_latent]
+        made.append(sequence(str(i), ids[:prompt], response, is_latent=is_latent, labelled=labelled))
     return made
 
 

@@ -66,7 +66,7 @@ def block(rows: int, prefix: int, latents: int, suffix: int) -> list[Sequence]:
             str(i),
             _text(numbers, prefix),
             [LATENT] * latents + _text(numbers, suffix),
-            latent_id=LATENT,
+            is_latent=[True] * latents + [False] * suffix,
             labelled=[False] * latents + [True] * suffix,
         )
         for i in range(rows)
@@ -81,7 +81,8 @@ def scattered(rows: int, prefix: int, latents: int, suffix: int) -> list[Sequenc
         places = set(numbers.sample(range(suffix + latents), latents))
         text = _text(numbers, suffix + latents)
         response = [LATENT if t in places else token for t, token in enumerate(text)]
-        made.append(sequence(str(i), _text(numbers, prefix), response, latent_id=LATENT))
+        is_latent = [t in places for t in range(len(text))]
+        made.append(sequence(str(i), _text(numbers, prefix), response, is_latent=is_latent))
     return made
 
 

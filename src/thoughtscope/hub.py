@@ -56,9 +56,11 @@ def hub_error(where: str, hub_id: str, revision: str | None, error: BaseExceptio
 
 
 def first_line(error: BaseException) -> str:
-    """Return the first line of an error's text, or its kind if it has none."""
-    lines = str(error).strip().splitlines()
-    return lines[0] if lines else type(error).__name__
+    """Return the first line of an error's text, with the next if it ends in a colon; its kind if it has no text."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    if not lines:
+        return type(error).__name__
+    return " ".join(lines[:2]) if lines[0].endswith(":") else lines[0]
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:

@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from safetensors.torch import load_file, save_file
 
-from thoughtscope.backbones.load import ending_ids, load_model, load_tokenizer
-from thoughtscope.backbones.prompt import prompt_ids, response_ids
+from thoughtscope.backbones.load import ending_ids, load_backbone
+from thoughtscope.backbones.prompt import decoded, prompt_ids, response_ids
 from thoughtscope.errors import UserError
 from thoughtscope.latents.generate import Decoding, Generation, generate
 from thoughtscope.methods.curriculum import Example, Stage, TokenIds
@@ -124,9 +124,9 @@ class Reasoner:
         )
 
     def text(self, generation: Generation) -> str:
-        """Return a response's text without latents and special tokens."""
-        visible = [token for token in generation.response if token != self.latent_id]
-        return str(self.tokenizer.decode(visible, skip_special_tokens=True)).strip()
+        """Return a response's text: everything but the method's own tokens."""
+        own = set(self.ids.ids.values())
+        return decoded(self.tokenizer, [token for token in generation.response if token not in own]).strip()
 
     def save(self, folder: Path) -> None:
         """Save as an ordinary Hugging Face folder plus `thoughtscope.json` (and the fill's weights, if any)."""
@@ -156,8 +156,8 @@ def load_reasoner(folder: Path, *, device: str = "cpu", dtype: str = "float32", 
         raise UserError(str(path), "no such file", "point to the model folder of a run")
     card = json.loads(path.read_text())
     method = Method.parse(card["method"], card["settings"])
-    model = load_model(folder, attention=attention, dtype=dtype).to(device).eval()
-    tokenizer = load_tokenizer(folder)
+    model, tokenizer = load_backbone(folder, attention=attention, dtype=dtype)
+    model.to(device)
     stage = method.stages(card["steps"])[card["stage"]]
     reasoner = Reasoner(
         model, tokenizer, method, stage, None, Prompting.model_validate(card["prompting"]), card["steps"]

@@ -42,7 +42,7 @@ def interleaved(seed: int, rows: int = 5) -> list[Sequence]:
             LATENT if numbers.random() < 0.35 else numbers.randrange(4, VOCABULARY)
             for _ in range(numbers.randint(1, 9))
         ]
-        made.append(sequence(str(i), prompt, response, latent_id=LATENT))
+        made.append(sequence(str(i), prompt, response, is_latent=[token == LATENT for token in response]))
     return made
 
 
@@ -53,8 +53,8 @@ def block(seed: int, rows: int = 4) -> list[Sequence]:
         prompt = [numbers.randrange(4, VOCABULARY) for _ in range(numbers.randint(2, 6))]
         thoughts = [LATENT] * numbers.randint(0, 4)
         text = [numbers.randrange(4, VOCABULARY) for _ in range(numbers.randint(2, 5))]
-        labelled = [False] * len(thoughts) + [True] * len(text)
-        made.append(sequence(str(i), prompt, thoughts + text, latent_id=LATENT, labelled=labelled))
+        is_latent, labelled = [True] * len(thoughts) + [False] * len(text), [False] * len(thoughts) + [True] * len(text)
+        made.append(sequence(str(i), prompt, thoughts + text, is_latent=is_latent, labelled=labelled))
     return made
 
 
@@ -222,7 +222,7 @@ def test_label_probabilities_are_those_of_a_plain_forward() -> None:
 
 def test_a_latent_before_any_text_is_refused() -> None:
     with pytest.raises(UserError, match="a latent before any text"):
-        sequence("x", [], [LATENT, 5], latent_id=LATENT)
+        sequence("x", [], [LATENT, 5], is_latent=[True, False])
 
 
 def test_more_positions_than_the_context_holds_are_refused() -> None:

@@ -23,7 +23,7 @@ def prompts(rows: int = 6, seed: int = 0, forced: int = 0) -> list[Sequence]:
     made = []
     for i in range(rows):
         text = [numbers.randrange(4, VOCABULARY) for _ in range(numbers.randint(1, 7))]
-        made.append(sequence(str(i), text, [LATENT] * forced, latent_id=LATENT, labelled=[False] * forced))
+        made.append(sequence(str(i), text, [LATENT] * forced, is_latent=[True] * forced, labelled=[False] * forced))
     return made
 
 

@@ -28,7 +28,7 @@ def test_every_epoch_is_a_permutation_and_batches_run_on_across_its_end() -> Non
 
 @pytest.mark.parametrize("world", [1, 2, 4])
 def test_ranks_share_a_batch_whole_and_agree_on_its_passes(world: int) -> None:
-    rows = [sequence(str(i), [5], [3] * (i % 4) + [6], latent_id=3) for i in range(16)]
+    rows = [sequence(str(i), [5], [3] * (i % 4) + [6], is_latent=[True] * (i % 4) + [False]) for i in range(16)]
     seen: list[str] = []
     passes = []
     for rank in range(world):

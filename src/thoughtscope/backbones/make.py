@@ -8,11 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from thoughtscope import tables
-from thoughtscope.artifacts import sha256
+from thoughtscope.artifacts import sha256, write_json
 from thoughtscope.backbones.build import build_tiny
+from thoughtscope.backbones.comparison import RECORD, compare, notes
 from thoughtscope.backbones.facts import differences
-from thoughtscope.backbones.load import REFERENCE, load_model, load_tokenizer
+from thoughtscope.backbones.folder import REFERENCE, find
+from thoughtscope.backbones.load import check_rows, load_backbone, rows_of
 from thoughtscope.backbones.pretrain import pretrain
+from thoughtscope.backbones.prompt import prompt_ids
 from thoughtscope.backbones.settings import GIVEN_FILES, Pretraining, Settings
 from thoughtscope.backbones.tokenizer import train_tokenizer
 from thoughtscope.tasks.prepare import PRETRAINING
@@ -31,14 +34,15 @@ def make_tiny(
     curve = pretrain(model, tokenizer, rows, pretraining, seed, lambda line: print(line, flush=True))
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
+    _record_tokenizer(folder, print)
     return curve
 
 
 def refer(settings: Settings, folder: Path, log: Callable[[str], None] = print) -> None:
     """Write where a given backbone is, after loading its model and tokenizer once and trying its prompt.
 
-    A folder is named with a digest of each of its files, so that what changes there makes its runs anew.
-    What `facts` say and the model does not is logged.
+    A folder is named with a digest of each of its files, so that a change there makes its runs stale.
+    What `facts` say and the model does not is logged, and so is what the comparison of tokenizers found.
 
     Raises:
         UserError: it does not load, or a question does not go through its chat template.
@@ -46,10 +50,19 @@ def refer(settings: Settings, folder: Path, log: Callable[[str], None] = print) 
     reference: dict[str, Any] = {"hub_id": settings.hub_id, "revision": settings.revision}
     if settings.source == "folder":
         place = Path(str(settings.path)).absolute()
-        files = sorted(file for pattern in GIVEN_FILES for file in place.glob(pattern))
+        files = sorted(file for pattern in GIVEN_FILES for file in place.glob(pattern) if file.is_file())
         reference = {"path": str(place), "files": {file.name: sha256(file) for file in files}}
     (folder / REFERENCE).write_text(json.dumps(reference, sort_keys=True) + "\n")
-    tokenizer = load_tokenizer(folder)
-    model = load_model(folder, attention=settings.attention, dtype="bfloat16")
+    model, tokenizer = load_backbone(folder, attention=settings.attention, dtype="bfloat16")
+    prompt = prompt_ids(tokenizer, "1 + 1 =", settings.chat, settings.chat_arguments)
+    check_rows(rows_of(model), tokenizer, prompt, find(folder).name)
+    _record_tokenizer(folder, log)
     for line in differences(settings, model, tokenizer):
+        log(f"note: {line}")
+
+
+def _record_tokenizer(folder: Path, log: Callable[[str], None]) -> None:
+    found = compare(folder)
+    write_json(folder / RECORD, found)
+    for line in notes(found):
         log(f"note: {line}")

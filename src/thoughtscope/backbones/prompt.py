@@ -1,21 +1,22 @@
-"""How a question becomes a prompt and a text becomes ids. Knows nothing about models.
+"""How a question becomes a prompt and a text becomes ids, and ids become text. Knows nothing about models.
 
     <template up to where the assistant speaks>  |  response  EOS
     the question and a newline, without template |  response  EOS
 
 The prompt ends where the template would let the assistant begin, so that a response stands where the model
-expects one. What the template says of the date is fixed, so that a prompt is the same tomorrow.
+expects one. A question that spells a control token (`</s>`, `<|im_start|>`) keeps it as text, also inside a template.
+A template that asks for the date gets a fixed one, so that a prompt is the same tomorrow.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from jinja2 import TemplateError
-
+from thoughtscope.backbones.encoder import encoder_of
 from thoughtscope.errors import UserError
+from thoughtscope.hub import first_line
 
 TODAY = datetime(2025, 1, 1)  # the date for templates that print one; ours
 FIXED_DATE = (
@@ -31,18 +32,24 @@ def prompt_ids(tokenizer: Any, question: str, chat: bool, chat_arguments: Mappin
     Raises:
         UserError: `chat` is set and there is no chat template, or it refuses or loses the question.
     """
+    encoder = encoder_of(tokenizer)
     if not chat:
-        ids = [int(token) for token in tokenizer.encode(question + "\n")]
+        ids = encoder.encode(question + "\n", add_special_tokens=True)
         return ids[:-1] if ids and ids[-1] == tokenizer.eos_token_id else ids
     if not tokenizer.chat_template:
         raise UserError("backbone: chat", "the tokenizer has no chat template", "set chat: false")
-    text = _apply(tokenizer, question, chat_arguments)
-    return [int(token) for token in tokenizer.encode(text, add_special_tokens=False)]  # the template writes BOS itself
+    rendered = _apply(tokenizer, encoder.escape(question), chat_arguments)  # the template writes BOS itself
+    return encoder.encode_chat(tokenizer, rendered)
 
 
 def response_ids(tokenizer: Any, text: str) -> list[int]:
     """Return the ids of a piece of a response, nothing added."""
-    return [int(token) for token in tokenizer.encode(text, add_special_tokens=False)]
+    return encoder_of(tokenizer).encode(text)
+
+
+def decoded(tokenizer: Any, ids: Sequence[int]) -> str:
+    """Return the text of `ids` exactly: control tokens as they are spelled, spaces before punctuation kept."""
+    return str(tokenizer.decode(ids, skip_special_tokens=False, clean_up_tokenization_spaces=False))
 
 
 def _apply(tokenizer: Any, question: str, chat_arguments: Mapping[str, Any]) -> str:
@@ -54,9 +61,11 @@ def _apply(tokenizer: Any, question: str, chat_arguments: Mapping[str, Any]) -> 
         text = tokenizer.apply_chat_template(
             messages, chat_template=template, tokenize=False, add_generation_prompt=True, **chat_arguments
         )
-    except (TemplateError, TypeError, ValueError) as error:
+    except Exception as error:  # a template is a program
         raise UserError(
-            "backbone: chat", f"the chat template fails ({error})", "correct chat_arguments, or set chat: false"
+            "backbone: chat",
+            f"the chat template fails ({first_line(error)})",
+            "correct chat_arguments, or set chat: false",
         ) from error
     if question.strip() not in text:
         raise UserError("backbone: chat", "the chat template leaves the question out", "set chat: false")

@@ -8,7 +8,7 @@ from pydantic import Field, field_validator, model_validator
 
 from thoughtscope.settings import Commit, Positive, PositiveFloat, Probability, Strict
 
-GIVEN_FILES = ("*.json", "*.jinja", "*.model", "*.safetensors")  # what is read of a folder that is given
+GIVEN_FILES = ("*.json", "*.jinja", "*.model", "merges.txt", "*.safetensors")  # what is read of a folder that is given
 SIXTEEN_BYTES = 16  # a parameter that AdamW trains in bf16: 2 + 2 + 12, ZeRO, arXiv 1910.02054, section 3.1
 
 

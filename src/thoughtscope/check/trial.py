@@ -13,6 +13,7 @@ import psutil
 import torch
 from transformers.utils import logging
 
+from thoughtscope.backbones.spellings import notes
 from thoughtscope.latents.generate import Decoding
 from thoughtscope.latents.layout import Sequence as TokenSequence
 from thoughtscope.latents.packing import pack
@@ -63,6 +64,8 @@ def attempt(settings: TrainSettings, rows: Sequence[Mapping[str, Any]], backbone
     logging.disable_progress_bar()
     device, dtype = device_and_dtype(settings.training.precision)
     parts = assemble(settings, rows, backbone, 0, device, dtype)
+    for line in notes(parts.spellings):
+        print(line, flush=True)
     steps = accumulation_steps(settings.training, world)
     size = settings.training.batch_size // (steps * world)
     sequences = _longest(parts, size)

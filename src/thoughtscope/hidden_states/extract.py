@@ -22,8 +22,10 @@ from torch.nn import functional as F
 
 from thoughtscope import tables
 from thoughtscope.artifacts import write_json
-from thoughtscope.backbones.load import load_model, load_tokenizer
-from thoughtscope.backbones.prompt import prompt_ids, response_ids
+from thoughtscope.backbones.load import load_backbone
+from thoughtscope.backbones.prompt import decoded, prompt_ids, response_ids
+from thoughtscope.backbones.spellings import SPELLINGS, spellings
+from thoughtscope.backbones.spellings import notes as spelling_notes
 from thoughtscope.errors import UserError
 from thoughtscope.evaluation.accuracy import prediction
 from thoughtscope.hidden_states.read import STATES
@@ -139,8 +141,12 @@ def extract_statements(
     """
     device, dtype = device_and_dtype("auto")
     stored = storage_type(settings.states.dtype, dtype)
-    tokenizer = load_tokenizer(backbone)
-    model = load_model(backbone, attention=settings.attention, dtype=dtype).to(device)
+    model, tokenizer = load_backbone(backbone, attention=settings.attention, dtype=dtype)
+    model.to(device)
+    spelled = spellings(tokenizer, rows)
+    write_json(folder / SPELLINGS, spelled)
+    for line in spelling_notes(spelled):
+        print(line, flush=True)
     layers = list(range(model.config.get_text_config().num_hidden_layers + 1))
     width = model.config.get_text_config().hidden_size
     with (
@@ -207,7 +213,7 @@ def _store(
     for place in places:
         token = sequences[place.row].token_ids[place.position]
         name = sequences[place.row].example_id
-        positions.append(Position(name, place.position, place.latent_index, token, tokenizer.decode([token])))
+        positions.append(Position(name, place.position, place.latent_index, token, decoded(tokenizer, [token])))
     writer.append(kind, layer, step, positions, vectors)
 
 

@@ -54,11 +54,10 @@ class Generation:
 
     def sequence(self, latent_id: int) -> Sequence:
         """Return prompt and response as one sequence without labels, latents marked."""
-        whole = sequence(self.prompt.example_id, [0], self.response, latent_id=latent_id)
         return Sequence(
             self.prompt.example_id,
             (*self.prompt.token_ids, *self.response),
-            (*self.prompt.is_latent, *whole.is_latent[1:]),
+            (*self.prompt.is_latent, *(token == latent_id for token in self.response)),
             (-100,) * (len(self.prompt.token_ids) + len(self.response)),
             self.prompt.prompt_length,
         )

@@ -53,18 +53,21 @@ def sequence(
     prompt: list[int],
     response: list[int],
     *,
-    latent_id: int | None = None,
+    is_latent: list[bool] | None = None,
     labelled: list[bool] | None = None,
 ) -> Sequence:
-    """Build a `Sequence`: every `latent_id` of the response is a latent; `labelled` says which of its ids are labels.
+    """Build a `Sequence` from a prompt, which has no latents and no labels, and a response.
 
-    By default the whole response is labelled, latents included; the prompt never is.
+    Args:
+        is_latent: whether each position of the response is a latent; by default none is.
+        labelled: whether each id of the response is a label; by default all are, latents included.
     """
+    is_latent = [False] * len(response) if is_latent is None else is_latent
     labelled = [True] * len(response) if labelled is None else labelled
     return Sequence(
         example_id,
         (*prompt, *response),
-        (*([False] * len(prompt)), *(token == latent_id for token in response)),
+        (*([False] * len(prompt)), *is_latent),
         (
             *([IGNORE] * len(prompt)),
             *(t if keep else IGNORE for t, keep in zip(response, labelled, strict=True)),

@@ -117,10 +117,13 @@ def layout(
     response = example.response
     places = insertion_places(insertion, response, probabilities, random_numbers) if insertion else []
     filled: list[int] = []
+    is_latent: list[bool] = []
     for t, token in enumerate(response):
-        filled += [ids[LATENT]] * places.count(t) + [token]
-    labelled = [settings.label_latents or token != ids[LATENT] for token in filled]
-    return sequence(example.example_id, example.prompt, filled, latent_id=ids[LATENT], labelled=labelled)
+        count = places.count(t)
+        filled += [ids[LATENT]] * count + [token]
+        is_latent += [True] * count + [False]
+    labelled = [settings.label_latents or not latent for latent in is_latent]
+    return sequence(example.example_id, example.prompt, filled, is_latent=is_latent, labelled=labelled)
 
 
 def insertion_places(

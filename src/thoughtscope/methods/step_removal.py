@@ -112,7 +112,7 @@ def layout(
         example.example_id,
         example.prompt,
         thoughts + text,
-        latent_id=ids[LATENT] if thoughts else None,
+        is_latent=_are_latents(thoughts) + [False] * len(text),
         labelled=[False] * len(thoughts) + [True] * len(text),
     )
 
@@ -124,7 +124,7 @@ def prompt(settings: Settings, stage: Stage, example: Example, ids: TokenIds) ->
         example.example_id,
         example.prompt,
         thoughts,
-        latent_id=ids[LATENT] if thoughts else None,
+        is_latent=_are_latents(thoughts),
         labelled=[False] * len(thoughts),
     )
 
@@ -134,6 +134,11 @@ def _removed(settings: Settings, stage: Stage, steps: int) -> tuple[int, int]:
     target = int(settings.last_stage) if stage.name == REST else int(stage.name.split()[0])
     replaced = target if settings.pad_to_last else min(target, steps)
     return (steps if stage.name == REST else replaced), replaced
+
+
+def _are_latents(thoughts: list[int]) -> list[bool]:
+    """Return which of `thoughts` are latents: all between the markers."""
+    return [0 < t < len(thoughts) - 1 for t in range(len(thoughts))]
 
 
 def _thoughts(settings: Settings, replaced: int, ids: TokenIds) -> list[int]:

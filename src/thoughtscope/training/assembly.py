@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from thoughtscope.backbones.load import load_model, load_tokenizer
+from thoughtscope.backbones.load import check_rows, load_backbone, rows_of
+from thoughtscope.backbones.spellings import spellings
 from thoughtscope.config.training import Evaluation
 from thoughtscope.errors import UserError
 from thoughtscope.methods.curriculum import Example, Stage
@@ -44,8 +45,9 @@ class Parts:
     """What a run is made of.
 
     Attributes:
-        new_rows: for each token that the method adds, its id and that of the token it starts from.
+        new_rows: for each token that the method adds to the vocabulary, its id and that of the token it starts from.
         peft: holds the adapter of a frozen run, else None.
+        spellings: for each control token that examples spell, how many do; see `backbones.spellings`.
     """
 
     reasoner: Reasoner
@@ -54,6 +56,7 @@ class Parts:
     splits: Splits
     new_rows: list[tuple[int, int]]
     peft: Any
+    spellings: dict[str, dict[str, Any]]
 
 
 def assemble(
@@ -84,17 +87,20 @@ def assemble(
         )
     method = Method.parse(settings.run.split("/")[2], settings.method)
     torch.manual_seed(seed)
-    model, tokenizer = load_model(backbone, attention=settings.attention, dtype=dtype), load_tokenizer(backbone)
-    new_rows = add_tokens(model, tokenizer, method.tokens, method.settings.initial_rows)
-    peft = freeze(model, settings.frozen, [target for target, _ in new_rows], seed) if settings.frozen else None
+    model, tokenizer = load_backbone(backbone, attention=settings.attention, dtype=dtype)
+    embedded = rows_of(model)
+    token_ids, new_rows = add_tokens(model, tokenizer, method.tokens, method.settings.initial_rows)
+    peft = freeze(model, settings.frozen, token_ids, seed) if settings.frozen else None
     model = peft.get_base_model() if peft is not None else model
     most = max(len(row["steps"]) for row in rows)
     stages = method.stages(most)
     reasoner = Reasoner(model.to(device), tokenizer, method, stages[0], None, settings.prompting, most)
     network = Network(model, _fill(reasoner, stages))
     splits = _encode(reasoner, rows, settings)
+    for one in splits.all:
+        check_rows(embedded, tokenizer, [*one.prompt, *one.response], f"example {one.example_id}")
     check_context(reasoner, stages, splits, settings.evaluation)
-    return Parts(reasoner, network, stages, splits, new_rows, peft)
+    return Parts(reasoner, network, stages, splits, new_rows, peft, spellings(tokenizer, rows))
 
 
 def _fill(reasoner: Reasoner, stages: Sequence[Stage]) -> Fill | None:

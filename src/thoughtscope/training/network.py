@@ -9,6 +9,7 @@ import torch
 from peft import LoraConfig, get_peft_model
 from torch import Tensor, nn
 
+from thoughtscope.backbones.encoder import forget
 from thoughtscope.config.training import Frozen
 from thoughtscope.errors import UserError
 from thoughtscope.latents.packing import Batch
@@ -36,37 +37,56 @@ class Network(nn.Module):
         return loss_sum(self.model, trace, batch)
 
 
-def add_tokens(model: Any, tokenizer: Any, tokens: list[str], initial_rows: dict[str, str]) -> list[tuple[int, int]]:
-    """Add `tokens` to the vocabulary; return for each its id and the id of the token that its rows start as copies of.
+def add_tokens(
+    model: Any, tokenizer: Any, tokens: Sequence[str], initial_rows: Mapping[str, str]
+) -> tuple[list[int], list[tuple[int, int]]]:
+    """Add `tokens` to the vocabulary, and initialise the rows of those that are new to it.
+
+    A token that the vocabulary has already (in the model folder of an earlier run) keeps its learned rows.
 
     Args:
         initial_rows: for a token, the text whose last token it starts from; EOS for those not named
-            (as LT-Tuning does; Coconut starts from an existing token too).
+            (as LT-Tuning does; Coconut starts from an existing token too). A special token may be named here.
+
+    Returns:
+        The id of each of `tokens`; and for each new one its id and the id of the token that its rows are copies of.
+
+    Raises:
+        UserError: `initial_rows` gives a text without tokens.
     """
-    new = [token for token in tokens if token not in tokenizer.get_vocab()]
-    tokenizer.add_tokens(new, special_tokens=True)
     size = model.get_input_embeddings().weight.shape[0]
+    vocabulary = tokenizer.get_vocab()
+    new = [token for token in tokens if vocabulary.get(token, size) >= size]
+    tokenizer.add_tokens(list(tokens), special_tokens=True)
+    forget(tokenizer)
     if len(tokenizer) > size:
         multiple = 64 if size % 64 == 0 else None  # matrix units are slow at odd sizes: keep it where it was one
         model.resize_token_embeddings(len(tokenizer), pad_to_multiple_of=multiple, mean_resizing=False)
-    rows = []
-    for token in tokens:
-        text = initial_rows.get(token)
-        source = tokenizer.encode(text, add_special_tokens=False)[-1] if text else tokenizer.eos_token_id
-        rows.append((tokenizer.convert_tokens_to_ids(token), source))
+    rows = [(int(tokenizer.convert_tokens_to_ids(token)), _source(tokenizer, token, initial_rows)) for token in new]
     copy_rows({name: value.data for name, value in _token_tables(model)}, rows)
-    return rows
+    return [int(tokenizer.convert_tokens_to_ids(token)) for token in tokens], rows
+
+
+def _source(tokenizer: Any, token: str, initial_rows: Mapping[str, str]) -> int:
+    """Return the id of the token that the rows of a new token start from."""
+    text = initial_rows.get(token)
+    if not text:
+        return int(tokenizer.eos_token_id)
+    ids = tokenizer.encode(text, add_special_tokens=False)
+    if not ids:
+        raise UserError(f"method: initial_rows.{token}", f"{text!r} has no tokens", "name a text that has some")
+    return int(ids[-1])
 
 
 def copy_rows(tables: Mapping[str, Tensor], rows: Sequence[tuple[int, int]]) -> None:
-    """Set, in each table ``[vocabulary, d]``, every target row to a copy of its source row."""
+    """Set, in each table ``[vocabulary, d]`` (or ``[vocabulary]``), every target row to a copy of its source row."""
     for table in tables.values():
         for target, source in rows:
             table[target] = table[source]
 
 
 def token_tables(network: Network) -> list[str]:
-    """Return the names of the network's parameters that have a row for each token: input embeddings and output head."""
+    """Return the names of the network's parameters that have a row for each token: embeddings and output head."""
     return [f"model.{name}" for name, _ in _token_tables(network.model)]
 
 
@@ -78,7 +98,8 @@ def _table_modules(model: Any) -> list[str]:
 
 
 def _token_tables(model: Any) -> list[tuple[str, Tensor]]:
-    tables = [model.get_input_embeddings().weight, model.get_output_embeddings().weight]
+    head = model.get_output_embeddings()
+    tables = [model.get_input_embeddings().weight, head.weight, getattr(head, "bias", None)]
     return [(name, value) for name, value in model.named_parameters() if any(value is table for table in tables)]
 
 

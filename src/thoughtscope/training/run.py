@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 
+from thoughtscope.backbones.spellings import notes as spelling_notes
 from thoughtscope.evaluation.accuracy import predict, summarise
 from thoughtscope.latents.generate import Decoding
 from thoughtscope.latents.layout import Sequence as TokenSequence
@@ -86,7 +87,9 @@ class Run:
         self.device, self.dtype = device_and_dtype(self.training.precision)
         parts = assemble(settings, rows, backbone, self.seed, self.device, self.dtype)
         self.reasoner, self.splits, self.stages, self.peft = parts.reasoner, parts.splits, parts.stages, parts.peft
-        self.new_rows, network = parts.new_rows, parts.network
+        self.new_rows, self.spellings, network = parts.new_rows, parts.spellings, parts.network
+        for line in spelling_notes(self.spellings):
+            report.line(line)
         self.lengths = stage_lengths(self.stages, self.training.updates, yoke)
         self.yoked = yoke is not None and len(self.stages) > 1
         self.steps = accumulation_steps(self.training, self.ranks.world)

@@ -21,6 +21,7 @@ import torch
 
 from thoughtscope import tables
 from thoughtscope.artifacts import artifact_folder, input_digests, write_json
+from thoughtscope.backbones.spellings import SPELLINGS
 from thoughtscope.config.parse import parse
 from thoughtscope.config.run import Run as RunName
 from thoughtscope.provenance import add_options, digest, record
@@ -120,6 +121,7 @@ def _write(run: Run, settings: TrainSettings, inputs: dict[str, str], arguments:
             progress = run.progress
             schedule = {"stages": progress.realised, "updates": progress.step, "tokens": progress.tokens}
             write_json(folder / SCHEDULE, schedule)
+            write_json(folder / SPELLINGS, run.spellings)
         shutil.rmtree(run.state_folder, ignore_errors=True)
     ranks.wait()
 

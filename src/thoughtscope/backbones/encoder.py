@@ -1,0 +1,154 @@
+"""Encodes text so that only a chat template can write a control token; in any other text its spelling stays text.
+
+A fast tokenizer recognises its added tokens (`<|im_end|>`, `</s>`, `<think>`, the tokens of a method) wherever their
+spelling occurs, also in a question. The encoder here is a copy of the tokenizer in which every control token is
+renamed to a mark that no text contains. Everything else (normaliser, pre-tokeniser, model, post-processor) is the same.
+Knows nothing about models or files.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from tokenizers import Tokenizer
+
+# Unicode noncharacters, which are not for interchange between programs
+MARK, MARK_END, ESCAPE, ESCAPE_END = "\ufdd0", "\ufdd1", "\ufdd2", "\ufdd3"
+RESERVED = str.maketrans(dict.fromkeys((MARK, MARK_END, ESCAPE, ESCAPE_END), "\ufffd"))
+ESCAPED = re.compile(f"{ESCAPE}([0-9]+){ESCAPE_END}")
+BRACKETED = re.compile(r"\s*[<\[{(|].+[>\]})|]\s*")
+BYTE = re.compile(r"<0x[0-9A-F]{2}>")
+LETTER = re.compile(r"[^\W\d_]")
+
+
+class TextEncoder:
+    """Encodes the texts of one tokenizer as it is now.
+
+    Args:
+        tokenizer: a fast Transformers tokenizer.
+
+    Attributes:
+        control: the control tokens, by their spelling, with their ids.
+    """
+
+    def __init__(self, tokenizer: Any) -> None:
+        state = json.loads(tokenizer.backend_tokenizer.to_str())
+        _unlist_bytes(state)
+        control = [one for one in state["added_tokens"] if not is_text(one["content"], one["special"])]
+        self.control: dict[str, int] = {one["content"]: one["id"] for one in control}
+        self._spellings = list(self.control)
+        self._pattern = _pattern(self._spellings, {one["content"] for one in control if one["single_word"]})
+        self._marks = {one: f"{MARK}{i}{MARK_END}" for i, one in enumerate(self._spellings)}
+        _rename(state, self._marks)
+        self._tokenizer = Tokenizer.from_str(json.dumps(state))
+        self._tokenizer.no_truncation()
+        self._tokenizer.no_padding()
+
+    def encode(self, text: str, *, add_special_tokens: bool = False) -> list[int]:
+        """Return the ids of a text; `add_special_tokens` adds what the post-processor adds, such as BOS."""
+        return self._ids(text.translate(RESERVED), add_special_tokens)
+
+    def escape(self, text: str) -> str:
+        """Return a text to hand to a chat template: what it spells of control tokens is hidden from `encode_chat`."""
+        numbers = {one: i for i, one in enumerate(self._spellings)}
+        return self._replace(text.translate(RESERVED), lambda match: f"{ESCAPE}{numbers[match[0]]}{ESCAPE_END}")
+
+    def encode_chat(self, tokenizer: Any, rendered: str) -> list[int]:
+        """Return the ids of what a chat template rendered: its own control tokens count, escaped ones are text.
+
+        Args:
+            tokenizer: decides which of the template's spellings are tokens (some depend on what is beside them).
+        """
+        whole = tokenizer(rendered, add_special_tokens=False, split_special_tokens=False, return_offsets_mapping=True)
+        own = set(self.control.values())
+        spans = [span for one, span in zip(whole["input_ids"], whole["offset_mapping"], strict=True) if one in own]
+
+        def mark(match: re.Match[str]) -> str:
+            known = any(begin <= match.start() and match.end() <= end for begin, end in spans)
+            return self._marks[match[0]] if known else match[0]
+
+        marked = self._replace(rendered, mark)
+        return self._ids(ESCAPED.sub(lambda match: self._spellings[int(match[1])], marked), False)
+
+    def spelled(self, text: str) -> set[str]:
+        """Return the control tokens whose spelling occurs in a text."""
+        return set(self._pattern.findall(text)) if self._pattern else set()
+
+    def _replace(self, text: str, change: Callable[[re.Match[str]], str]) -> str:
+        return self._pattern.sub(change, text) if self._pattern else text
+
+    def _ids(self, text: str, add_special_tokens: bool) -> list[int]:
+        return list(self._tokenizer.encode(text, add_special_tokens=add_special_tokens).ids)
+
+
+def text_ids(tokenizer: Any) -> set[int]:
+    """Return the ids that text can have: all but those of control tokens."""
+    added = tokenizer.added_tokens_decoder.items()
+    control = {number for number, token in added if not is_text(token.content, token.special)}
+    return set(tokenizer.get_vocab().values()) - control
+
+
+def encoder_of(tokenizer: Any) -> TextEncoder:
+    """Return the encoder of a tokenizer; it is built once, and again after tokens were added."""
+    size, encoder = _ENCODERS.get(tokenizer, (-1, None))
+    if encoder is None or size != len(tokenizer):
+        encoder = TextEncoder(tokenizer)
+        _ENCODERS[tokenizer] = (len(tokenizer), encoder)
+    return encoder
+
+
+def forget(tokenizer: Any) -> None:
+    """Have the encoder of a tokenizer built again: call it where a token changed without a new id."""
+    _ENCODERS.pop(tokenizer, None)
+
+
+_ENCODERS: WeakKeyDictionary[Any, tuple[int, TextEncoder]] = WeakKeyDictionary()
+
+
+def is_text(content: str, special: bool) -> bool:
+    """Whether an added token is ordinary text.
+
+    White space is (Gemma and GPT-NeoX list runs of it as added tokens), and so are numbers and operators that are not
+    special. Special tokens, words and whatever stands in brackets are control tokens.
+    """
+    if _is_blank(content):
+        return True
+    return not special and not LETTER.search(content) and not BRACKETED.fullmatch(content)
+
+
+def _is_blank(content: str) -> bool:
+    return not content.replace("▁", " ").strip()
+
+
+def _pattern(spellings: list[str], whole_words: set[str]) -> re.Pattern[str] | None:
+    """Return a pattern that finds the longest spelling at each place, as `tokenizers` does."""
+    longest_first = sorted(spellings, key=len, reverse=True)
+    parts = [rf"(?<!\w){re.escape(one)}(?!\w)" if one in whole_words else re.escape(one) for one in longest_first]
+    return re.compile("|".join(parts)) if parts else None
+
+
+def _unlist_bytes(state: dict[str, Any]) -> None:
+    """Let the pieces that stand for single bytes be found by the model alone, which looks them up by name."""
+    if state["model"].get("byte_fallback"):
+        state["added_tokens"] = [one for one in state["added_tokens"] if not BYTE.fullmatch(one["content"])]
+
+
+def _rename(state: dict[str, Any], names: Mapping[str, str]) -> None:
+    """Rename tokens in a serialised tokenizer, in place; what its model would have merged into them stays apart."""
+    for token in state["added_tokens"]:
+        token["content"] = names.get(token["content"], token["content"])
+    model = state["model"]
+    if isinstance(model["vocab"], dict):
+        model["vocab"] = {names.get(piece, piece): number for piece, number in model["vocab"].items()}
+    else:
+        model["vocab"] = [[names.get(piece, piece), score] for piece, score in model["vocab"]]
+    if model.get("unk_token") in names:
+        model["unk_token"] = names[model["unk_token"]]
+    if "merges" in model:
+        prefix = len(model.get("continuing_subword_prefix") or "")
+        pairs = [merge.split(" ") if isinstance(merge, str) else merge for merge in model["merges"]]
+        model["merges"] = [[a, b] for a, b in pairs if not {a, b, a + b[prefix:]} & names.keys()]
