@@ -8,19 +8,21 @@ no answer; a gold text of that kind is refused.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field
 
 from thoughtscope.settings import Strict
 from thoughtscope.tasks.numbers import LONGEST, numbers, plain, written
+from thoughtscope.tasks.reasoning import ANSWER
 
 AnswerFormat = Literal["text", "number", "choice", "boolean"]
 
 BOXED = "\\boxed"
-MARKS = ("####", BOXED)
+MARKS = (ANSWER, BOXED)
 ANNOTATION = re.compile(r"<<[^<>]*>>")  # GSM8K's calculator
 EQUATION = re.compile(r"\s*[\d\s.,+*/×÷()$-]*\d[\s)]*=(?=\s*[$-]*\s*\d)")  # what stands before the result
 WORDS = re.compile(
@@ -64,6 +66,27 @@ class Judge:
     relative: float = 0.0
     marks: tuple[str, ...] = MARKS
 
+    @classmethod
+    def of(cls, row: Mapping[str, Any]) -> Judge:
+        """Return the judge that a row of `tables.REASONING` asks for; the default one for columns that it lacks."""
+        default = cls()
+        return cls(
+            form=row.get("answer_format", default.form),
+            absolute=row.get("absolute_tolerance", default.absolute),
+            relative=row.get("relative_tolerance", default.relative),
+            marks=tuple(row.get("answer_marks", default.marks)),
+        )
+
+    @property
+    def columns(self) -> dict[str, Any]:
+        """The columns of `tables.REASONING` that hold it."""
+        return {
+            "answer_format": self.form,
+            "absolute_tolerance": self.absolute,
+            "relative_tolerance": self.relative,
+            "answer_marks": list(self.marks),
+        }
+
     def read(self, response: str) -> str | None:
         """Return the answer of a response in canonical form; None if no mark or no answer is there."""
         part = after_mark(response, self.marks)
@@ -92,7 +115,7 @@ class Judge:
             answer = GOLD[self.form](text if part is None else part, part is not None)
         if answer is None:
             raise UnreadableError(f"no {self.form} in it")
-        if self.read(f"{MARKS[0]} {answer}") != answer:
+        if self.read(f"{ANSWER} {answer}") != answer:
             raise UnreadableError(f"{answer[:40]!r} after an answer mark is read as another answer")
         return answer
 
@@ -100,11 +123,10 @@ class Judge:
 def after_mark(text: str, marks: tuple[str, ...] = MARKS) -> str | None:
     """Return what follows the last occurrence of the first of `marks` that `text` has; None if it has none."""
     for mark in marks:
-        found = None
-        for found in re.finditer(re.escape(mark) + (r"(?![a-z])" if mark == BOXED else ""), text, re.IGNORECASE):
-            pass
-        if found is not None:
-            after = text[found.end() :]
+        pattern = re.escape(mark) + (r"(?![a-z])" if mark == BOXED else "")
+        ends = [found.end() for found in re.finditer(pattern, text, re.IGNORECASE)]
+        if ends:
+            after = text[ends[-1] :]
             return _braces(after) if mark == BOXED else after.lstrip(" :") if mark[-1].isalpha() else after.strip()
     return None
 

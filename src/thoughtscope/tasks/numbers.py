@@ -13,6 +13,7 @@ import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import pairwise
 
 LONGEST = 2000  # characters of a text that are read
 MOST_DIGITS = 400
@@ -67,7 +68,8 @@ LATEX = [
     (re.compile(r"([\^_])\{\s*([^{}]*?)\s*\}"), r"\1\2"),
 ]
 SUPERSCRIPTS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻⁺", "0123456789-+")
-DASHES = str.maketrans(dict.fromkeys("\u2010\u2011\u2012\u2013\u2014\u2212\ufe63\uff0d", "-") | {"’": "'", "′": "'", "٫": ".", "٬": ","})
+DASHES = dict.fromkeys("\u2010\u2011\u2012\u2013\u2014\u2212\ufe63\uff0d", "-")
+SIGNS = str.maketrans(DASHES | {"\u2019": "'", "\u2032": "'", "\u066b": ".", "\u066c": ",", "\u2044": "/"})
 
 
 @dataclass(frozen=True)
@@ -92,7 +94,7 @@ def plain(text: str) -> str:
         text = re.sub(r"[¼-¾⅐-⅞↉]", lambda found: f" {unicodedata.normalize('NFKC', found[0])} ", text)
         text = re.sub(r"[⁰¹²³⁴-⁹⁻⁺]+", lambda found: "^" + found[0].translate(SUPERSCRIPTS), text)
         text = re.sub(r"[₀-₉]+", lambda found: f"_{found[0]}", text)
-        text = unicodedata.normalize("NFKC", text).translate(DASHES).replace("⁄", "/")
+        text = unicodedata.normalize("NFKC", text).translate(SIGNS)
         text = "".join(str(unicodedata.decimal(c)) if c.isdecimal() else c for c in text)
     if "\\" in text or "{" in text:
         for pattern, replacement in LATEX:
@@ -104,7 +106,7 @@ def plain(text: str) -> str:
 def numbers(text: str) -> Iterator[Number]:
     """Yield the numbers of a text that `plain` returned, in their order."""
     found = [one for one in NUMBER.finditer(text) if not _in_a_word(text, one.start())]
-    joined = [False, *(_joined(text, a, b) for a, b in zip(found, found[1:], strict=False)), False]
+    joined = [False, *(_joined(text, a, b) for a, b in pairwise(found)), False]
     for i, one in enumerate(found):
         between = text[one.end() : found[i + 1].start()] if i + 1 < len(found) else "?"
         listed = len(between) < 20 and LISTED.fullmatch(between) is not None
