@@ -25,6 +25,7 @@ from thoughtscope.latents.generate import Decoding, Generation, generate
 from thoughtscope.methods.curriculum import Example, Stage, TokenIds
 from thoughtscope.plugins import implementation, latents
 from thoughtscope.settings import Strict
+from thoughtscope.tasks.answers import Judge
 from thoughtscope.tasks.reasoning import answer_text, step_texts
 
 if TYPE_CHECKING:
@@ -192,7 +193,8 @@ def encode(tokenizer: Any, prompting: Prompting, row: Mapping[str, Any]) -> Exam
         steps=[response_ids(tokenizer, text) for text in step_texts(row["steps"])],
         answer=[*response_ids(tokenizer, answer_text(row["answer"])), tokenizer.eos_token_id],
         gold=row["answer"],
-        answer_format=row.get("answer_format", "text"),
+        judge=Judge.of(row),
+        overlap=row.get("overlap"),
     )
 
 

@@ -5,7 +5,8 @@ Knows nothing about what the numbers mean; every Parquet file of the pipeline pa
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -32,11 +33,15 @@ REASONING = pa.schema(
         ("question", pa.string()),
         ("steps", pa.list_(pa.string())),
         ("answer", pa.string()),
-        ("answer_format", pa.string()),  # how answers are compared: `tasks.answers`
+        ("answer_format", pa.string()),  # how answers are read and compared: `tasks.answers.Judge`
+        ("absolute_tolerance", pa.float64()),
+        ("relative_tolerance", pa.float64()),
+        ("answer_marks", pa.list_(pa.string())),
         (
             "step_values",
             pa.list_(pa.string()),
         ),  # the value each step reaches: what a probe may read; may be empty
+        ("overlap", pa.string()),  # where else the question stands: train | train in part | validation; null: nowhere
     ]
 )
 STATEMENTS = pa.schema(
@@ -79,6 +84,7 @@ PREDICTIONS = pa.schema(
         ("latents", pa.int32()),
         ("visible_tokens", pa.int32()),
         ("stopped", pa.string()),  # eos | length | loop
+        ("overlap", pa.string()),  # as in `REASONING`
     ]
 )
 METRICS = pa.schema(
@@ -169,21 +175,39 @@ def hidden_state_schema(width: int, dtype: pa.DataType) -> pa.Schema:
 
 
 def write(path: Path, schema: pa.Schema, rows: Iterable[Mapping[str, Any]]) -> int:
-    """Write `rows` to a Parquet file and return how many there were.
+    """Write `rows` to a Parquet file, some thousands at a time, and return how many there were.
 
     Raises:
         UserError: a row lacks a column, has one too many, or a value of the wrong type.
     """
-    rows = [dict(row) for row in rows]
-    for row in rows[:1]:
-        if set(row) != set(schema.names):
-            raise UserError(str(path), f"columns {sorted(row)} are not {sorted(schema.names)}", "mend the writer")
-    try:
-        table = pa.Table.from_pylist(rows, schema=schema)
-    except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
-        raise UserError(str(path), f"a value does not fit its column ({error})", "mend the source data") from error
-    pq.write_table(table, path)
-    return int(table.num_rows)
+    count = 0
+    with pq.ParquetWriter(path, schema) as writer:
+        try:
+            for batch in batches(schema, rows):
+                writer.write_batch(batch)
+                count += batch.num_rows
+        except _ColumnError as error:
+            raise UserError(str(path), str(error), "correct the writer") from error
+        except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
+            raise UserError(str(path), f"a value does not fit its column ({error})", "correct the data") from error
+    return count
+
+
+class _ColumnError(ValueError):
+    """Rows have other columns than their schema."""
+
+
+def batches(schema: pa.Schema, rows: Iterable[Mapping[str, Any]], size: int = 10_000) -> Iterator[pa.RecordBatch]:
+    """Yield rows as record batches of `size`, so that no more are held as Python objects.
+
+    Raises:
+        ValueError: the first row of a batch has other columns than `schema`, or a value does not fit.
+    """
+    rows = iter(rows)
+    while batch := [dict(row) for row in islice(rows, size)]:
+        if set(batch[0]) != set(schema.names):
+            raise _ColumnError(f"columns {sorted(batch[0])} are not {sorted(schema.names)}")
+        yield pa.RecordBatch.from_pylist(batch, schema=schema)
 
 
 def read(path: Path, schema: pa.Schema, filters: Any = None) -> pa.Table:

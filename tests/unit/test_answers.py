@@ -1,94 +1,151 @@
-"""Answers as datasets and models write them."""
+"""Answers as datasets and models write them: one table of cases, and laws that hold for all texts."""
 
 from __future__ import annotations
 
+import json
+import time
 from fractions import Fraction
+from pathlib import Path
+from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from thoughtscope.tasks.answers import AnswerFormat, extract
+from thoughtscope.tasks.answers import Judge, UnreadableError, after_mark
+from thoughtscope.tasks.numbers import LONGEST
 
-CASES: list[tuple[str, AnswerFormat, str | None]] = [
-    ("72", "number", "72"),
-    ("#### 72", "number", "72"),
-    ("48/2 = 24 clips in May.\n48+24 = 72 altogether.\n#### 72", "number", "72"),
-    ("#### 1,200", "number", "1200"),
-    ("#### 1,234,567", "number", "1234567"),
-    ("#### $1,050.50", "number", "1050.5"),
-    ("#### -5", "number", "-5"),
-    ("#### \u22125", "number", "-5"),
-    ("-$20", "number", "-20"),
-    ("$-20", "number", "-20"),
-    ("18.0", "number", "18"),
-    ("18.00 dollars.", "number", "18"),
-    ("0.50", "number", "0.5"),
-    (".5", "number", "0.5"),
-    ("1/2", "number", "0.5"),
-    ("3/4 of a cup", "number", "0.75"),
-    ("1/3", "number", "1/3"),
-    ("2/6", "number", "1/3"),
-    ("1/0", "number", None),
-    ("1e3", "number", "1000"),
-    ("007", "number", "7"),
-    ("50%", "number", "50"),
-    ("50 %", "number", "50"),
-    ("12 apples", "number", "12"),
-    ("12.", "number", "12"),
-    ("it takes 3 hours, so he drives 150 miles", "number", "150"),
-    ("The answer is 42.", "number", "42"),
-    ("The answer is: 42 because 6 x 7", "number", "7"),
-    ("Answer: 9", "number", "9"),
-    (r"so \boxed{14}", "number", "14"),
-    (r"\boxed{3} or rather \boxed{4}", "number", "4"),
-    ("#### 5 #### 6", "number", "6"),
-    ("€3.20", "number", "3.2"),
-    ("", "number", None),
-    ("none", "number", None),
-    ("####", "number", None),
-    ("5 ####", "number", None),
-    ("x2", "number", None),
-    ("(B)", "choice", "B"),
-    ("B", "choice", "B"),
-    ("b", "choice", "B"),
-    ("B.", "choice", "B"),
-    ("C) bank", "choice", "C"),
-    ("The answer is (d)", "choice", "D"),
-    ("Answer: E", "choice", "E"),
-    ("I would say D", "choice", "D"),
-    ("A", "choice", "A"),
-    ("#### A", "choice", "A"),
-    ("F", "choice", None),
-    ("A bank is a place", "choice", None),
-    ("yes", "boolean", "yes"),
-    ("Yes, because it floats.", "boolean", "yes"),
-    ("True", "boolean", "yes"),
-    ("FALSE", "boolean", "no"),
-    ("The answer is no.", "boolean", "no"),
-    ("nothing", "boolean", None),
-    ("Alex is a wumpus.", "text", "Alex is a wumpus"),
-    ("  Alex   is\na wumpus ", "text", "Alex is a wumpus"),
-    ("steps ; #### Alex is a wumpus.", "text", "Alex is a wumpus"),
-    (" ", "text", None),
-]
+CASES = [json.loads(line) for line in (Path(__file__).parent / "answers.jsonl").read_text().splitlines()]
+NUMBER = Judge("number")
+FORMS: tuple[Any, ...] = ("number", "choice", "boolean", "text")
 
 
-@pytest.mark.parametrize(("text", "form", "expected"), CASES)
-def test_an_answer_is_found_however_it_is_written(text: str, form: AnswerFormat, expected: str | None) -> None:
-    assert extract(text, form) == expected
+def gold(text: str, judge: Judge = NUMBER) -> str | None:
+    try:
+        return judge.gold(text)
+    except UnreadableError:
+        return None
 
 
-@given(
-    st.integers(-(10**9), 10**9), st.sampled_from(["{}", "#### {}", "${}", "The answer is {}.", "{} apples", "so {}"])
-)
+def test_the_table_holds_gold_texts_and_responses_of_every_format() -> None:
+    kinds = {(case["format"], case["from"]) for case in CASES}
+    assert kinds == {(form, source) for form in FORMS for source in ("gold", "response")}
+    assert len(CASES) >= 300
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case['from']}-{case['format']}-{case['text'][:30]!r}")
+def test_an_answer_is_read_as_the_table_has_it(case: dict[str, Any]) -> None:
+    judge = Judge(case["format"])
+    found = gold(case["text"], judge) if case["from"] == "gold" else judge.read(case["text"])
+    assert found == case["expected"]
+
+
+@given(st.integers(-(10**9), 10**9), st.sampled_from(["{}", "#### {}", "${}", "The answer is {}.", "{} apples"]))
 def test_an_integer_comes_back_from_any_dress(value: int, dress: str) -> None:
-    assert extract(dress.format(f"{value:,}"), "number") == str(value)
+    assert gold(dress.format(f"{value:,}")) == str(value)
 
 
 @given(st.fractions(min_value=-1000, max_value=1000, max_denominator=1000))
 def test_a_fraction_has_one_form(value: Fraction) -> None:
-    once = extract(f"{value.numerator}/{value.denominator}", "number")
+    once = gold(f"{value.numerator}/{value.denominator}")
     assert once is not None
     assert Fraction(once) == value
-    assert extract(once, "number") == once
+    assert gold(once) == once == NUMBER.read(f"#### {once}")
+
+
+@given(st.floats(allow_nan=False, allow_infinity=False))
+def test_a_float_of_a_dataset_keeps_its_value(value: float) -> None:
+    found = gold(repr(value))
+    assert found is not None
+    assert float(Fraction(found)) == value
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    st.text("0123456789 .,-+*/^_x×e:()[]{}<>=#$%\\&|'\n½²\u2212\u2009frac boxed text AaIi not yes", max_size=80),
+    st.sampled_from(FORMS),
+)
+def test_no_text_raises_anything_and_what_is_read_is_read_again(text: str, form: Any) -> None:
+    judge = Judge(form)
+    for found in (judge.read(f"#### {text}"), gold(text, judge)):
+        if found is not None:
+            assert judge.correct(found, found)
+            assert judge.read(f"#### {found}") == found
+
+
+PIECES = r"""1|9,|1 |1 000|1/|1e9|9**|(|((1|{|\boxed{|\frac{|\frac{1}{|<<|<<1>>|####|#### |#| |-|- |.|1.|1 and |x |A|(A
+|A.|not |=|1=|$|²|½|\|\text{|_|^|1^|10^|e|1:2|five |١|𝟏"""
+NASTY = [*PIECES.replace("\n", "").split("|"), "\n", "\x00", "\ud800"]
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("piece", NASTY)
+def test_a_response_of_any_length_is_judged_at_once(piece: str, form: Any) -> None:
+    text = piece * (100_000 // len(piece))
+    judge = Judge(form, marks=("####", "\\boxed", "the answer is"))
+    started = time.process_time()
+    judge.read(text)
+    judge.read("#### " + text)
+    gold(text, judge)
+    assert time.process_time() - started < 1, "processor seconds"
+
+
+def test_what_is_read_of_a_response_is_bounded() -> None:
+    """A response that goes on and on costs what its first characters cost."""
+    assert NUMBER.read("#### 18" + " 5" * LONGEST) == NUMBER.read("#### 18" + " 5" * LONGEST * 50)
+    assert NUMBER.read("#### so" + " " * LONGEST + "18") is None
+
+
+@pytest.mark.parametrize(
+    ("predicted", "target", "tolerance", "correct"),
+    [
+        ("13.33", "13.333333333333334", {}, False),
+        ("13.333", "13.333333333333334", {"absolute": 1e-3}, True),
+        ("13.33", "13.333333333333334", {"absolute": 1e-3}, False),
+        ("1000001", "1000000", {"relative": 1e-6}, True),
+        ("-1000001", "-1000000", {"relative": 1e-6}, True),
+        ("1000002", "1000000", {"relative": 1e-6}, False),
+        ("1000002", "1000000", {"relative": 1e-6, "absolute": 2.0}, True),
+        ("1/3", "0.3333", {"absolute": 1e-4}, True),
+        ("0.0005", "0", {"relative": 0.5}, False),
+        (None, "0", {"absolute": 1e9}, False),
+    ],
+)
+def test_a_task_may_set_tolerances(
+    predicted: str | None, target: str, tolerance: dict[str, float], correct: bool
+) -> None:
+    assert Judge("number", **tolerance).correct(predicted, target) is correct
+
+
+def test_tolerance_is_for_numbers_alone() -> None:
+    assert not Judge("choice", absolute=5.0).correct("2", "1")
+
+
+def test_the_marks_of_a_task_are_looked_for_in_their_order() -> None:
+    judge = Judge("number", marks=("####", "the answer is"))
+    assert judge.read("The answer is 18.") == "18"
+    assert judge.read("THE ANSWER IS: 18 because 6 x 3") == "18"
+    assert judge.read("the answer is 5, no: #### 18") == "18"
+    assert NUMBER.read("The answer is 18.") is None
+    assert judge.gold("The answer is 42 because 6 x 7") == "42"
+
+
+def test_a_box_ends_at_its_own_brace() -> None:
+    assert after_mark(r"so \boxed{\frac{1}{2}} and {more}") == r"\frac{1}{2}"
+    assert after_mark(r"\boxed{} 5") == ""
+    assert after_mark(r"\boxedtext{5}") is None
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("18 dollars (2 per egg)", "more than one number"),
+        ("3:30", "too long, or can be read in two ways"),
+        ("two 5s", "a number in words beside one in digits"),
+        ("many", "no number in it"),
+        ("5 " * LONGEST, "longer than"),
+    ],
+)
+def test_a_refused_gold_text_says_why(text: str, words: str) -> None:
+    with pytest.raises(UnreadableError, match=words):
+        NUMBER.gold(text)

@@ -9,8 +9,6 @@ from thoughtscope.evaluation.statistics import wilson_interval
 from thoughtscope.latents.generate import Decoding, Generation
 from thoughtscope.methods.curriculum import Example
 from thoughtscope.reasoner import Reasoner
-from thoughtscope.tasks.answers import extract
-from thoughtscope.tasks.reasoning import extract_answer
 
 
 def predict(
@@ -27,16 +25,16 @@ def predict(
 def prediction(reasoner: Reasoner, example: Example, generation: Generation) -> dict[str, Any]:
     """Return one row of `predict`: what a generation answers, and whether that is right."""
     text = reasoner.text(generation)
-    said = extract_answer(text)
-    predicted = None if said is None else extract(said, example.answer_format)
+    predicted = example.judge.read(text)
     return {
         "example_id": example.example_id,
-        "correct": predicted is not None and predicted == example.gold,
+        "correct": example.judge.correct(predicted, example.gold),
         "predicted": predicted,
         "response": text,
         "latents": generation.latents + generation.prompt.latents,
         "visible_tokens": len(generation.response) - generation.latents,
         "stopped": generation.stopped,
+        "overlap": example.overlap,
     }
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from pydantic import Field
@@ -12,7 +12,7 @@ from pydantic import Field
 from thoughtscope.errors import UserError
 from thoughtscope.methods.fills import FillSettings
 from thoughtscope.settings import Count, Probability, Strict
-from thoughtscope.tasks.answers import AnswerFormat
+from thoughtscope.tasks.answers import Judge
 
 
 class MethodSettings(Strict):
@@ -64,14 +64,20 @@ class Ending(Strict):
 
 @dataclass(frozen=True)
 class Example:
-    """A reasoning example as token ids: prompt, each step with its separator, and the answer with EOS."""
+    """A reasoning example as token ids: prompt, each step with its separator, and the answer with EOS.
+
+    Attributes:
+        judge: reads and compares its answer.
+        overlap: where else its question stands, as in `tables.REASONING`.
+    """
 
     example_id: str
     prompt: list[int]
     steps: list[list[int]]
     answer: list[int]
     gold: str = ""
-    answer_format: AnswerFormat = "text"
+    judge: Judge = field(default_factory=Judge)
+    overlap: str | None = None
 
     @property
     def response(self) -> list[int]:

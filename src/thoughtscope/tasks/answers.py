@@ -1,95 +1,228 @@
-"""Reads the answer out of a response or a dataset's gold text, in one canonical form."""
+"""Reads answers out of responses and gold texts, writes them in one canonical form, and compares them.
+
+An answer stands after a mark: `####`, in `\\boxed{}`, or after words that a task sets. After the mark the first number,
+choice or truth value counts. A gold text without a mark must hold one answer only. What can be read in two ways is
+no answer; a gold text of that kind is refused.
+"""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from dataclasses import dataclass
 from fractions import Fraction
-from typing import Literal
+from typing import Any, Literal
+
+from pydantic import Field
+
+from thoughtscope.settings import Strict
+from thoughtscope.tasks.numbers import LONGEST, numbers, plain, written
+from thoughtscope.tasks.reasoning import ANSWER
 
 AnswerFormat = Literal["text", "number", "choice", "boolean"]
 
-BOXED = re.compile(r"\\boxed\{([^{}]*)\}")
-SAID = re.compile(r"\banswer\b\s*(?:is|:|=)?\s*:?\s*(.+)", re.IGNORECASE)
-NUMBER = re.compile(
-    r"""(?<![\w.])                      # not inside a word or a longer number
-        ([-\u2212]?)\s?[$€£¥]?\s?([-\u2212]?)    # sign and currency in either order
-        (\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?|\.\d+)
-        (e[+-]?\d+)?                    # exponent
-        (?:\s?/\s?(\d+(?:\.\d+)?))?     # divisor
-    """,
-    re.VERBOSE | re.IGNORECASE,
+BOXED = "\\boxed"
+MARKS = (ANSWER, BOXED)
+ANNOTATION = re.compile(r"<<[^<>]*>>")  # GSM8K's calculator
+EQUATION = re.compile(r"\s*[\d\s.,+*/×÷()$-]*\d[\s)]*=(?=\s*[$-]*\s*\d)")  # what stands before the result
+WORDS = re.compile(
+    r"\b(?:one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|\w+teen|twenty|thirty|forty|fifty|sixty"
+    r"|seventy|eighty|ninety|half|halves|thirds?|quarters?|dozens?|twice|thrice|double|triple|squared|cubed)\b",
+    re.IGNORECASE,
 )
-BOOLEANS = {"yes": "yes", "true": "yes", "no": "no", "false": "no"}
+ACCOUNT = re.compile(r"\s*\(\s*[$€£¥]?\s*[\d.,]+\s*\)\s*")  # (20): perhaps minus 20
+LABEL = r"[A-Za-z]|[0-9]{1,2}"
+MARKED_LABEL = re.compile(rf"\(\s*({LABEL})\s*\)|(?<![\w'.])({LABEL})\s*[).:](?!\w)")
+LONE_LABEL = re.compile(r"(?<![\w'.-])([A-Z]|[0-9]{1,2})(?![\w'%-]|\.\w|\s*[/:]\s*\d)")
+REASON = re.compile(r"\s*(?:[,;:.)\-]|\b(?:because|since|as|is|and|or)\b|\Z)", re.IGNORECASE)
+TRUTH = re.compile(r"\b(yes|no|true|false)\b", re.IGNORECASE)
+NEGATION = re.compile(r"(?:\b(?:can)?not|n't|\bnever|\bhardly)\s+(?:\w+\s+)?\Z", re.IGNORECASE)
+TRUTHS = {"yes": True, "true": True, "y": True, "t": True, "1": True, "1.0": True} | {
+    "no": False, "false": False, "n": False, "f": False, "0": False, "0.0": False,
+}  # fmt: skip
 
 
-def extract(text: str, form: AnswerFormat) -> str | None:
-    """Return the answer in `text` in canonical form, or None if there is none.
+class Tolerance(Strict):
+    """How far a predicted number may lie from the gold one: the larger of the two counts."""
 
-    Looked for after `####`, in a box, after the word answer, then anywhere; of several numbers the last counts,
-    of choices and booleans the first.
+    absolute: float = Field(0.0, ge=0, description="largest difference")
+    relative: float = Field(0.0, ge=0, description="largest difference as a share of the gold number")
+
+
+class UnreadableError(ValueError):
+    """A gold text without an answer, or with one that can be read in two ways."""
+
+
+@dataclass(frozen=True)
+class Judge:
+    """How the answers of a task are read and compared.
+
+    Attributes:
+        marks: after which of them an answer stands; the first that occurs counts, at its last occurrence.
     """
-    for part in _parts(text):
-        found = READERS[form](part)
-        if found is not None:
-            return found
+
+    form: AnswerFormat = "text"
+    absolute: float = 0.0
+    relative: float = 0.0
+    marks: tuple[str, ...] = MARKS
+
+    @classmethod
+    def of(cls, row: Mapping[str, Any]) -> Judge:
+        """Return the judge that a row of `tables.REASONING` asks for; the default one for columns that it lacks."""
+        default = cls()
+        return cls(
+            form=row.get("answer_format", default.form),
+            absolute=row.get("absolute_tolerance", default.absolute),
+            relative=row.get("relative_tolerance", default.relative),
+            marks=tuple(row.get("answer_marks", default.marks)),
+        )
+
+    @property
+    def columns(self) -> dict[str, Any]:
+        """The columns of `tables.REASONING` that hold it."""
+        return {
+            "answer_format": self.form,
+            "absolute_tolerance": self.absolute,
+            "relative_tolerance": self.relative,
+            "answer_marks": list(self.marks),
+        }
+
+    def read(self, response: str) -> str | None:
+        """Return the answer of a response in canonical form; None if no mark or no answer is there."""
+        part = after_mark(response, self.marks)
+        return None if part is None else READERS[self.form](part[:LONGEST])
+
+    def correct(self, predicted: str | None, gold: str) -> bool:
+        """Return whether a canonical answer is the gold one, or, as a number, near enough to it."""
+        if predicted is None or predicted == gold or self.form != "number":
+            return predicted == gold
+        target = Fraction(gold)
+        allowed = max(Fraction(repr(self.absolute)), Fraction(repr(self.relative)) * abs(target))
+        return abs(Fraction(predicted) - target) <= allowed
+
+    def gold(self, text: str) -> str:
+        """Return the answer of a gold text in canonical form.
+
+        Raises:
+            UnreadableError: there is none, or it can be read in two ways.
+        """
+        part = after_mark(text, self.marks)
+        if self.form == "text":
+            answer = _text(text if part is None else part)
+        elif len(text if part is None else part) > LONGEST:
+            raise UnreadableError(f"it is longer than {LONGEST} characters and has no answer mark")
+        else:
+            answer = GOLD[self.form](text if part is None else part, part is not None)
+        if answer is None:
+            raise UnreadableError(f"no {self.form} in it")
+        if self.read(f"{ANSWER} {answer}") != answer:
+            raise UnreadableError(f"{answer[:40]!r} after an answer mark is read as another answer")
+        return answer
+
+
+def after_mark(text: str, marks: tuple[str, ...] = MARKS) -> str | None:
+    """Return what follows the last occurrence of the first of `marks` that `text` has; None if it has none."""
+    for mark in marks:
+        pattern = re.escape(mark) + (r"(?![a-z])" if mark == BOXED else "")
+        ends = [found.end() for found in re.finditer(pattern, text, re.IGNORECASE)]
+        if ends:
+            after = text[ends[-1] :]
+            return _braces(after) if mark == BOXED else after.lstrip(" :") if mark[-1].isalpha() else after.strip()
     return None
 
 
-def _parts(text: str) -> list[str]:
-    """Return where an answer may stand, most certain place first."""
-    marked = text.rpartition("####")
-    boxed, said = BOXED.findall(text), SAID.findall(text)
-    found = [marked[2]] if marked[1] else []
-    return [*found, *boxed[-1:], *said[-1:], *([] if marked[1] else [text])]
+def _braces(text: str) -> str:
+    """Return what stands in the braces at the beginning of `text`; all of it if they do not close."""
+    depth = 0
+    for found in re.finditer(r"[{}]", text[:LONGEST]):
+        depth += 1 if found[0] == "{" else -1
+        if depth <= 0:
+            return text[text.find("{") + 1 : found.start()] if depth == 0 else text[: found.start()]
+    return text
 
 
 def _text(part: str) -> str | None:
-    return " ".join(part.split()).removesuffix(".").strip() or None
+    return " ".join(part.split()).rstrip(" .") or None
+
+
+def _line(part: str) -> str | None:
+    """Return the first line of a response's answer."""
+    return _text(part.strip().partition("\n")[0])
+
+
+def _prepared(part: str) -> str:
+    text = plain(ANNOTATION.sub(" ", part))
+    before = EQUATION.match(text)
+    return text[before.end() :] if before else text
 
 
 def _number(part: str) -> str | None:
-    found = NUMBER.findall(part)
+    first = next(numbers(_prepared(part)), None)
+    return None if first is None or first.value is None else written(first.value)
+
+
+def _gold_number(part: str, marked: bool) -> str | None:
+    text = _prepared(part)
+    found = list(numbers(text))
     if not found:
         return None
-    before, after, digits, exponent, divisor = found[-1]
-    value = Fraction(digits.replace(",", "") + exponent)
-    if divisor:
-        if not Fraction(divisor):
-            return None
-        value /= Fraction(divisor)
-    return _written(-value if before or after else value)
-
-
-def _written(value: Fraction) -> str:
-    """Write a number as an integer or a finite decimal, else as a fraction."""
-    if value.denominator == 1:
-        return str(value.numerator)
-    rest = value.denominator
-    for prime in (2, 5):
-        while rest % prime == 0:
-            rest //= prime
-    if rest != 1:
-        return f"{value.numerator}/{value.denominator}"
-    places = 0
-    while (value * 10**places).denominator != 1:
-        places += 1
-    digits = str(abs(int(value * 10**places))).rjust(places + 1, "0")
-    return ("-" if value < 0 else "") + f"{digits[:-places]}.{digits[-places:]}"
+    if found[0].value is None or ACCOUNT.fullmatch(text) or re.search(r"\d!", text):
+        raise UnreadableError("the number in it is too long, or can be read in two ways")
+    values = {one.value for one in (found[:2] if found[0].listed else found[:1] if marked else found)}
+    if len(values) > 1:
+        raise UnreadableError("it holds more than one number")
+    if not marked and WORDS.search(text):
+        raise UnreadableError("it holds a number in words beside one in digits")
+    return written(found[0].value)
 
 
 def _choice(part: str) -> str | None:
-    stripped = part.strip()
-    if len(stripped) == 1:
-        return stripped.upper() if stripped.upper() in "ABCDE" else None
-    marked = re.search(r"\(([A-Ea-e])\)", part) or re.search(r"(?<![A-Za-z])([A-Ea-e])[).:](?:\s|$)", part)
-    plain = re.search(r"(?<![A-Za-z'])([B-E])(?![A-Za-z'])", part) or re.match(r"\s*([A-Ea-e])\s*$", part)
-    found = marked or plain
-    return found.group(1).upper() if found else None
+    labels = _labels(plain(part))
+    return labels[0] if labels else None
+
+
+def _labels(text: str) -> list[str]:
+    """Return the labels of choices in a text: a letter or a number that stands alone, or is marked as in `(b)`."""
+    stripped = text.strip().strip("*").strip()
+    if re.fullmatch(LABEL, stripped):
+        return [stripped.upper()]
+    found = {one.start(): (one[1] or one[2]).upper() for one in MARKED_LABEL.finditer(text)}
+    for one in LONE_LABEL.finditer(text):
+        first = not text[: one.start()].strip()
+        article = one[1] == "A" and first and not REASON.match(text[one.end() :])
+        if not article and not (one[1] == "I" and re.match(r"\s+\w", text[one.end() :])):
+            found.setdefault(one.start(), one[1])
+    return [found[place] for place in sorted(found)]
+
+
+def _gold_choice(part: str, marked: bool) -> str | None:
+    labels = _labels(plain(part))
+    if len(set(labels)) > 1 and not marked:
+        raise UnreadableError("it holds more than one label")
+    return labels[0] if labels else None
 
 
 def _boolean(part: str) -> str | None:
-    found = re.search(r"\b(yes|no|true|false)\b", part, re.IGNORECASE)
-    return BOOLEANS[found.group(1).lower()] if found else None
+    if (whole := part.strip().rstrip(".").lower()) in TRUTHS:
+        return _said(TRUTHS[whole])
+    found = TRUTH.search(part)
+    return _said(_truth(part, found)) if found else None
 
 
-READERS = {"text": _text, "number": _number, "choice": _choice, "boolean": _boolean}
+def _truth(text: str, found: re.Match[str]) -> bool:
+    """Return a truth value, turned round by a `not` before it."""
+    return TRUTHS[found[1].lower()] != bool(NEGATION.search(text[max(0, found.start() - 30) : found.start()]))
+
+
+def _said(value: bool) -> str:
+    return "yes" if value else "no"
+
+
+def _gold_boolean(part: str, marked: bool) -> str | None:
+    if len({_truth(part, found) for found in TRUTH.finditer(part)}) > 1 and not marked:
+        raise UnreadableError("it holds both truth values")
+    return _boolean(part)
+
+
+READERS = {"text": _line, "number": _number, "choice": _choice, "boolean": _boolean}
+GOLD = {"number": _gold_number, "choice": _gold_choice, "boolean": _gold_boolean}

@@ -4,13 +4,17 @@
     steps     6, 3, 1                (as bare values, or as equations: 3 * 2 = 6)
 
 A model that can use a latent to hold an intermediate value solves it; one forward pass over the question
-does not. Knows nothing about tokenizers or files.
+does not. Validation and test end with pairs of operations that train never ends with, and their questions cannot be
+reordered into one of train. So neither a table of the last two operations, nor one of a value and the operations after
+it, nor a question with operands swapped helps there. Knows nothing about tokenizers or files.
 """
 
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
+from itertools import accumulate
 from typing import Any, Literal
 
 from pydantic import Field, model_validator
@@ -21,6 +25,8 @@ from thoughtscope.tasks.reasoning import response_text
 
 CONTRACT = "reasoning"
 OPERATORS = "+*"
+HELD_OUT = 0.25  # of all questions, at most, have endings that train has not
+Ending = list[Sequence[int]]  # the questions with an ending
 
 
 class Splits(Strict):
@@ -49,10 +55,10 @@ class Settings(Strict):
 
 
 def examples(settings: Settings) -> Iterator[dict[str, Any]]:
-    """Yield distinct questions, so that none is in two splits.
+    """Yield distinct questions; no ending (see `endings`) is in two splits.
 
     Raises:
-        UserError: there are fewer different questions than the splits want.
+        UserError: there are fewer different questions, or endings, than the splits want.
     """
     sizes = settings.splits.model_dump()
     wanted, space = sum(sizes.values()), question_count(settings)
@@ -62,10 +68,101 @@ def examples(settings: Settings) -> Iterator[dict[str, Any]]:
             f"{wanted} questions wanted, {space} there are",
             "lower the splits, or raise modulus or operations",
         )
-    chosen = random.Random(settings.seed).sample(range(space), wanted)
-    splits = [split for split, size in sizes.items() for _ in range(size)]
-    for number, split in zip(chosen, splits, strict=True):
-        yield {"example_id": f"chain-{number}", "split": split, **_question(settings, number)}
+    numbers = random.Random(settings.seed)
+    groups = endings(settings)
+    numbers.shuffle(groups)
+    for split, held in _shares(settings, groups, sizes).items():
+        room = sum(_room(settings, split, group) for group in held)
+        if room < sizes[split]:
+            raise UserError(
+                f"task chain: splits.{split}",
+                f"{sizes[split]} questions wanted, {room} there are with endings of its own",
+                "lower the splits, or raise modulus or operations",
+            )
+        parts = [part for group in held for part in group]
+        ends = list(accumulate(map(len, parts)))
+        drawn: dict[int, None] = {}
+        while len(drawn) < sizes[split]:
+            place = numbers.randrange(ends[-1])
+            part = bisect_right(ends, place)
+            number = parts[part][place - ends[part]]
+            if split == "train" or _settled(settings, number):
+                drawn[number] = None
+        for number in drawn:
+            yield {"example_id": f"chain-{number}", "split": split, **_question(settings, number)}
+
+
+def chance(settings: Settings) -> float:
+    """Return the accuracy of a guess among the values."""
+    return 1 / settings.modulus
+
+
+def endings(settings: Settings) -> list[Ending]:
+    """Return all questions by their endings, which splits do not share; questions are numbers for `_question`.
+
+    The ending of three or more operations is the last two, whatever value they start from: of a pair that were held
+    out for some values alone, the missing answer could be told from those of the other values. Two sums or two products
+    in either order are one ending. The ending of two operations is the value after the first, and the last operation;
+    of one, the operator and its operands in either order.
+    """
+    operands, base = settings.modulus - 1, (settings.modulus - 1) * len(OPERATORS)
+    groups: dict[tuple[int, ...], list[Sequence[int]]] = {}
+    key: tuple[int, ...]
+    if settings.operations > 2:
+        size = operands * base ** (settings.operations - 2)  # the last operations are the leading digits of a number
+        for pair in range(base * base):
+            one, other = pair % base, pair // base
+            commute = one % len(OPERATORS) == other % len(OPERATORS)
+            key = (min(one, other), max(one, other)) if commute else (one, other)
+            groups.setdefault(key, []).append(range(pair * size, (pair + 1) * size))
+        return list(groups.values())
+    for number in range(question_count(settings)):
+        first, operation = number % operands + 1, number // operands % base
+        operator, right = OPERATORS[operation % len(OPERATORS)], operation // len(OPERATORS) + 1
+        if settings.operations == 1:
+            key = (min(first, right), max(first, right), operation % len(OPERATORS))
+        else:
+            key = (_apply(first, operator, right, settings.modulus), number // (operands * base))
+        groups.setdefault(key, []).append(range(number, number + 1))
+    return list(groups.values())
+
+
+def _settled(settings: Settings, number: int) -> bool:
+    """Return whether no order of operations with the same result gives a question another ending.
+
+    It is so where the operator before its ending is not the one that its ending begins with.
+    """
+    if settings.operations == 1:
+        return True
+    operands, base = settings.modulus - 1, (settings.modulus - 1) * len(OPERATORS)
+    before = number // (operands * base ** max(0, settings.operations - 3))
+    return bool(before % base % len(OPERATORS) != before // base % base % len(OPERATORS))
+
+
+def _room(settings: Settings, split: str, ending: Ending) -> int:
+    """Return how many questions of an ending a split can use: train all of them, the others the settled ones."""
+    if split == "train":
+        return sum(map(len, ending))
+    if settings.operations > 2:
+        return sum(map(len, ending)) // len(OPERATORS)
+    return sum(_settled(settings, number) for part in ending for number in part)
+
+
+def _shares(settings: Settings, groups: Sequence[Ending], sizes: dict[str, int]) -> dict[str, list[Ending]]:
+    """Deal endings out: to validation and test as many as train can spare, up to a quarter, in the ratio of sizes."""
+    held: dict[str, list[Ending]] = {split: [] for split in sizes}
+    filled, taken, left = {"validation": 0, "test": 0}, 0, question_count(settings)
+    most = HELD_OUT * left
+    for group in groups:
+        split, size = min(filled, key=lambda name: filled[name] / sizes[name]), sum(map(len, group))
+        needed = filled[split] < sizes[split]
+        if left - size >= sizes["train"] and (needed or taken + size <= most):
+            filled[split] += _room(settings, split, group)
+            taken, left = taken + size, left - size
+        else:
+            split = "train"
+        held[split].append(group)
+    return held
 
 
 def pretraining(settings: Settings) -> Iterator[dict[str, Any]]:

@@ -1,63 +1,154 @@
-"""Writes a task: examples and pre-training texts as Parquet, checked. Knows no kind of task."""
+"""Writes a task: examples, pre-training texts and a report as files, checked row by row. Knows no kind of task."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
+
 from thoughtscope import tables
 from thoughtscope.artifacts import write_json
 from thoughtscope.errors import UserError
+from thoughtscope.tasks.answers import Judge
+from thoughtscope.tasks.overlap import overlaps
+from thoughtscope.tasks.reasoning import Skipped
 
-EXAMPLES, PRETRAINING, CONTAMINATION = "task.parquet", "pretraining.parquet", "contamination.json"
+EXAMPLES, PRETRAINING, REPORT = "task.parquet", "pretraining.parquet", "report.json"
 SPLITS = {"reasoning": ("train", "validation", "test"), "statements": ("train", "test", "calibration")}
+SCHEMAS = {"reasoning": tables.REASONING, "statements": tables.STATEMENTS}
+DEFAULTS = {"reasoning": {**Judge().columns, "step_values": [], "overlap": None}, "statements": {}}
 
 
 def write_task(name: str, module: ModuleType, settings: Any, folder: Path) -> dict[str, int]:
     """Write the task's tables into `folder` and return the number of examples in each split.
 
+    Rows are written as they come, so that a large dataset is never in memory as Python objects.
+
     Raises:
-        UserError: an empty split, an id or a question that occurs twice, or an example without its answer.
+        UserError: an empty split, an id or a question that occurs twice, an example without its answer, or
+            validation questions that are the test's.
     """
-    rows = list(module.examples(settings))
+    sizes: Counter[str] = Counter()
+    skipped: Counter[tuple[str, str]] = Counter()
+
+    def rows() -> Iterator[dict[str, Any]]:
+        for row in module.examples(settings):
+            if isinstance(row, Skipped):
+                skipped[row.split, row.reason] += 1
+            else:
+                sizes[row["split"]] += 1
+                yield {**DEFAULTS[module.CONTRACT], **row}
+
     counted = getattr(module, "OVERLAP", "refused") == "counted"
-    check(name, module.CONTRACT, rows, overlap=counted)
-    if module.CONTRACT == "reasoning":
-        rows = [{"answer_format": "text", **row} for row in rows]
-    schema = tables.REASONING if module.CONTRACT == "reasoning" else tables.STATEMENTS
-    tables.write(folder / EXAMPLES, schema, rows)
+    place = folder / EXAMPLES
+    tables.write(place, SCHEMAS[module.CONTRACT], checked(name, module.CONTRACT, rows(), overlap=counted))
     tables.write(folder / PRETRAINING, tables.PRETRAINING, module.pretraining(settings))
-    if counted:
-        write_json(folder / CONTAMINATION, module.contamination(rows))
-    return dict(Counter(row["split"] for row in rows))
+    if module.CONTRACT == "reasoning":
+        report: dict[str, Any] = {"answers": answers(pq.read_table(place, columns=["split", "answer", "steps"]))}
+        if skipped:
+            report["skipped"] = {split: {} for split, _ in skipped}
+            for (split, reason), count in skipped.items():
+                report["skipped"][split][reason] = count
+        if hasattr(module, "chance"):
+            report["chance"] = module.chance(settings)
+        if counted:
+            report["overlap"] = note_overlap(name, place)
+        write_json(folder / REPORT, report)
+    return dict(sizes)
 
 
-def check(name: str, contract: str, rows: Sequence[dict[str, Any]], overlap: bool = False) -> None:
-    """Refuse examples that break the contract; see `write_task`. With `overlap`, splits may share questions."""
-    where = f"task {name}"
-    there = {row["split"] for row in rows}
-    for split in SPLITS[contract]:
-        if split not in there:
-            raise UserError(f"{where}: splits", f"split {split} is empty", "give it examples")
-    for row_id, count in Counter(row["example_id"] for row in rows).items():
-        if count > 1:
-            raise UserError(f"{where}: example {row_id}", "the id occurs twice", "make ids unique")
-    if contract == "reasoning":
-        _check_reasoning(where, rows, overlap)
+def check(name: str, contract: str, rows: Iterable[dict[str, Any]], overlap: bool = False) -> None:
+    """Refuse examples that break the contract; see `checked`."""
+    for _ in checked(name, contract, rows, overlap):
+        pass
 
 
-def _check_reasoning(where: str, rows: Sequence[dict[str, Any]], overlap: bool) -> None:
-    seen: dict[str, str] = {}
+def checked(
+    name: str, contract: str, rows: Iterable[dict[str, Any]], overlap: bool = False
+) -> Iterator[dict[str, Any]]:
+    """Yield the rows and refuse those that break the contract. With `overlap`, splits may share questions.
+
+    Raises:
+        UserError: an empty split, an id that occurs twice, a question in two splits, an example without its answer.
+    """
+    where, ids, questions, splits = f"task {name}", set(), dict[int, str](), set()
     for row in rows:
-        if not row["answer"].strip():
-            raise UserError(f"{where}: example {row['example_id']}", "it has no answer", "complete or remove it")
-        split = seen.setdefault(row["question"], row["split"])
-        if split != row["split"] and not overlap:
+        example = f"{where}: example {row['example_id']}"
+        key = hash(row["example_id"])  # eight bytes each; the text itself would be several times as much
+        if key in ids:
+            raise UserError(example, "the id occurs twice", "make ids unique")
+        ids.add(key)
+        splits.add(row["split"])
+        if contract == "reasoning":
+            if not row["answer"].strip():
+                raise UserError(example, "it has no answer", "complete or remove it")
+            split = questions.setdefault(hash(row["question"]), row["split"])
+            if split != row["split"] and not overlap:
+                problem = f"its question is in split {split} and in {row['split']}"
+                raise UserError(example, problem, "remove it from one of them")
+        yield row
+    for split in SPLITS[contract]:
+        if split not in splits:
+            raise UserError(f"{where}: splits", f"split {split} is empty", "give it examples")
+
+
+def answers(table: pa.Table) -> dict[str, dict[str, Any]]:
+    """Return what answering without reasoning reaches in each split, and how many examples have no steps.
+
+    best_constant: the share of the split's most frequent answer. train_constant: the share of train's most frequent
+    answer there.
+    """
+    of = {split: Counter[str]() for split in table["split"].unique().to_pylist()}
+    without = Counter[str]()
+    for batch in table.to_batches():
+        splits = batch["split"].to_pylist()
+        for split, answer, steps in zip(splits, batch["answer"].to_pylist(), batch["steps"].to_pylist(), strict=True):
+            of[split][answer] += 1
+            without[split] += not steps
+    [(usual, _)] = of["train"].most_common(1)
+    return {
+        split: {
+            "examples": found.total(),
+            "without_steps": without[split],
+            "different": len(found),
+            "best_constant": found.most_common(1)[0][1] / found.total(),
+            "train_constant": found[usual] / found.total(),
+        }
+        for split, found in of.items()
+    }
+
+
+def note_overlap(name: str, path: Path) -> dict[str, dict[str, int]]:
+    """Fill in the column `overlap` of a written task and return the counts of each split but train.
+
+    Raises:
+        UserError: half or more of the validation questions, or of a test set's, stand in both.
+    """
+    table = pq.read_table(path)
+    splits = table["split"].to_pylist()
+    questions = table["question"]
+    places: dict[str, list[int]] = {}
+    for place, split in enumerate(splits):
+        places.setdefault(split, []).append(place)
+    asked = {split: questions.take(pa.array(where)).to_pylist() for split, where in places.items()}
+    found = overlaps(asked)
+    for split, one in found.items():
+        shared, smaller = one.counts["in_validation"], min(len(places["validation"]), len(places[split]))
+        if 2 * shared >= smaller:
             raise UserError(
-                f"{where}: example {row['example_id']}",
-                f"its question is in split {split} and in {row['split']}",
-                "remove it from one of them",
+                f"task {name}: splits.validation",
+                f"it has {shared} questions of {split}, so the test would decide when stages end",
+                "name other rows, or hold_out some of train",
             )
+    labels: list[str | None] = [None] * len(splits)
+    for split, one in found.items():
+        for place, label in zip(places[split], one.labels, strict=True):
+            labels[place] = label
+    column = table.schema.get_field_index("overlap")
+    pq.write_table(table.set_column(column, "overlap", pa.array(labels, pa.string())), path)
+    return {split: one.counts for split, one in found.items()}

@@ -5,12 +5,16 @@
     answer    Alex is a lemtor.
 
 Statements are the edges of a random graph without cycles, shuffled. One candidate is reached from the person, the other
-is not, though it is as deep; so a guess from the surface is right half of the time. Needs no download.
+is not. Each candidate could be the right one: from some concept it is reached in the asked-for number of steps and the
+other is not. Which of the two it is, and so where the person stands, is drawn when everything else is fixed; so nothing
+in a question but the person's place in the graph tells the answer. Needs no download.
 """
 
 from __future__ import annotations
 
+import functools
 import itertools
+import operator
 import random
 from collections.abc import Iterator
 from typing import Any, Literal
@@ -112,31 +116,68 @@ def pretraining(settings: Settings) -> Iterator[dict[str, Any]]:
         yield {"question": question, "response": response_text([said], said)}
 
 
+def chance(settings: Settings) -> float:
+    """Return the accuracy of a guess between the two candidates."""
+    del settings
+    return 0.5
+
+
 def _example(settings: Settings, numbers: random.Random, hops: int, first: bool) -> dict[str, Any]:
-    """Draw graphs until one has a person `hops` statements below a concept, and a wrong one as deep elsewhere."""
+    """Draw graphs until one has two candidates of which each could be the right one, and place the person."""
     for _ in range(TRIES):
-        up = _graph(settings, numbers)
-        start = numbers.randrange(settings.concepts)
-        paths = _shortest(up, start)
-        right = [node for node, path in paths.items() if len(path) == hops]
-        deep = {node for root in up for node, path in _shortest(up, root).items() if len(path) >= min(hops, 3)}
-        wrong = sorted(deep - paths.keys())
-        if right and wrong:
-            return _written(settings, numbers, up, paths[numbers.choice(right)], numbers.choice(wrong), first)
+        up = _graph(settings, numbers, hops)
+        starts = _starts(up, hops)
+        pairs = [(a, b) for a, b in starts if a < b and (b, a) in starts]
+        if pairs:
+            right, wrong = numbers.sample(numbers.choice(pairs), 2)
+            path = _shortest(up, numbers.choice(starts[right, wrong]))[right]
+            return _written(settings, numbers, up, path, wrong, first)
     raise UserError(
         "task prosqa: hops", f"no path of {hops} steps in {TRIES} graphs", "lower it, or raise concepts or parents"
     )
 
 
-def _graph(settings: Settings, numbers: random.Random) -> Graph:
-    """Return for each concept the larger ones it is stated to be; edges go from lower to higher numbers only."""
+def _starts(up: Graph, hops: int) -> dict[tuple[int, int], list[int]]:
+    """Return for two concepts those from which a shortest path of `hops` leads to the first, and none to the second."""
+    larger, reached = [0] * len(up), [0] * len(up)  # sets of concepts as bits
+    for node in reversed(up):
+        larger[node] = sum(1 << other for other in up[node])
+        reached[node] = functools.reduce(operator.or_, (reached[other] for other in up[node]), 1 << node)
+    found: dict[tuple[int, int], list[int]] = {}
+    for start in up:
+        seen = level = 1 << start
+        for _ in range(hops - 1):
+            level = functools.reduce(operator.or_, (larger[node] for node in _bits(level)), 0) & ~seen
+            seen |= level
+        for right in _bits(level):
+            for wrong in _bits(~reached[start] & ((1 << len(up)) - 1)):
+                found.setdefault((right, wrong), []).append(start)
+    return found
+
+
+def _bits(nodes: int) -> Iterator[int]:
+    while nodes:
+        yield (nodes & -nodes).bit_length() - 1
+        nodes &= nodes - 1
+
+
+def _graph(settings: Settings, numbers: random.Random, hops: int) -> Graph:
+    """Return for each concept the larger ones it is stated to be; edges go from lower to higher numbers only.
+
+    Two paths of `hops` concepts are laid first, so that graphs with two candidates are not rare.
+    """
     up: Graph = {node: [] for node in range(settings.concepts)}
     near = max(2, settings.concepts // 3)
+    laid = numbers.sample(range(settings.concepts), 2 * hops)
+    below = {b: a for path in (laid[:hops], laid[hops:]) for a, b in itertools.pairwise(sorted(path))}
     for node in range(1, settings.concepts):
         wanted = int(settings.parents) + (numbers.random() < settings.parents % 1)
-        below = range(max(0, node - near), node)
-        for child in numbers.sample(below, min(wanted, len(below))):
-            if numbers.random() < 0.8:  # some concepts stand at the bottom of a tree of their own
+        if node in below:
+            up[below[node]].append(node)
+            wanted -= 1
+        others = range(max(0, node - near), node)
+        for child in numbers.sample(others, min(wanted, len(others))):
+            if numbers.random() < 0.8 and node not in up[child]:  # some stand at the bottom of a tree of their own
                 up[child].append(node)
     return up
 

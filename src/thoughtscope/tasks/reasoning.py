@@ -1,4 +1,4 @@
-"""How a reasoning example becomes text, and how its answer is found again.
+"""How a reasoning example becomes text; `tasks.answers` finds its answer again.
 
 response = step ; step ; ... #### answer
 """
@@ -6,8 +6,17 @@ response = step ; step ; ... #### answer
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 SEPARATOR, ANSWER = " ;", "####"
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """A row of a dataset that became no example, among the examples of a task; they are counted."""
+
+    split: str
+    reason: str
 
 
 def step_texts(steps: Sequence[str]) -> list[str]:
@@ -23,9 +32,3 @@ def answer_text(answer: str) -> str:
 def response_text(steps: Sequence[str], answer: str) -> str:
     """Return a whole response."""
     return ("".join(step_texts(steps)) + answer_text(answer)).strip()
-
-
-def extract_answer(text: str) -> str | None:
-    """Return what follows the last answer mark, or None where there is none or nothing follows."""
-    _, mark, after = text.rpartition(ANSWER)
-    return after.strip() or None if mark else None

@@ -13,14 +13,15 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
 from thoughtscope.errors import UserError
 from thoughtscope.settings import Positive, Probability, Strict
-from thoughtscope.tasks.reading import Row, Source, read
-from thoughtscope.tasks.table import value_of
+from thoughtscope.tasks.columns import Column, as_text, text_of, value_of
+from thoughtscope.tasks.reading import Row, Source, collect, read
 
 CONTRACT = "statements"
 LABELS = {"1": 1, "1.0": 1, "true": 1, "0": 0, "0.0": 0, "false": 0}
@@ -29,13 +30,13 @@ LABELS = {"1": 1, "1.0": 1, "true": 1, "0": 0, "0.0": 0, "false": 0}
 class Columns(Strict):
     """What of a row is what: a column, or text with `{column}` in it."""
 
-    statement: str | None = Field("statement", description="the whole statement; null: answers are given")
-    label: str | None = Field("label", description="whether it is true: 1 or 0, true or false")
-    right: str | None = Field(None, description="instead: a column of right answers, a list or separated by ;")
-    wrong: str | None = Field(None, description="and one of wrong answers")
-    question: str = Field("State a fact.", description="what is answered, with {column} for what rows say")
-    subject: str | None = Field(None, description="what it is about; null: each row is about something else")
-    attribute: str | None = Field(None, description="a column that groups statements, e.g. a category")
+    statement: Column | None = Field("statement", description="the whole statement; null: answers are given")
+    label: Column | None = Field("label", description="whether it is true: 1 or 0, true or false")
+    right: Column | None = Field(None, description="instead: a column of right answers, a list or separated by ;")
+    wrong: Column | None = Field(None, description="and one of wrong answers")
+    question: Column = Field("State a fact.", description="what is answered, with {column} for what rows say")
+    subject: Column | None = Field(None, description="what it is about; null: each row is about something else")
+    attribute: Column | None = Field(None, description="a column that groups statements, e.g. a category")
 
     @model_validator(mode="after")
     def _one_form(self) -> Columns:
@@ -108,12 +109,18 @@ def _rows(settings: Settings) -> list[dict[str, Any]]:
     """Return all statements of all sources, without their splits."""
     rows = []
     for name, source in settings.sources.items():
-        for number, (place, row) in enumerate(read(source, f"task statements: sources.{name}")):
-            rows += _statements(f"{name}-{number:05d}", place, row, name, source)
+        where = f"task statements: sources.{name}"
+        made = collect(read(source, where), where, partial(_statements, name=name, source=source))
+        for number, told in enumerate(made):
+            row_id = f"{name}-{number:05d}"
+            for place, row in enumerate(told):
+                row["example_id"] = f"{row_id}-{place}{'ft'[row['label']]}"
+                rows.append({**row, "subject": row["subject"] or row_id})
     return rows
 
 
-def _statements(row_id: str, place: str, row: Row, name: str, source: Statements) -> list[dict[str, Any]]:
+def _statements(place: str, row: Row, name: str, source: Statements) -> list[dict[str, Any]]:
+    """Return a row's statements; `subject` is empty where the row is about something of its own."""
     columns = source.columns
     question = columns.question
     if "{" in question:
@@ -124,26 +131,23 @@ def _statements(row_id: str, place: str, row: Row, name: str, source: Statements
         told = [(text, 1) for text in _answers(place, row, str(columns.right), "right")]
         told += [(text, 0) for text in _answers(place, row, str(columns.wrong), "wrong")]
     shared = {
-        "subject": _text(place, row, columns.subject, "subject") if columns.subject else row_id,
+        "subject": _text(place, row, columns.subject, "subject") if columns.subject else "",
         "attribute": _text(place, row, columns.attribute, "attribute") if columns.attribute else name,
         "negated": source.negated,
         "question": question,
     }
-    return [
-        {"example_id": f"{row_id}-{number}{'ft'[label]}", **shared, "response": text, "label": label}
-        for number, (text, label) in enumerate(told)
-    ]
+    return [{**shared, "response": text, "label": label} for text, label in told]
 
 
 def _text(place: str, row: Row, column: str, key: str) -> str:
-    text = str(value_of(place, row, column, f"columns.{key}")).strip()
+    text = text_of(place, row, column, f"columns.{key}").strip()
     if not text:
         raise UserError(f"{place}: {column}", "it is empty", "complete or remove the row")
     return text
 
 
 def _label(place: str, row: Row, column: str) -> int:
-    value = str(value_of(place, row, column, "columns.label")).strip().lower()
+    value = text_of(place, row, column, "columns.label").strip().lower()
     if value not in LABELS:
         raise UserError(f"{place}: {column}", f"{value!r} is neither true nor false", "write 1 or 0")
     return LABELS[value]
@@ -153,13 +157,21 @@ def _answers(place: str, row: Row, column: str, key: str) -> list[str]:
     """Return a row's answers: a list, text separated by semicolons, or choices with labels as TruthfulQA has them."""
     value = value_of(place, row, column, f"columns.{key}")
     if isinstance(value, Mapping) and {"choices", "labels"} <= value.keys():
-        wanted = int(key == "right")
-        value = [text for text, label in zip(value["choices"], value["labels"], strict=True) if int(label) == wanted]
-    texts = value.split(";") if isinstance(value, str) else list(value or [])
-    found = [str(text).strip() for text in texts if str(text).strip()]
+        value = _labelled(f"{place}: {column}", value["choices"] or [], value["labels"] or [], int(key == "right"))
+    texts = value.split(";") if isinstance(value, str) else value or []
+    if not isinstance(texts, list):
+        raise UserError(f"{place}: {column}", "it is no list of answers", "write a list, or texts separated by ;")
+    found = [stripped for text in texts if (stripped := as_text(f"{place}: {column}", text).strip())]
     if not found:
         raise UserError(f"{place}: {column}", f"it holds no {key} answer", "complete or remove the row")
     return found
+
+
+def _labelled(where: str, texts: list[Any], labels: list[Any], wanted: int) -> list[Any]:
+    """Return the choices whose label is `wanted`."""
+    if len(texts) != len(labels) or not {str(label).lower() for label in labels} <= LABELS.keys():
+        raise UserError(where, "its labels are not one 1 or 0 for each choice", "complete or remove the row")
+    return [text for text, label in zip(texts, labels, strict=True) if LABELS[str(label).lower()] == wanted]
 
 
 def _display(

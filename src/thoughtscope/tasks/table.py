@@ -8,45 +8,70 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
+from functools import partial
 from typing import Any, Literal
 
+import pyarrow as pa
 from pydantic import Field, model_validator
 
+from thoughtscope import tables
 from thoughtscope.errors import UserError
 from thoughtscope.settings import Positive, Strict
-from thoughtscope.tasks.answers import AnswerFormat, extract
-from thoughtscope.tasks.reading import Row, Source, read
-from thoughtscope.tasks.reasoning import response_text
+from thoughtscope.tasks.answers import MARKS, AnswerFormat, Judge, Tolerance, UnreadableError
+from thoughtscope.tasks.columns import Column, as_text, choice_labels, text_of, value_of
+from thoughtscope.tasks.reading import Row, Source, collect, read
+from thoughtscope.tasks.reasoning import ANSWER, Skipped, response_text
 
 CONTRACT = "reasoning"
-OVERLAP = "counted"  # questions that are in train and in a test set are reported, not refused
+OVERLAP = "counted"
 EQUATION = re.compile(r"<<(.+?)>>")
 
 
 class Columns(Strict):
     """What of a row is its question, its steps and its answer: a column, or text with `{column}` in it."""
 
-    question: str = "question"
-    steps: str | None = Field("steps", description="null: the rows have none")
+    question: Column = "question"
+    steps: Column | None = Field("steps", description="null: the rows have none")
     split_steps: Literal["list", "lines", "sentences", "equations"] = Field(
         "list", description="what a step is: an element of a list, a line, a sentence, or what stands in << >>"
     )
-    answer: str = "answer"
+    answer: Column = "answer"
 
 
 class Split(Source):
-    """Rows of one split; `columns` may differ from those of the others."""
+    """Rows of one split; `columns` and `tolerance` may differ from those of the others."""
 
     columns: Columns | None = None
+    tolerance: Tolerance | None = None
 
 
-class Settings(Strict):
+class Reading(Strict):
+    """How rows become examples."""
+
+    columns: Columns = Columns()
+    answer_format: AnswerFormat = Field("number", description="how gold and predicted answers are read and compared")
+    answer_marks: list[str] = Field(
+        [], description="words after which an answer stands too, e.g. the answer is; looked for after #### and \\boxed"
+    )
+    tolerance: Tolerance = Tolerance()
+    no_steps: Literal["refuse", "keep"] = Field("refuse", description="what becomes of training rows without steps")
+    unreadable: Literal["refuse", "skip"] = Field(
+        "refuse",
+        description="what becomes of rows without one clear answer; skip leaves them out and counts them",
+    )
+
+    @model_validator(mode="after")
+    def _marks_are_words(self) -> Reading:
+        if not all(mark.strip() for mark in self.answer_marks):
+            raise ValueError("answer_marks: an empty mark stands everywhere; give words")
+        return self
+
+
+class Settings(Reading):
     """Reasoning data from tables."""
 
     kind: Literal["table"]
-    columns: Columns = Columns()
-    answer_format: AnswerFormat = Field("number", description="how gold and predicted answers are read and compared")
     splits: dict[str, Split] = Field(..., description="train, test, perhaps validation, and further test sets test-...")
     hold_out: Positive | None = Field(None, description="without a validation split: so many rows of train, drawn once")
     seed: int = Field(0, description="of that draw")
@@ -61,112 +86,128 @@ class Settings(Strict):
         return self
 
 
-def examples(settings: Settings) -> Iterator[dict[str, Any]]:
-    """Yield the rows of every split, read and checked.
+def examples(settings: Settings) -> Iterator[dict[str, Any] | Skipped]:
+    """Yield the rows of every split, read and checked, and what was skipped.
 
     Raises:
         UserError: a column is missing, a question is empty, a row that trains has no steps, or an answer
-            cannot be read; the file, the row and the key are named.
+            cannot be read; the first rows are named with file and column, the others counted.
     """
     for split, source in settings.splits.items():
-        columns, where = source.columns or settings.columns, f"task table: splits.{split}"
-        rows = [
-            {"example_id": f"{split}-{number}", "split": split, **_example(place, row, columns, settings, split)}
-            for number, (place, row) in enumerate(read(source, where))
-        ]
+        reading = settings.model_copy(
+            update={key: value for key in ("columns", "tolerance") if (value := getattr(source, key)) is not None}
+        )
+        where = f"task table: splits.{split}"
+        rows = collect(read(source, where), where, partial(example, reading=reading, split=split))
         if split == "train" and settings.hold_out is not None:
-            if settings.hold_out >= len(rows):
-                raise UserError("task table: hold_out", f"train has {len(rows)} rows", "lower it")
-            for number in random.Random(settings.seed).sample(range(len(rows)), settings.hold_out):
-                rows[number]["split"] = "validation"
-        yield from rows
+            rows = hold_out(rows, settings.hold_out, settings.seed)
+        number = 0
+        for row in rows:
+            if isinstance(row, Skipped):
+                yield row
+            else:
+                yield {**row, "example_id": f"{split}-{number}"}
+                number += 1
+
+
+def hold_out(rows: Iterator[dict[str, Any] | Skipped], count: int, seed: int) -> Iterator[dict[str, Any] | Skipped]:
+    """Yield all rows, `count` of them drawn as the validation split.
+
+    Raises:
+        UserError: there are not more rows than that.
+    """
+    skipped: list[Skipped] = []
+
+    def kept() -> Iterator[dict[str, Any]]:
+        for row in rows:
+            if isinstance(row, Skipped):
+                skipped.append(row)
+            else:
+                yield {"example_id": "", **row}
+
+    table = pa.Table.from_batches(tables.batches(tables.REASONING, kept()), tables.REASONING)
+    if count >= table.num_rows:
+        raise UserError("task table: hold_out", f"train has {table.num_rows} rows", "lower it")
+    drawn = set(random.Random(seed).sample(range(table.num_rows), count))
+    yield from skipped
+    number = 0
+    for batch in table.to_batches():
+        for row in batch.to_pylist():
+            yield {**row, "split": "validation" if number in drawn else row["split"]}
+            number += 1
 
 
 def pretraining(settings: Settings) -> Iterator[dict[str, Any]]:
     """Yield the training rows as text, for a tiny backbone that is to learn the words."""
     for row in examples(settings):
-        if row["split"] == "train":
+        if not isinstance(row, Skipped) and row["split"] == "train":
             yield {"question": row["question"], "response": response_text(row["steps"], row["answer"])}
 
 
-def contamination(rows: list[dict[str, Any]], words: int = 13) -> dict[str, dict[str, int]]:
-    """Count, for each split but train, its questions that train has too: whole, or `words` words in a row of them.
+def example(place: str, row: Row, reading: Reading, split: str) -> dict[str, Any] | Skipped:
+    """Return an example without its id: question, steps, canonical answer, and how answers are compared.
 
-    Compared without case and punctuation. Thirteen words are those of GPT-3's analysis (arXiv 2005.14165).
+    Raises:
+        UserError: something is missing or cannot be read; place and column are named.
     """
-    train = [_words(row["question"]) for row in rows if row["split"] == "train"]
-    whole, pieces = {tuple(one) for one in train}, {piece for one in train for piece in _pieces(one, words)}
-    found: dict[str, dict[str, int]] = {}
-    for row in rows:
-        if row["split"] != "train":
-            counts = found.setdefault(row["split"], {"questions": 0, "whole": 0, "in_part": 0})
-            asked = _words(row["question"])
-            counts["questions"] += 1
-            counts["whole"] += tuple(asked) in whole
-            counts["in_part"] += any(piece in pieces for piece in _pieces(asked, words))
-    return found
-
-
-def _words(text: str) -> list[str]:
-    return re.findall(r"\w+", text.lower())
-
-
-def _pieces(words: list[str], size: int) -> Iterator[tuple[str, ...]]:
-    return (tuple(words[i : i + size]) for i in range(len(words) - size + 1))
-
-
-def _example(place: str, row: Row, columns: Columns, settings: Settings, split: str) -> dict[str, Any]:
-    question = str(value_of(place, row, columns.question, "columns.question")).strip()
+    columns = reading.columns
+    if "{" not in columns.question and isinstance(row.get(columns.question), bool | int | float):
+        problem = f"the question is the number {row[columns.question]}"
+        raise UserError(f"{place}: {columns.question}", problem, "name the column of the questions' texts")
+    question = text_of(place, row, columns.question, "columns.question").strip()
     if not question:
         raise UserError(f"{place}: {columns.question}", "the question is empty", "complete or remove the row")
     steps = _steps(place, row, columns)
-    if columns.steps is not None and not steps and split == "train":
-        raise UserError(f"{place}: {columns.steps}", "the row has no steps", "complete or remove it")
-    gold = str(value_of(place, row, columns.answer, "columns.answer"))
-    answer = extract(gold, settings.answer_format)
-    if answer is None:
-        shown = gold if len(gold) < 60 else f"{gold[:57]}..."
-        raise UserError(
-            f"{place}: {columns.answer}", f"no {settings.answer_format} in {shown!r}", "correct it, or answer_format"
-        )
-    return {
-        "question": question,
-        "steps": steps,
-        "answer": answer,
-        "answer_format": settings.answer_format,
-        "step_values": [],
-    }
+    if columns.steps is not None and not steps and split == "train" and reading.no_steps == "refuse":
+        raise UserError(f"{place}: {columns.steps}", "the row has no steps", "complete or remove it, or no_steps: keep")
+    judge = Judge(
+        form=reading.answer_format,
+        absolute=reading.tolerance.absolute,
+        relative=reading.tolerance.relative,
+        marks=(*MARKS, *reading.answer_marks),
+    )
+    try:
+        answer = _answer(place, row, columns.answer, judge)
+    except UnreadableError as error:
+        if reading.unreadable == "skip":
+            return Skipped(split, "unreadable answer")
+        mend = "correct it, or answer_format, or set unreadable: skip"
+        raise UserError(f"{place}: {columns.answer}", str(error), mend) from error
+    return {"split": split, "question": question, "steps": steps, "answer": answer, **judge.columns}
+
+
+def _answer(place: str, row: Row, column: str, judge: Judge) -> str:
+    value = value_of(place, row, column, "columns.answer")
+    try:
+        gold = as_text(column, value)
+    except UserError as error:
+        raise UnreadableError(error.problem) from error
+    shown = gold if len(gold) < 60 else f"{gold[:57]}..."
+    try:
+        answer = judge.gold(gold)
+    except UnreadableError as error:
+        raise UnreadableError(f"no one {judge.form} in {shown!r}: {error}") from error
+    labels = choice_labels(row)
+    if judge.form == "choice" and labels and answer not in [label.upper() for label in labels]:
+        raise UnreadableError(f"{shown!r} is none of the choices {', '.join(labels)}")
+    return answer
 
 
 def _steps(place: str, row: Row, columns: Columns) -> list[str]:
     if columns.steps is None:
         return []
-    value = value_of(place, row, columns.steps, "columns.steps")
+    value, where = value_of(place, row, columns.steps, "columns.steps"), f"{place}: {columns.steps}"
+    if value is None:
+        return []
     if columns.split_steps == "list":
         if not isinstance(value, list):
-            raise UserError(f"{place}: {columns.steps}", "it is no list", "set columns.split_steps")
-        return [str(step).strip() for step in value if str(step).strip()]
-    text = str(value or "").split("####")[0]
-    if columns.split_steps == "equations":
-        return [step.strip() for step in EQUATION.findall(text)]
-    pieces = text.splitlines() if columns.split_steps == "lines" else re.split(r"(?<=[.!?])\s+", text)
-    return [step.strip() for step in pieces if step.strip()]
-
-
-def value_of(place: str, row: Row, column: str, key: str) -> Any:
-    """Return a column's value, or text put together from several."""
-    try:
-        return column.format_map(_Shown(row)) if "{" in column else row[column]
-    except KeyError as error:
-        there = ", ".join(sorted(row))
-        raise UserError(place, f"no column {error} for {key}", f"name one of {there}") from error
-
-
-class _Shown(dict[str, Any]):
-    """A row whose lists of choices print as `(A) first (B) second`."""
-
-    def __getitem__(self, key: str) -> Any:
-        value = super().__getitem__(key)
-        if isinstance(value, Mapping) and {"label", "text"} <= set(value):
-            return " ".join(f"({a}) {b}" for a, b in zip(value["label"], value["text"], strict=True))
-        return value
+            raise UserError(where, "it is no list", "set columns.split_steps")
+        texts = [as_text(f"{where}[{number}]", step) for number, step in enumerate(value)]
+    else:
+        text = as_text(where, value).split(ANSWER)[0]
+        if columns.split_steps == "equations":
+            texts = EQUATION.findall(text)
+        else:
+            texts = text.splitlines() if columns.split_steps == "lines" else re.split(r"(?<=[.!?])\s+", text)
+    steps = [step.strip() for step in texts]
+    return [step for step in steps if step]

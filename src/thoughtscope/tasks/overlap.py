@@ -1,0 +1,119 @@
+"""Finds questions of a dataset that stand in more than one split. Works in 8-byte hashes, so that large sets fit.
+
+Questions are compared without case and punctuation. Thirteen words in a row are those of GPT-3's analysis
+(arXiv 2005.14165).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import blake2b
+from itertools import islice
+
+import numpy as np
+from numpy.typing import NDArray
+
+WORDS_IN_A_ROW = 13
+BATCH = 20_000
+MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
+Hashes = NDArray[np.uint64]
+
+
+@dataclass(frozen=True)
+class Overlap:
+    """Which questions of a split stand elsewhere; arrays are ``[questions]``.
+
+    Attributes:
+        whole: the whole question stands in train.
+        part: thirteen words in a row of it stand in a question of train.
+        validation: the whole question stands in validation.
+    """
+
+    whole: NDArray[np.bool_]
+    part: NDArray[np.bool_]
+    validation: NDArray[np.bool_]
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """How many questions there are, and how many of them stand elsewhere."""
+        counted = {"whole": self.whole, "in_part": self.part, "in_validation": self.validation}
+        return {"questions": len(self.whole), **{name: int(found.sum()) for name, found in counted.items()}}
+
+    @property
+    def labels(self) -> list[str | None]:
+        """The column `overlap` of `tables.REASONING`."""
+        found = zip(self.whole, self.part, self.validation, strict=True)
+        return ["train" if a else "train in part" if b else "validation" if c else None for a, b, c in found]
+
+
+def overlaps(splits: Mapping[str, Sequence[str]]) -> dict[str, Overlap]:
+    """Return for each split but train which of its questions stand in train, and of test sets, in validation.
+
+    Args:
+        splits: the questions of each split, by its name.
+    """
+    hasher = _Hasher()
+    others = {name: hasher.hash(questions) for name, questions in splits.items() if name != "train"}
+    whole = {name: np.zeros(len(one.whole), bool) for name, one in others.items()}
+    pieces = {name: np.zeros(len(one.pieces), bool) for name, one in others.items()}
+    for batch in _batches(splits.get("train", [])):
+        train = hasher.hash(batch)
+        for name, one in others.items():
+            whole[name] |= np.isin(one.whole, train.whole)
+            pieces[name] |= np.isin(one.pieces, train.pieces)
+    chosen = others["validation"].whole if "validation" in others else np.empty(0, np.uint64)
+    found = {}
+    for name, one in others.items():
+        part = np.bincount(one.owners, pieces[name], minlength=len(one.whole)) > 0
+        validation = np.isin(one.whole, chosen) & (name != "validation")
+        found[name] = Overlap(whole[name], part, validation)
+    return found
+
+
+@dataclass(frozen=True)
+class _Hashed:
+    """Hashes of questions ``[questions]``, of their pieces ``[pieces]``, and which question a piece is of."""
+
+    whole: Hashes
+    pieces: Hashes
+    owners: NDArray[np.int64]
+
+
+class _Hasher:
+    """Hashes questions; remembers the hashes of words."""
+
+    def __init__(self) -> None:
+        self.words: dict[str, int] = {}
+
+    def hash(self, questions: Sequence[str]) -> _Hashed:
+        """Return the hashes of questions and of all their pieces of thirteen words."""
+        asked = [re.findall(r"\w+", question.lower()) for question in questions]
+        flat = np.array([self._word(word) for words in asked for word in words], np.uint64)
+        lengths = np.array([len(words) for words in asked], np.int64)
+        owners = np.repeat(np.arange(len(asked)), lengths)
+        whole = np.array([_eight_bytes(" ".join(words)) for words in asked], np.uint64)
+        if len(flat) < WORDS_IN_A_ROW:
+            return _Hashed(whole, flat[:0], owners[:0])
+        count = len(flat) - WORDS_IN_A_ROW + 1
+        pieces = np.zeros(count, np.uint64)
+        for place in range(WORDS_IN_A_ROW):  # a polynomial in the multiplier, modulo 2 ** 64
+            pieces = pieces * MULTIPLIER + flat[place : place + count]
+        inside = owners[:count] == owners[WORDS_IN_A_ROW - 1 :]
+        return _Hashed(whole, pieces[inside], owners[:count][inside])
+
+    def _word(self, word: str) -> int:
+        if word not in self.words:
+            self.words[word] = _eight_bytes(word)
+        return self.words[word]
+
+
+def _eight_bytes(text: str) -> int:
+    return int.from_bytes(blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "little")
+
+
+def _batches(questions: Iterable[str]) -> Iterator[list[str]]:
+    left = iter(questions)
+    while batch := list(islice(left, BATCH)):
+        yield batch

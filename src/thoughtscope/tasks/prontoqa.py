@@ -1,0 +1,104 @@
+"""prontoqa: ProntoQA (arXiv 2210.01240) from the JSON that its own generator writes.
+
+    {"example1": {"test_example": {"question": ..., "query": ..., "chain_of_thought": [...], "answer": "True"},
+                  "in_context_example0": ...}, "example2": ...}
+
+(asaparov/prontoqa, `run_experiment.py --model-name json`.) Rows are made as Coconut's `preprocessing/prontoqa.py`
+makes them: the question is context and query, a step is two sentences of the chain of thought, and the last examples
+are validation and test. In-context examples are left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Literal, cast
+
+from pydantic import Field
+
+from thoughtscope.errors import UserError
+from thoughtscope.settings import Positive, Strict
+from thoughtscope.tasks.columns import as_text
+from thoughtscope.tasks.reading import Row, Source, collect, read
+from thoughtscope.tasks.reasoning import response_text
+from thoughtscope.tasks.table import Reading, example
+
+CONTRACT = "reasoning"
+OVERLAP = "counted"
+READING = Reading(answer_format="boolean")
+PARTS = ("question", "query", "chain_of_thought", "answer")
+
+
+class Splits(Strict):
+    """How many of the last examples are held out; all before them train."""
+
+    validation: Positive
+    test: Positive
+
+
+class Settings(Strict):
+    """ProntoQA as generated."""
+
+    kind: Literal["prontoqa"]
+    path: str = Field(..., description="the generator's JSON file, or a pattern of several")
+    sentences_per_step: Positive = Field(2, description="sentences of the chain of thought that are one step")
+    splits: Splits
+
+
+def examples(settings: Settings) -> Iterator[dict[str, Any]]:
+    """Yield the examples in the order of the file: train, validation, test.
+
+    Raises:
+        UserError: the file is not of this form, or has too few examples.
+    """
+    where = "task prontoqa: path"
+    nested = _nested(read(Source(path=settings.path), where))
+    rows = list(collect(nested, where, lambda place, one: _example(settings, place, one)))
+    train = len(rows) - settings.splits.validation - settings.splits.test
+    if train < 1:
+        raise UserError("task prontoqa: splits", f"the file has {len(rows)} examples", "lower validation or test")
+    for number, row in enumerate(rows):
+        split = "train" if number < train else "validation" if number < train + settings.splits.validation else "test"
+        yield {**row, "example_id": f"prontoqa-{number}", "split": split}
+
+
+def pretraining(settings: Settings) -> Iterator[dict[str, Any]]:
+    """Yield the training examples as text, for a tiny backbone that is to learn the words."""
+    for row in examples(settings):
+        if row["split"] == "train":
+            yield {"question": row["question"], "response": response_text(row["steps"], row["answer"])}
+
+
+def chance(settings: Settings) -> float:
+    """Return the accuracy of a guess between true and false."""
+    del settings
+    return 0.5
+
+
+def _nested(files: Iterable[tuple[str, Row | UserError]]) -> Iterator[tuple[str, Any]]:
+    """Yield each example of each file with its place."""
+    for file, found in files:
+        if isinstance(found, UserError):
+            yield file, found
+        else:
+            yield from ((f"{file.removesuffix(': row 1')}: {name}", one) for name, one in found.items())
+
+
+def _example(settings: Settings, place: str, one: Any) -> dict[str, Any]:
+    test = one.get("test_example") if isinstance(one, Mapping) else None
+    if not isinstance(test, Mapping) or not set(PARTS) <= set(test):
+        raise UserError(
+            place,
+            f"it has no test_example with {', '.join(PARTS)}",
+            "write the file with the generator's --model-name json, without --proofs-only",
+        )
+    sentences = test["chain_of_thought"]
+    if not isinstance(sentences, list):
+        raise UserError(f"{place}: chain_of_thought", "it is no list of sentences", "correct or remove it")
+    texts = [as_text(f"{place}: chain_of_thought", sentence).strip() for sentence in sentences]
+    size = settings.sentences_per_step
+    row = {
+        "question": " ".join(as_text(f"{place}: {part}", test[part]).strip() for part in ("question", "query")),
+        "steps": [" ".join(texts[start : start + size]) for start in range(0, len(texts), size)],
+        "answer": test["answer"],
+    }
+    return cast(dict[str, Any], example(place, row, READING, "train"))  # nothing is skipped: READING refuses
