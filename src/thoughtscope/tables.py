@@ -53,6 +53,7 @@ STATEMENTS = pa.schema(
 )
 PRETRAINING = pa.schema([("question", pa.string()), ("response", pa.string())])
 LAYOUTS = LAST, CURRENT = "last", "current"
+STOPPED = ("eos", "length", "loop")
 ACCURACY = pa.schema(
     [
         *_RUN,
@@ -85,7 +86,7 @@ PREDICTIONS = pa.schema(
         ("latents", pa.int32()),
         ("visible_tokens", pa.int32()),
         ("forward_passes", pa.int32()),  # serial ones, of this response alone (`latents.generate.Generation`)
-        ("stopped", pa.string()),  # eos | length | loop
+        ("stopped", pa.string()),  # one of `STOPPED`
     ]
 )
 METRICS = pa.schema(

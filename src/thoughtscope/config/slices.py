@@ -225,8 +225,11 @@ def probe_runs(study: Study, latents: bool) -> list[Run]:
 
 
 def table_slice(study: Study, table: str) -> str:
-    """Return what `make_table` is told; intervals that were measured before have their level already."""
-    own_intervals = {} if table in {"summary", "probes"} else {"confidence": study.config.evaluation.confidence}
+    """Return the settings of `make_table`; the intervals of `probes` were measured before and have their level."""
+    evaluation = study.config.evaluation
+    own_intervals: dict[str, Any] = {} if table == "probes" else {"confidence": evaluation.confidence}
+    if table in {"summary", "curves", "benchmark"}:
+        own_intervals["solved_at"] = evaluation.solved_at
     benchmark = study.config.benchmark.model_dump(mode="json") if study.config.benchmark else {}
     extra = benchmark if table == "benchmark" else {}
     return canonical({**own_intervals, **extra, "methods": _labels(study, table_inputs(study, table)[1])})
