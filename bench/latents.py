@@ -237,7 +237,7 @@ def generation(rounds: int) -> pd.DataFrame:
     for shape, size in SHAPES.items():
         model, fill = llama(*size).eval(), hidden_fill(size[1])
         prompts = [_prompt(one) for one in block(64, 16, 6, 1)]
-        decoding = Decoding(max_new_tokens=16, max_latents=0, loop_repeats=1000)
+        decoding = Decoding(max_new_tokens=16, max_latents=0)
         plain = torch.tensor([one.token_ids[:16] for one in prompts])
         config = GenerationConfig(max_new_tokens=22, min_new_tokens=22, do_sample=False, pad_token_id=PAD)
         seconds = times(

@@ -57,11 +57,16 @@ STATEMENTS = pa.schema(
     ]
 )
 PRETRAINING = pa.schema([("question", pa.string()), ("response", pa.string())])
+LAYOUTS = LAST, CURRENT = "last", "current"
+STOPPED = ("eos", "length", "loop")
 ACCURACY = pa.schema(
     [
         *_RUN,
         ("step", pa.int32()),
-        ("stage", pa.string()),
+        ("stage", pa.string()),  # in which the run was; at a stage's last update, that stage
+        ("stage_index", pa.int32()),
+        ("layout", pa.string()),  # whose layout the questions were answered with: last | current stage (`LAYOUTS`)
+        ("layout_stage", pa.string()),  # the name of that stage
         ("split", pa.string()),
         ("n", pa.int32()),
         ("correct", pa.int32()),
@@ -70,12 +75,14 @@ ACCURACY = pa.schema(
         ("ci_high", pa.float64()),
         ("mean_latents", pa.float64()),
         ("mean_visible_tokens", pa.float64()),
+        ("mean_forward_passes", pa.float64()),
     ]
 )
 PREDICTIONS = pa.schema(
     [
         ("run", pa.string()),
         ("step", pa.int32()),
+        ("layout", pa.string()),  # last | current, as in `ACCURACY`
         ("split", pa.string()),
         ("example_id", pa.string()),
         ("correct", pa.bool_()),
@@ -83,7 +90,8 @@ PREDICTIONS = pa.schema(
         ("response", pa.string()),
         ("latents", pa.int32()),
         ("visible_tokens", pa.int32()),
-        ("stopped", pa.string()),  # eos | length | loop
+        ("forward_passes", pa.int32()),  # serial ones, of this response alone (`latents.generate.Generation`)
+        ("stopped", pa.string()),  # one of `STOPPED`
         ("overlap", pa.string()),  # as in `REASONING`
     ]
 )
@@ -94,9 +102,9 @@ METRICS = pa.schema(
         ("loss", pa.float64()),
         ("learning_rate", pa.float64()),
         ("gradient_norm", pa.float64()),
-        ("labelled_tokens", pa.int64()),
-        ("real_tokens", pa.int64()),
-        ("computed_tokens", pa.int64()),
+        ("labelled_tokens", pa.int64()),  # tokens that the loss is taken at
+        ("positions", pa.int64()),  # of all rows: prompts, text and latents, labelled or not
+        ("computed_positions", pa.int64()),  # up to each row's last label; each Jacobi sweep counts
         ("passes", pa.int32()),
         ("latents", pa.int64()),
     ]

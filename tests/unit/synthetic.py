@@ -21,23 +21,40 @@ def write_run(
     correct: Mapping[int, Sequence[bool]],
     latents: float = 0.0,
     further: Mapping[str, Sequence[bool]] | None = None,
+    current: Mapping[int, Sequence[bool]] | None = None,
+    ends: Sequence[int] = (),
+    stopped: Sequence[str] = ("eos",),
+    passes: int = 5,
 ) -> Path:
     """Write accuracy, predictions and schedule of a run whose items are right as `correct[step]` says.
 
-    `further` are test sets that were measured at the last step alone.
+    Args:
+        correct: with the last stage's layout.
+        further: test sets that were measured at the last step alone.
+        current: the same with the layout of the stage that the run was in.
+        ends: the last updates of all stages but the last; without any there is one stage.
+        stopped: how responses stopped, in turn.
     """
     place = folder / run.path
     place.mkdir(parents=True)
+    updates = max(correct)
+    bounds = [0, *ends, updates]
+    names = [f"stage {i}" for i in range(len(bounds) - 1)]
     accuracy, predictions = [], []
-    measured = [(step, "test", right) for step, right in correct.items()]
-    measured += [(max(correct), split, right) for split, right in (further or {}).items()]
-    for step, split, right in measured:
+    measured = [(step, "last", "test", right) for step, right in correct.items()]
+    measured += [(step, "current", "test", right) for step, right in (current or {}).items()]
+    measured += [(updates, "last", split, right) for split, right in (further or {}).items()]
+    for step, layout, split, right in measured:
         low, high = wilson_interval(sum(right), len(right), 0.95)
+        index = sum(step > end for end in ends)
         accuracy.append(
             {
                 **run.columns,
                 "step": step,
-                "stage": "latents",
+                "stage": names[index],
+                "stage_index": index,
+                "layout": layout,
+                "layout_stage": names[-1 if layout == "last" else index],
                 "split": split,
                 "n": len(right),
                 "correct": sum(right),
@@ -46,33 +63,33 @@ def write_run(
                 "ci_high": high,
                 "mean_latents": latents,
                 "mean_visible_tokens": 4.0,
+                "mean_forward_passes": float(passes),
             }
         )
-        predictions += [_prediction(run, step, split, item, one) for item, one in enumerate(right)]
+        where = {"run": run.path, "step": step, "layout": layout, "split": split}
+        predictions += [
+            {**where, **_prediction(f"{split}-{item:03d}", one, stopped[item % len(stopped)], passes)}
+            for item, one in enumerate(right)
+        ]
     tables.write(place / "accuracy.parquet", tables.ACCURACY, accuracy)
     tables.write(place / "predictions.parquet", tables.PREDICTIONS, predictions)
-    updates = max(correct)
-    stages = [
-        {"name": "text", "first_step": 0, "last_step": updates // 2, "learned": True, "latents": False},
-        {"name": "latents", "first_step": updates // 2, "last_step": updates, "learned": False, "latents": True},
-    ]
-    schedule = {"stages": stages, "updates": updates, "tokens": 10 * updates}
+    pairs = zip(names, bounds[:-1], bounds[1:], strict=True)
+    stages = [{"name": name, "first_step": first, "last_step": last} for name, first, last in pairs]
+    schedule = {"stages": stages, "updates": updates, "labelled_tokens": 3 * updates, "positions": 10 * updates}
     (place / "schedule.json").write_text(json.dumps(schedule))
     return place
 
 
-def _prediction(run: Run, step: int, split: str, item: int, correct: bool) -> dict[str, object]:
+def _prediction(example: str, correct: bool, stopped: str, passes: int) -> dict[str, object]:
     return {
-        "run": run.path,
-        "step": step,
-        "split": split,
-        "example_id": f"{split}-{item:03d}",
+        "example_id": example,
         "correct": correct,
         "predicted": "1",
         "response": "#### 1",
         "latents": 1,
         "visible_tokens": 4,
-        "stopped": "eos",
+        "forward_passes": passes,
+        "stopped": stopped,
     }
 
 

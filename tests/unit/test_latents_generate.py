@@ -7,11 +7,13 @@ from typing import Any
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tests.families import EOS, FAMILIES, LATENT, VOCABULARY, WIDTH, make_model
 from tests.unit.test_latents_forward import naive_states
 from thoughtscope.latents.fill import Fill
-from thoughtscope.latents.generate import Decoding, Generation, generate
+from thoughtscope.latents.generate import Decoding, Generation, generate, loops
 from thoughtscope.latents.layout import Sequence, sequence
 from thoughtscope.methods.fills import FillSettings
 
@@ -38,7 +40,7 @@ def fond_of(token: int, family: str) -> Any:
 
 
 def run(model: Any, rows: list[Sequence], fill: Fill | None, **settings: Any) -> list[Generation]:
-    decoding = Decoding(**{"max_new_tokens": 10, "max_latents": 5, "loop_repeats": 50, **settings})
+    decoding = Decoding(**{"max_new_tokens": 10, "max_latents": 5, **settings})
     return generate(model, rows, fill, decoding, latent_id=LATENT, eos_ids=[EOS])
 
 
@@ -110,9 +112,69 @@ def test_a_row_that_repeats_itself_is_stopped_as_a_loop() -> None:
     model = make_model("llama")
     with torch.no_grad():
         model.lm_head.weight.zero_()  # all scores tie: always the same token
-    found = run(model, prompts(rows=2), None, max_new_tokens=60, loop_repeats=5, max_latents=0)
+    found = run(model, prompts(rows=2), None, max_new_tokens=60, loop_tokens=5, loop_repeats=2, max_latents=0)
     assert [one.stopped for one in found] == ["loop", "loop"]
     assert all(len(one.response) == 5 for one in found)
+    free = run(model, prompts(rows=2), None, max_new_tokens=60, max_latents=0)
+    assert [(one.stopped, len(one.response)) for one in free] == [("length", 60)] * 2
+
+
+RIGHT = {
+    "ten factors": "2*" * 9 + "2=1024",
+    "thirty factors": "2*" * 29 + "2=1073741824",
+    "ten zeros": "#### 10000000000",
+    "a googol": "#### 1" + "0" * 100,
+    "a third": "#### 0." + "3" * 50,
+    "a seventh": "#### 0." + "142857" * 15,
+    "alternating": "#### " + "10" * 40,
+    "ones": "1+" * 40 + "1=41",
+    "equal steps": "2+2=4;" * 12 + "#### 4",
+    "one word again and again": "ha " * 30 + "#### 0",
+}
+
+
+@pytest.mark.parametrize("response", RIGHT.values(), ids=RIGHT)
+def test_no_correct_answer_counts_as_a_loop(response: str) -> None:
+    """One token for each character, as Qwen and Gemma write digits; cut nowhere on the way."""
+    tokens, default = [ord(one) for one in response], Decoding()
+    ends = (tokens[:end] for end in range(1, len(tokens) + 1))
+    assert not any(loops(part, default.loop_tokens, default.loop_repeats) for part in ends)
+
+
+@pytest.mark.parametrize("piece", ["0", "2*", "142857", "So it is. "])
+def test_a_piece_of_any_length_that_goes_on_and_on_is_a_loop(piece: str) -> None:
+    default = Decoding()
+    tokens = [ord(one) for one in "#### 1" + piece * 200]
+    first = next(end for end in range(len(tokens)) if loops(tokens[:end], default.loop_tokens, default.loop_repeats))
+    needed = len(piece) * max(default.loop_repeats, -(-default.loop_tokens // len(piece)))
+    assert first == 6 + needed
+
+
+@given(st.lists(st.integers(0, 2), max_size=40), st.integers(1, 12), st.integers(2, 5))
+def test_a_loop_is_what_its_definition_says(response: list[int], tokens: int, repeats: int) -> None:
+    def ends_in(period: int) -> bool:
+        piece, times = response[-period:], 0
+        while response[: len(response) - times * period][-period:] == piece:
+            times += 1
+        return times >= repeats and times * period >= tokens
+
+    assert loops(response, tokens, repeats) == any(ends_in(period) for period in range(1, len(response) + 1))
+
+
+def test_serial_passes_count_the_prompts_own_and_one_for_each_further_position() -> None:
+    model = fond_of(LATENT, "qwen3")
+    for fill, forced, passes in (
+        (FillSettings(kind="pause"), 3, 1),
+        (FILLS["hidden"], 3, 4),
+        (FillSettings(kind="hidden", sweeps=2), 3, 3),
+        (FILLS["hidden"], 0, 1),
+    ):
+        rows = prompts(rows=8, forced=forced)
+        alone = [run(model, [row], Fill(fill, WIDTH, LATENT))[0] for row in rows]
+        for one in alone:
+            assert one.passes == passes + len(one.response) - (one.stopped != "eos")
+        together = run(model, rows, Fill(fill, WIDTH, LATENT))
+        assert [one.passes for one in together] == [one.passes for one in alone]
 
 
 def test_rows_end_at_eos_and_leave_the_batch(monkeypatch: pytest.MonkeyPatch) -> None:

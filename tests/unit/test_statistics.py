@@ -6,6 +6,7 @@ from scipy.stats import norm
 
 from thoughtscope.evaluation.statistics import (
     bootstrap_interval,
+    exact_interval,
     half_sample_interval,
     paired_difference_interval,
     wilson_interval,
@@ -23,6 +24,19 @@ from thoughtscope.evaluation.statistics import (
 )
 def test_wilson_interval_gives_the_published_numbers(correct, n, expected):
     assert wilson_interval(correct, n, 0.95) == pytest.approx(expected, abs=5e-5)
+
+
+@pytest.mark.parametrize(
+    ("correct", "n", "expected"),
+    [  # the same table, method 5
+        (81, 263, (0.2527, 0.3676)),
+        (15, 148, (0.0578, 0.1617)),
+        (0, 20, (0.0, 0.1684)),
+        (1, 29, (0.0009, 0.1776)),
+    ],
+)
+def test_exact_interval_gives_the_published_numbers(correct, n, expected):
+    assert exact_interval(correct, n, 0.95) == pytest.approx(expected, abs=5e-5)
 
 
 def test_paired_interval_is_that_of_agresti_and_min():

@@ -1,5 +1,8 @@
 """summary.csv and curves.csv say what was measured."""
 
+from dataclasses import replace
+from typing import get_args
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -9,8 +12,11 @@ from thoughtscope.config.run import Run
 from thoughtscope.errors import UserError
 from thoughtscope.evaluation.curves import curves, late_drop
 from thoughtscope.evaluation.settings import TableSettings
+from thoughtscope.evaluation.solved import SOLVED
 from thoughtscope.evaluation.statistics import wilson_interval
 from thoughtscope.evaluation.summary import summary
+from thoughtscope.latents.generate import Stopped
+from thoughtscope.tables import STOPPED
 
 SETTINGS = TableSettings(methods={"coconut": "Coconut"})
 RUN = Run("chain", "qwen3", "coconut", "live", 0)
@@ -31,8 +37,36 @@ def test_summary_has_one_row_a_run_as_it_ended(tmp_path):
     row = table.iloc[0]
     assert (row["accuracy"], row["n"], row["start_accuracy"]) == (0.8, 100, 0.1)
     assert (row["ci_low"], row["ci_high"]) == wilson_interval(80, 100, 0.95)
-    assert (row["mean_latents"], row["mean_visible_tokens"]) == (3.0, 4.0)
-    assert (row["updates"], row["tokens"]) == (60, 600)
+    assert (row["mean_latents"], row["mean_visible_tokens"], row["mean_forward_passes"]) == (3.0, 4.0, 5.0)
+    assert (row["updates"], row["labelled_tokens"], row["positions"]) == (60, 180, 600)
+
+
+def test_summary_gives_the_shares_of_responses_that_stopped_in_each_way(tmp_path):
+    folder = write_run(
+        tmp_path, RUN, CURVE, stopped=["eos", "eos", "length", "loop"], current={10: right(3)}, ends=[30]
+    )
+    row = summary([folder], SETTINGS).iloc[0]
+    assert row[["stopped_eos", "stopped_length", "stopped_loop"]].tolist() == [0.5, 0.25, 0.25]
+    assert {f"stopped_{how}" for how in get_args(Stopped)} == {f"stopped_{how}" for how in STOPPED}
+
+
+def test_summary_and_curves_say_how_many_seeds_solve_the_task(tmp_path):
+    ends = [95, 94, 100, 99]
+    folders = [
+        write_run(tmp_path, replace(RUN, seed=seed), {0: right(10), 10: right(20), 20: right(end)}, ends=[10])
+        for seed, end in enumerate(ends)
+    ]
+    folders.append(write_run(tmp_path, Run("chain", "qwen3", "cot", "live", 0), {0: right(1), 20: right(2)}))
+    for table in (summary(folders, SETTINGS), curves(folders, SETTINGS)):
+        coconut = table[table["method"] == "coconut"].drop_duplicates("seed")
+        assert coconut["solved"].tolist() == [True, False, True, True]
+        assert coconut[["seeds", "seeds_solved"]].drop_duplicates().to_numpy().tolist() == [[4, 3]]
+        low, high = wilson_interval(3, 4, 0.95)
+        assert (coconut["solved_low"] == low).all()
+        assert (coconut["solved_high"] == high).all()
+        assert table[table["method"] == "cot"].iloc[0][["seeds", "seeds_solved"]].tolist() == [1, 0]
+    free = summary(folders, SETTINGS.model_copy(update={"solved_at": None}))
+    assert free[SOLVED].isna().all(axis=None)
 
 
 def test_summary_needs_step_zero(tmp_path):
@@ -46,6 +80,37 @@ def test_summary_names_a_missing_schedule(tmp_path):
     (folder / "schedule.json").unlink()
     with pytest.raises(UserError, match=r"schedule\.json"):
         summary([folder], SETTINGS)
+
+
+LATENT = {0: right(5), 20: right(6), 40: right(90), 60: right(30), 80: right(28), 100: right(20)}
+TEXT = {0: right(10), 20: right(80), 40: right(98), 60: right(97)}
+
+
+def test_curves_have_a_row_for_each_stage_from_that_stage_alone(tmp_path):
+    """A curriculum that grows harder: text, learned; then latents, of which half is lost."""
+    table = curves([write_run(tmp_path, RUN, LATENT, current=TEXT, ends=[40, 70])], SETTINGS)
+    first, second, last = (row for _, row in table.iterrows())
+    assert table[
+        ["stage_index", "stages", "layout", "first_step", "last_step", "measurements"]
+    ].to_numpy().tolist() == [
+        [0, 3, "current", 0, 40, 3],
+        [1, 3, "current", 40, 70, 1],
+        [2, 3, "last", 70, 100, 2],
+    ]
+    assert [first[f"{point}_step"] for point in ("start", "third", "peak", "end")] == [0, 20, 40, 40]
+    assert (first["end"], second["end"], last["peak"], last["end"]) == (0.98, 0.97, 0.28, 0.2)
+    assert last["peak_step"] == 80, "neither the last layout's .90 in a stage before, nor text's .98"
+    assert first["late_drop"] == pytest.approx((0.10 + 0.80 + 0.98) / 3 - 0.98)
+    assert np.isnan(last["late_drop"]), "fewer than three measurements"
+
+
+def test_a_stage_that_is_worse_than_the_one_before_is_marked(tmp_path):
+    table = curves([write_run(tmp_path, RUN, LATENT, current=TEXT, ends=[40, 70])], SETTINGS)
+    assert np.isnan(table["change"][0])
+    assert table["change"][1:].tolist() == pytest.approx([-0.01, -0.77])
+    assert table["worse"][1:].tolist() == [False, True]
+    assert (table["change_low"][1:] < table["change"][1:]).all()
+    assert (table["change"][1:] < table["change_high"][1:]).all()
 
 
 def test_curves_find_start_third_peak_and_end(tmp_path):

@@ -49,7 +49,10 @@ def test_seeds_are_taken_together_and_sets_weigh_alike(folders: list[Path]) -> N
     assert mean["ci_low"] < 0.65 < mean["ci_high"]
     assert (mean["lowest_seed"], mean["highest_seed"]) == pytest.approx((0.45, 0.85))
     assert test["label"] == "Coconut"
-    assert test["mean_forward_passes"] == 6
+    assert test["mean_forward_passes"] == 5, "as the engine counted them, not latents and tokens"
+    assert (test["seeds_solved"], test["solved_low"]) == (0, 0)
+    assert pd.isna(test["accuracy_solved"])
+    assert (svamp["seeds_solved"], svamp["accuracy_solved"]) == (1, 1.0)
 
 
 def test_differences_are_paired_over_the_seeds_that_both_have(folders: list[Path]) -> None:

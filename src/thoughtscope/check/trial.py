@@ -123,21 +123,20 @@ def _step(parts: Parts, batch: Any) -> float:
 
 @torch.no_grad()
 def _measuring(parts: Parts, settings: TrainSettings, world: int) -> float:
-    """Return the seconds of all measurements of accuracy, from one batch of answers."""
+    """Return the seconds of all measurements of accuracy, from one batch of answers.
+
+    Before the last stage each measurement answers the questions twice (`training.measuring`); stage ends count too.
+    """
     evaluation = settings.evaluation
     tests = math.ceil(len(parts.splits.test) / world)
     some = parts.splits.test[: min(tests, evaluation.batch_size)]
-    decoding = Decoding(
-        max_new_tokens=evaluation.max_new_tokens,
-        max_latents=evaluation.max_latents,
-        max_latents_in_a_row=evaluation.max_latents_in_a_row,
-        batch_size=evaluation.batch_size,
-    )
+    decoding = Decoding(**evaluation.decoding, batch_size=evaluation.batch_size)
     parts.network.eval()
     start = time.perf_counter()
     parts.reasoner.generate(some, decoding)
     once = (time.perf_counter() - start) * math.ceil(tests / len(some))
-    return once * (1 + math.ceil(settings.training.updates / evaluation.every))
+    measurements = len(parts.stages) + math.ceil(settings.training.updates / evaluation.every)
+    return once * measurements * (2 - parts.stages[-1].share)
 
 
 def _optimizer_bytes(settings: TrainSettings, trained: int, world: int, dtype: str) -> int:

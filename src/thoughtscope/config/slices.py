@@ -134,7 +134,7 @@ def train_slice(study: Study, run: Run) -> str:
             "frozen": config.frozen.model_dump(mode="json", exclude={"training"})
             if run.trainable == "frozen"
             else None,
-            "evaluation": config.evaluation.model_dump(mode="json"),
+            "evaluation": config.evaluation.model_dump(mode="json", exclude={"solved_at"}),
             "prompting": {"chat": backbone.chat, "chat_arguments": backbone.chat_arguments},
             "attention": backbone.attention,
             "deepspeed": study.deepspeed(training.deepspeed),
@@ -147,16 +147,10 @@ def saving(study: Study, run: Run) -> str:
     return canonical(study.training(run).model_dump(mode="json", include=SAVING))
 
 
-def decoding_slice(study: Study) -> dict[str, Any]:
-    """Return how responses are decoded (`latents.generate.Decoding`), apart from the batch size."""
-    evaluation = study.config.evaluation
-    return evaluation.model_dump(include={"max_new_tokens", "max_latents", "max_latents_in_a_row"})
-
-
 def latents_slice(study: Study, run: Run) -> str:
     """Return what `extract_hidden_states` is told about a run."""
     states = study.config.hidden_states.model_dump(mode="json")
-    return canonical({"run": run.path, "states": states, "decoding": decoding_slice(study)})
+    return canonical({"run": run.path, "states": states, "decoding": study.config.evaluation.decoding})
 
 
 def statements_slice(study: Study, task: str, backbone: str) -> str:
@@ -231,8 +225,11 @@ def probe_runs(study: Study, latents: bool) -> list[Run]:
 
 
 def table_slice(study: Study, table: str) -> str:
-    """Return what `make_table` is told; intervals that were measured before have their level already."""
-    own_intervals = {} if table in {"summary", "probes"} else {"confidence": study.config.evaluation.confidence}
+    """Return the settings of `make_table`; the intervals of `probes` were measured before and have their level."""
+    evaluation = study.config.evaluation
+    own_intervals: dict[str, Any] = {} if table == "probes" else {"confidence": evaluation.confidence}
+    if table in {"summary", "curves", "benchmark"}:
+        own_intervals["solved_at"] = evaluation.solved_at
     benchmark = study.config.benchmark.model_dump(mode="json") if study.config.benchmark else {}
     extra = benchmark if table == "benchmark" else {}
     return canonical({**own_intervals, **extra, "methods": _labels(study, table_inputs(study, table)[1])})

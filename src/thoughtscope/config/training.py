@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
 from thoughtscope.settings import Count, Positive, PositiveFloat, Probability, Strict
+
+DECODING = {"max_new_tokens", "max_latents", "max_latents_in_a_row", "loop_tokens", "loop_repeats"}
 
 
 class Optimizer(Strict):
@@ -71,4 +73,18 @@ class Evaluation(Strict):
     max_new_tokens: Positive = Field(64, description="text tokens a response may have")
     max_latents: Positive = Field(16, description="latents a response may have when the model chooses them")
     max_latents_in_a_row: Positive = 4
+    loop_tokens: Positive = Field(128, description="a response ends if one piece fills so many tokens at its end ...")
+    loop_repeats: Annotated[int, Field(ge=2)] = Field(
+        8, description="... and stands there at least so many times in a row"
+    )
     confidence: Probability = 0.95
+    solved_at: Probability | None = Field(
+        0.95,
+        description="final accuracy from which a run counts as having solved its task, so that tables and figures give "
+        "the share of seeds that solve it; null: runs do not either solve this task or fail",
+    )
+
+    @property
+    def decoding(self) -> dict[str, int]:
+        """How responses are decoded (`latents.generate.Decoding`), apart from the batch size."""
+        return self.model_dump(include=DECODING)

@@ -17,7 +17,7 @@ def predict(
     decoding: Decoding,
     anyone: Callable[[bool], bool] = bool,
 ) -> list[dict[str, Any]]:
-    """Answer every question and return one row each: `tables.PREDICTIONS` without run, step and split."""
+    """Answer every question and return one row each: `tables.PREDICTIONS` without run, step, layout and split."""
     generations = reasoner.generate(examples, decoding, anyone)
     return [prediction(reasoner, one, generation) for one, generation in zip(examples, generations, strict=True)]
 
@@ -33,13 +33,14 @@ def prediction(reasoner: Reasoner, example: Example, generation: Generation) -> 
         "response": text,
         "latents": generation.latents + generation.prompt.latents,
         "visible_tokens": len(generation.response) - generation.latents,
+        "forward_passes": generation.passes,
         "stopped": generation.stopped,
         "overlap": example.overlap,
     }
 
 
 def summarise(rows: Sequence[dict[str, Any]], confidence: float) -> dict[str, Any]:
-    """Return n, correct, accuracy with its Wilson interval, and the mean latents and text tokens a response."""
+    """Return n, correct, accuracy with its Wilson interval, and means of a response: latents, text tokens, passes."""
     n, correct = len(rows), sum(row["correct"] for row in rows)
     low, high = wilson_interval(correct, n, confidence)
     return {
@@ -50,4 +51,5 @@ def summarise(rows: Sequence[dict[str, Any]], confidence: float) -> dict[str, An
         "ci_high": high,
         "mean_latents": sum(row["latents"] for row in rows) / n,
         "mean_visible_tokens": sum(row["visible_tokens"] for row in rows) / n,
+        "mean_forward_passes": sum(row["forward_passes"] for row in rows) / n,
     }

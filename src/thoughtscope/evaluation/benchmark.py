@@ -16,13 +16,14 @@ import pandas as pd
 from thoughtscope import tables
 from thoughtscope.errors import UserError
 from thoughtscope.evaluation.identity import run_of
-from thoughtscope.evaluation.seeds import accuracy_interval, difference_interval
+from thoughtscope.evaluation.seeds import accuracy_interval, difference_interval, solved
 from thoughtscope.evaluation.settings import TableSettings
 
 MEAN = "mean"
 GROUP = ["task", "backbone", "method", "trainable"]
 COLUMNS = [
     *GROUP, "label", "split", "seeds", "n", "accuracy", "ci_low", "ci_high", "lowest_seed", "highest_seed",
+    "seeds_solved", "solved_low", "solved_high", "accuracy_solved",
     "difference", "difference_low", "difference_high",
     "mean_visible_tokens", "mean_latents", "mean_forward_passes", "published", "published_source",
 ]  # fmt: skip
@@ -45,9 +46,10 @@ def benchmark(folders: Sequence[Path], settings: TableSettings) -> pd.DataFrame:
     """Return one row for each (task, backbone, method, trainable) and test set, and one for the sets' mean.
 
     accuracy is the mean over `seeds`, lowest_seed and highest_seed are the ends of their range; n counts items, the
-    mean weighs every set alike. Intervals are over items and seeds (`evaluation.seeds`). difference is that to
-    `settings.baseline` on the same items and seeds, paired. mean_forward_passes are those of a response that is
-    generated one position at a time.
+    mean weighs every set alike. Intervals are over items and seeds (`evaluation.seeds`). seeds_solved of the seeds end
+    at `settings.solved_at` or above, with Wilson's interval of their share; accuracy_solved is the mean of these.
+    difference is that to `settings.baseline` on the same items and seeds, paired. mean_forward_passes are the serial
+    forward passes of a response (`latents.generate.Generation`): latents that wait for no pass before cost none.
 
     Raises:
         UserError: a table is missing, or runs of one group were measured on different items.
@@ -62,8 +64,8 @@ def benchmark(folders: Sequence[Path], settings: TableSettings) -> pd.DataFrame:
         base = groups.get((key[0], key[1], settings.baseline, key[3]), {})
         named = dict(zip(GROUP, key, strict=True), label=settings.methods.get(key[2], key[2]))
         for split, part in {**{split: [split] for split in sets}, MEAN: list(sets)}.items():
-            measured = _measured({one: sets[one] for one in part}, settings.confidence)
-            difference = {} if base is sets else _difference(part, sets, base, settings.confidence)
+            measured = _measured({one: sets[one] for one in part}, settings)
+            difference = {} if base is sets else _difference(part, sets, base, settings)
             rows.append({**named, "split": split, **measured, **difference, **_published(settings, key, split)})
     return pd.DataFrame(rows, columns=COLUMNS)
 
@@ -77,8 +79,8 @@ def _answers(folders: Sequence[Path]) -> dict[str, Answers]:
     parts = []
     for folder in folders:
         frame: pd.DataFrame = tables.read(folder / "predictions.parquet", tables.PREDICTIONS).to_pandas()
-        last = frame[frame["step"] == frame["step"].max()]
-        parts.append(last.assign(seed=run_of(folder).seed, passes=last["visible_tokens"] + last["latents"] + 1))
+        last = frame[(frame["step"] == frame["step"].max()) & (frame["layout"] == tables.LAST)]
+        parts.append(last.assign(seed=run_of(folder).seed))
     found = {}
     for split, items in pd.concat(parts).groupby("split"):
         right = items.pivot(index="example_id", columns="seed", values="correct")
@@ -87,16 +89,17 @@ def _answers(folders: Sequence[Path]) -> dict[str, Answers]:
         cost = {
             "mean_visible_tokens": items["visible_tokens"].mean(),
             "mean_latents": items["latents"].mean(),
-            "mean_forward_passes": items["passes"].mean(),
+            "mean_forward_passes": items["forward_passes"].mean(),
         }
         found[str(split)] = Answers(right.astype(float), cost)
     return found
 
 
-def _measured(sets: Mapping[str, Answers], confidence: float) -> dict[str, Any]:
+def _measured(sets: Mapping[str, Answers], settings: TableSettings) -> dict[str, Any]:
     """Return what is known of some test sets together, each weighing alike."""
     seeds = pd.DataFrame({split: one.right.mean() for split, one in sets.items()}).mean(axis=1)
-    low, high = accuracy_interval([(one.right.mean(), len(one.right)) for one in sets.values()], confidence)
+    each = [(one.right.mean(), len(one.right)) for one in sets.values()]
+    low, high = accuracy_interval(each, settings.confidence, settings.solved_at)
     return {
         "seeds": len(seeds),
         "n": sum(len(one.right) for one in sets.values()),
@@ -105,12 +108,21 @@ def _measured(sets: Mapping[str, Answers], confidence: float) -> dict[str, Any]:
         "ci_high": high,
         "lowest_seed": seeds.min(),
         "highest_seed": seeds.max(),
+        **_solved(seeds, settings),
         **pd.DataFrame([one.cost for one in sets.values()]).mean(),
     }
 
 
+def _solved(seeds: pd.Series, settings: TableSettings) -> dict[str, Any]:
+    if settings.solved_at is None:
+        return {}
+    found = solved(seeds, settings.solved_at, settings.confidence)
+    ends = {"solved_low": found.low, "solved_high": found.high}
+    return {"seeds_solved": found.count, **ends, "accuracy_solved": found.accuracy}
+
+
 def _difference(
-    splits: Sequence[str], ours: Mapping[str, Answers], theirs: Mapping[str, Answers], confidence: float
+    splits: Sequence[str], ours: Mapping[str, Answers], theirs: Mapping[str, Answers], settings: TableSettings
 ) -> dict[str, float]:
     """Return the difference to the baseline, item by item, over the seeds that both have."""
     pairs = []
@@ -124,7 +136,7 @@ def _difference(
         if seeds.empty:
             return {}
         pairs.append((a[seeds].to_numpy(), b[seeds].to_numpy()))
-    mean, (low, high) = difference_interval(pairs, confidence)
+    mean, (low, high) = difference_interval(pairs, settings.confidence, settings.solved_at)
     return {"difference": mean, "difference_low": low, "difference_high": high}
 
 

@@ -1,60 +1,91 @@
-"""curves.csv: the shape of each run's accuracy curve in a few numbers, with intervals over its items."""
+"""curves.csv: each stage of each run's accuracy curve in a few numbers, with intervals over its items."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from thoughtscope import tables
 from thoughtscope.evaluation.identity import as_table, named, run_of
-from thoughtscope.evaluation.measurements import read_accuracy, read_correct
+from thoughtscope.evaluation.measurements import read_accuracy, read_correct, read_schedule
 from thoughtscope.evaluation.settings import TableSettings
+from thoughtscope.evaluation.solved import LINE, SOLVED, with_solved
 from thoughtscope.evaluation.statistics import paired_difference_interval, wilson_interval
 
 WINDOW = 3  # measurements in the running mean that the end is held against
 _POINTS = ("start", "third", "peak", "end")
 COLUMNS = [
-    "n",
+    "stage", "stage_index", "stages", "layout", "first_step", "last_step", "measurements", "n",
     *(f"{point}{suffix}" for point in _POINTS for suffix in ("_step", "", "_low", "_high")),
-    "best_window_step",
-    "best_window",
-    "late_drop",
-    "late_drop_low",
-    "late_drop_high",
-]
+    *("best_window_step", "best_window", "late_drop", "late_drop_low", "late_drop_high"),
+    *("change", "change_low", "change_high", "worse", *SOLVED),
+]  # fmt: skip
 
 
 def curves(folders: Sequence[Path], settings: TableSettings) -> pd.DataFrame:
-    """Return one row for each run folder.
+    """Return one row for each stage of each run folder, from what was measured within that stage.
 
-    - start, third, peak, end: accuracy at step 0, at the measured step nearest to a third of the steps, at
-      its highest (the earliest such step) and at the last step, each with its step and Wilson interval.
+    A stage answers with its own layout, so numbers of different stages are about different tasks: the row of the last
+    stage, whose `layout` is ``last``, is the one that compares runs. `accuracy.parquet` has that layout at every step.
+
+    - first_step, last_step: updates before the stage began and at its end; measurements: how many lie within.
+    - start, third, peak, end: accuracy at the first of these, at the one nearest to a third of the stage, at the
+      highest (the earliest such) and at the stage's end, each with its step and Wilson interval.
     - best_window: the best mean of three neighbouring measurements, best_window_step the step of the middle one.
     - late_drop: best_window minus end, positive where accuracy was lost; its interval is paired by item.
       The window is the best one of many and chosen on the same items, so a drop of about its interval's
       half width comes by chance: look at late_drop_low.
+    - change: end minus the end of the stage before, paired by item; worse: whether it is below 0 beyond chance.
+    - the columns `SOLVED`: whether the run ends at `settings.solved_at` or above, and how many seeds do.
     """
-    return as_table((_row(folder, settings) for folder in folders), COLUMNS)
+    table = as_table((row for folder in folders for row in _rows(folder, settings)), COLUMNS)
+    return with_solved(table, table.groupby([*LINE, "seed"])["end"].transform("last"), settings)
 
 
-def _row(folder: Path, settings: TableSettings) -> dict[str, Any]:
-    measured = read_accuracy(folder)
-    steps, accuracy = measured["step"].to_numpy(), measured["accuracy"].to_numpy()
+def _rows(folder: Path, settings: TableSettings) -> Iterator[dict[str, Any]]:
+    name, measured, stages = run_of(folder), read_accuracy(folder), read_schedule(folder)["stages"]
+    correct = read_correct(folder, tables.CURRENT)
+    ends: list[pd.Series] = []
+    for index, stage in enumerate(stages):
+        last = index == len(stages) - 1
+        within = correct[measured.loc[measured["stage_index"] == index, "step"]]
+        ends.append(within.iloc[:, -1])
+        yield {
+            **named(name, settings.methods),
+            "stage": stage["name"],
+            "stage_index": index,
+            "stages": len(stages),
+            "layout": tables.LAST if last else tables.CURRENT,
+            "first_step": stage["first_step"],
+            "last_step": stage["last_step"],
+            "measurements": within.shape[1],
+            "n": len(within),
+            **_points(within, stage["first_step"], stage["last_step"], settings.confidence),
+            **late_drop(within, settings.confidence),
+            **(_change(ends[-2], ends[-1], settings.confidence) if index else {}),
+        }
+
+
+def _points(correct: pd.DataFrame, first: int, last: int, confidence: float) -> dict[str, Any]:
+    """Return start, third, peak and end of a stage from `correct`: 0 and 1, one row an item, one column a step."""
+    steps, accuracy = correct.columns.to_numpy(), correct.mean().to_numpy()
+    third = first + (last - first) / 3
     at = {
         "start": 0,
-        "third": int(np.abs(steps - steps[-1] / 3).argmin()),
+        "third": int(np.abs(steps - third).argmin()),
         "peak": int(accuracy.argmax()),
         "end": len(steps) - 1,
     }
-    row: dict[str, Any] = {**named(run_of(folder), settings.methods), "n": measured["n"].iloc[-1]}
+    found: dict[str, Any] = {}
     for point, place in at.items():
-        one = measured.iloc[place]
-        row[f"{point}_step"], row[point] = one["step"], one["accuracy"]
-        row[f"{point}_low"], row[f"{point}_high"] = wilson_interval(one["correct"], one["n"], settings.confidence)
-    return row | late_drop(read_correct(folder)[steps], settings.confidence)
+        found[f"{point}_step"], found[point] = steps[place], accuracy[place]
+        right = int(correct.iloc[:, place].sum())
+        found[f"{point}_low"], found[f"{point}_high"] = wilson_interval(right, len(correct), confidence)
+    return found
 
 
 def late_drop(correct: pd.DataFrame, confidence: float) -> dict[str, float]:
@@ -79,3 +110,8 @@ def late_drop(correct: pd.DataFrame, confidence: float) -> dict[str, float]:
         "late_drop_low": low,
         "late_drop_high": high,
     }
+
+
+def _change(before: pd.Series, end: pd.Series, confidence: float) -> dict[str, Any]:
+    low, high = paired_difference_interval(end, before, confidence)
+    return {"change": end.mean() - before.mean(), "change_low": low, "change_high": high, "worse": high < 0}

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -10,32 +12,60 @@ from thoughtscope import tables
 from thoughtscope.errors import UserError
 
 SPLIT = "test"
+MEND = "train the run again"
 
 
 def read_accuracy(folder: Path) -> pd.DataFrame:
-    """Return a run's `tables.ACCURACY` rows of the test split, by step, beginning with step 0.
+    """Return a run's `tables.ACCURACY` rows of the test split with the last stage's layout, from step 0 on.
 
     Raises:
         UserError: there is no such table, or step 0 was not measured.
     """
     path = folder / "accuracy.parquet"
     frame: pd.DataFrame = tables.read(path, tables.ACCURACY).to_pandas()
-    frame = frame[frame["split"] == SPLIT].sort_values("step", ignore_index=True)
+    frame = frame[(frame["split"] == SPLIT) & (frame["layout"] == tables.LAST)]
+    frame = frame.sort_values("step", ignore_index=True)
     if frame.empty or frame["step"].iloc[0] != 0:
-        raise UserError(str(path), "step 0 was not measured", "train the run again")
+        raise UserError(str(path), "step 0 was not measured", MEND)
     return frame
 
 
-def read_correct(folder: Path) -> pd.DataFrame:
+def read_answers(folder: Path) -> pd.DataFrame:
+    """Return a run's `tables.PREDICTIONS` rows of the test split."""
+    frame: pd.DataFrame = tables.read(folder / "predictions.parquet", tables.PREDICTIONS).to_pandas()
+    return frame[frame["split"] == SPLIT]
+
+
+def read_correct(folder: Path, layout: str) -> pd.DataFrame:
     """Return which test items were right, as a frame of 0 and 1: one row an item, one column a step.
+
+    Args:
+        layout: ``last`` or ``current``: with which stage's layout. Where both are the same, ``last`` stands for both.
 
     Raises:
         UserError: there is no such table, or the steps were not measured on the same items.
     """
-    path = folder / "predictions.parquet"
-    frame: pd.DataFrame = tables.read(path, tables.PREDICTIONS).to_pandas()
-    frame = frame[frame["split"] == SPLIT]
+    frame = read_answers(folder)
+    if layout == tables.CURRENT:
+        own = frame["layout"] == tables.CURRENT
+        frame = frame[own | ~frame["step"].isin(frame.loc[own, "step"])]
+    else:
+        frame = frame[frame["layout"] == layout]
     wide = frame.pivot(index="example_id", columns="step", values="correct")
     if wide.isna().to_numpy().any():
-        raise UserError(str(path), "its steps were measured on different items", "train the run again")
+        raise UserError(str(folder / "predictions.parquet"), "its steps were measured on different items", MEND)
     return wide.astype(float)
+
+
+def read_schedule(folder: Path) -> dict[str, Any]:
+    """Return a run's `schedule.json`: its stages as they happened, its updates and tokens.
+
+    Raises:
+        UserError: it is missing or lacks one of them.
+    """
+    path = folder / "schedule.json"
+    try:
+        found: dict[str, Any] = json.loads(path.read_text())
+        return {key: found[key] for key in ("stages", "updates", "labelled_tokens", "positions")}
+    except (OSError, ValueError, KeyError) as error:
+        raise UserError(str(path), "no readable schedule with stages, updates and tokens", MEND) from error

@@ -21,6 +21,9 @@ class TableSettings(Strict):
     """Settings of every table."""
 
     confidence: Probability = Field(0.95, description="level of every interval")
+    solved_at: Probability | None = Field(
+        0.95, description="final accuracy from which a seed solves its task; null: runs do not either solve it or fail"
+    )
     methods: dict[str, str] = Field({}, description="each method's name as figures print it")
     most: Positive = Field(256, description="vectors that a statistic of hidden states uses at most")
     fewest: Positive = Field(50, description="questions that must reach a step before it gets numbers")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -13,8 +14,18 @@ Statistic = Callable[[NDArray[np.intp]], Any]
 
 
 def wilson_interval(correct: int, n: int, confidence: float) -> tuple[float, float]:
-    """Return the Wilson score interval of a proportion (Wilson 1927)."""
-    interval = binomtest(correct, n).proportion_ci(confidence_level=confidence, method="wilson")
+    """Return the Wilson score interval of a proportion (Wilson 1927): its level holds on average."""
+    return _proportion(correct, n, confidence, "wilson")
+
+
+def exact_interval(correct: int, n: int, confidence: float) -> tuple[float, float]:
+    """Return the interval of a proportion by Clopper and Pearson (1934): its level holds for every proportion."""
+    return _proportion(correct, n, confidence, "exact")
+
+
+@lru_cache(maxsize=4096)
+def _proportion(correct: int, n: int, confidence: float, method: str) -> tuple[float, float]:
+    interval = binomtest(correct, n).proportion_ci(confidence_level=confidence, method=method)
     return float(interval.low), float(interval.high)
 
 

@@ -97,7 +97,8 @@ def extract_latents(settings: LatentsSettings, run: Path, rows: Sequence[Mapping
             one = reasoner if last else load_reasoner(path, device=device, dtype=dtype)
             for part in batches(rows, settings.states.batch_size):
                 answered = _answer(one, part, settings, layers, writer, step, last)
-                common = {"run": settings.run, "step": step, "split": "test"}
+                layout = tables.LAST if last else tables.CURRENT
+                common = {"run": settings.run, "step": step, "layout": layout, "split": "test"}
                 answers = [{**common, **row} for row in answered]
                 generations.write_table(pa.Table.from_pylist(answers, schema=tables.PREDICTIONS))
     _describe(folder, reasoner.model, stored, layers, [step for step, _ in kept], len(rows))

@@ -10,7 +10,7 @@ import random
 from collections.abc import Callable, Collection
 from collections.abc import Sequence as Rows
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import torch
 from pydantic import Field
@@ -19,7 +19,7 @@ from torch import Tensor
 from thoughtscope.latents.cached import CachedRows
 from thoughtscope.latents.head import logits, nucleus
 from thoughtscope.latents.layout import Sequence, sequence
-from thoughtscope.latents.packing import in_order_of_shape, pack
+from thoughtscope.latents.packing import in_order_of_shape, pack, serial_passes
 from thoughtscope.settings import Count, Positive, Probability, Strict
 
 if TYPE_CHECKING:
@@ -37,20 +37,29 @@ class Decoding(Strict):
     temperature: float = Field(0.0, ge=0, description="0: greedy")
     top_p: Probability = 1.0
     seed: int = Field(0, description="of sampling; each example draws its own numbers, whatever the batch")
-    loop_period: Positive = Field(8, description="longest repeated piece of text that counts as a loop")
-    loop_repeats: Positive = Field(8, description="repetitions of a piece that end a response")
+    loop_tokens: Positive = Field(128, description="a response ends if one piece fills so many tokens at its end ...")
+    loop_repeats: Annotated[int, Field(ge=2)] = Field(
+        8, description="... and stands there at least so many times in a row"
+    )
     batch_size: Positive = 256
 
 
 @dataclass
 class Generation:
-    """A prompt with its response: ids, which of them are latents, and why it stopped."""
+    """A prompt with its response: ids, which of them are latents, and why it stopped.
+
+    Attributes:
+        passes: serial forward passes of the model that this response needs, alone in its batch: those of the prompt
+            (one, and one for each latent or Jacobi sweep that waits for the pass before), and one for each further
+            position.
+    """
 
     prompt: Sequence
     response: list[int] = field(default_factory=list)
     stopped: Stopped = "length"
     latents: int = 0
     latents_in_a_row: int = 0
+    passes: int = 0
 
     def sequence(self, latent_id: int) -> Sequence:
         """Return prompt and response as one sequence without labels, latents marked."""
@@ -112,7 +121,10 @@ class _Batch:
         nobody = sequence("nobody", [next(iter(eos_ids))], [])
         self.alive = rows or [Generation(nobody)]
         prompts = [row.prompt for row in self.alive]
-        needed, passes = len(pack(prompts, fill.settings if fill else None).passes), 0
+        settings = fill.settings if fill else None
+        for row in self.alive:
+            row.passes = serial_passes(row.prompt, settings)
+        needed, passes = len(pack(prompts, settings).passes), 0
         while anyone(needed > passes):  # another rank's prompts may have more latents
             passes += 1
         self.rows = CachedRows(model, prompts, fill, passes=passes)
@@ -131,6 +143,8 @@ class _Batch:
                 return
             if not finished:
                 tokens = self._drop(ended, tokens)
+            for row in self.alive:
+                row.passes += 1
             self.rows.advance(tokens, None if self.latent_id is None else tokens == self.latent_id)
             steps += 1
 
@@ -163,7 +177,7 @@ class _Batch:
             row.latents_in_a_row += 1
             return False
         row.latents_in_a_row = 0
-        if _loops(row.response, self.decoding.loop_period, self.decoding.loop_repeats):
+        if loops(row.response, self.decoding.loop_tokens, self.decoding.loop_repeats):
             row.stopped = "loop"
             return True
         return len(row.response) - row.latents >= self.decoding.max_new_tokens
@@ -179,11 +193,17 @@ class _Batch:
         return tokens[keep]
 
 
-def _loops(response: list[int], longest_period: int, repeats: int) -> bool:
-    """Whether the response ends in one piece of at most `longest_period` ids repeated `repeats` times."""
-    for period in range(1, longest_period + 1):
-        size = period * repeats
-        tail = response[-size:]
-        if len(tail) == size and tail[:-period] == tail[period:]:
+def loops(response: list[int], tokens: int, repeats: int) -> bool:
+    """Return whether a response ends in one piece, of any length, that is repeated over and over.
+
+    Args:
+        tokens: how many tokens the repetitions must fill, at least.
+        repeats: how often the piece must stand there in a row, at least.
+    """
+    for period in range(1, len(response) // repeats + 1):
+        size = period * max(repeats, -(-tokens // period))
+        if size > len(response) or response[-1] != response[-1 - period]:
+            continue
+        if all(response[-i] == response[-i - period] for i in range(1, size - period + 1)):
             return True
     return False

@@ -148,6 +148,16 @@ def _needed(one: Sequence) -> int:
     return max((t for t, label in enumerate(one.labels) if label != IGNORE), default=0) or 1
 
 
+def serial_passes(one: Sequence, fill: FillSettings | None) -> int:
+    """Return how many passes, each waiting for the one before, compute a row with what `fill` feeds at its latents."""
+    return len(_cuts(one, len(one.token_ids), fill))
+
+
+def computed_positions(one: Sequence, fill: FillSettings | None) -> int:
+    """Return how many positions training computes of a row; what several Jacobi sweeps compute counts each time."""
+    return sum(end - begin for begin, end in _cuts(one, _needed(one), fill))
+
+
 def _cuts(one: Sequence, length: int, fill: FillSettings | None) -> list[tuple[int, int]]:
     """Return the positions (begin, end) that each pass computes of a row."""
     latents = [t for t, flag in enumerate(one.is_latent[:length]) if flag] if fill and fill.sequential else []

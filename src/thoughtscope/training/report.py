@@ -56,13 +56,13 @@ class Report:
         if self.bar and self.task is not None:
             self.bar.update(self.task, completed=step, total=total, loss=loss, accuracy=self.accuracy)
 
-    def measured(self, step: int, total: int, stage: str, summary: Mapping[str, Any]) -> None:
-        """Tell of a measurement, with the time that is left."""
+    def measured(self, step: int, total: int, stage: str, layout: str, summary: Mapping[str, Any]) -> None:
+        """Print a measurement, the stage in which it was made, whose layout it used, and the time that is left."""
         self.accuracy = summary["accuracy"]
         self.line(
             f"update {step}/{total}  loss {self.loss:.4f}  accuracy {summary['accuracy']:.3f} "
             f"[{summary['ci_low']:.3f}, {summary['ci_high']:.3f}]  latents {summary['mean_latents']:.2f}  "
-            f"{stage}  {self._left(step, total)}"
+            f"{stage}, answered as the {layout} stage does  {self._left(step, total)}"
         )
 
     def _left(self, step: int, total: int) -> str:

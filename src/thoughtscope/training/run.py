@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +16,8 @@ from thoughtscope.backbones.spellings import notes as spelling_notes
 from thoughtscope.evaluation.accuracy import predict, summarise
 from thoughtscope.latents.generate import Decoding
 from thoughtscope.latents.layout import Sequence as TokenSequence
-from thoughtscope.latents.packing import pack
-from thoughtscope.methods.curriculum import Example
+from thoughtscope.latents.packing import computed_positions, pack
+from thoughtscope.methods.curriculum import Example, Stage
 from thoughtscope.reasoner import device_and_dtype
 from thoughtscope.training import guards
 from thoughtscope.training.assembly import assemble, use_stage
@@ -26,8 +25,10 @@ from thoughtscope.training.data import accumulation_steps, global_batch, labelle
 from thoughtscope.training.engine import Engine
 from thoughtscope.training.events import Events
 from thoughtscope.training.insertion import check_latents, lay_out, response_probabilities
+from thoughtscope.training.measuring import layouts, lost
 from thoughtscope.training.memory import enough_memory
 from thoughtscope.training.network import copy_rows, own_parameters, token_tables
+from thoughtscope.training.progress import Progress
 from thoughtscope.training.ranks import Ranks
 from thoughtscope.training.schedule import Realised, learning_rate, stage_lengths
 from thoughtscope.training.settings import TrainSettings
@@ -38,21 +39,6 @@ LARGEST_SHARE_OF_SAVING = 0.03  # of the time; a state that takes long to write 
 
 class ContinueLaterError(Exception):
     """The run was asked to stop; its state is saved and the next start goes on."""
-
-
-@dataclass
-class Progress:
-    """Where a run is; saved with its state."""
-
-    step: int = 0
-    stage: int = 0
-    stage_start: int = 0
-    learned: bool = False
-    tokens: int = 0
-    optimizer_steps: int = 0
-    realised: list[dict[str, Any]] = field(default_factory=list)
-    kept: list[int] = field(default_factory=list)
-    weights: str = ""
 
 
 class Run:
@@ -114,7 +100,7 @@ class Run:
         """
         self._resume()
         self.events.start(self.progress.step)
-        if self.progress.step == 0 and not self.journals["accuracy"].read():
+        if self.progress.measured < 0:
             self._begin_stage()
             self._measure()
         while self.progress.stage < len(self.stages):
@@ -136,16 +122,27 @@ class Run:
             self._measure()
             progress.learned = not last and self._learned()
             self._maybe_save()
-        stage, learned = self.stages[progress.stage], progress.learned
-        realised = Realised(stage.name, progress.stage_start, progress.step, learned, stage.fill is not None)
-        progress.realised.append(realised.as_json())
-        self.report.line(f"stage {stage.name!r} ended after update {progress.step}" + (", learned" if learned else ""))
+        self._measure(stage_ends=True)
+        self._end_stage(self.stages[progress.stage])
         progress.stage, progress.learned = progress.stage + 1, False
         progress.stage_start = progress.step
         if progress.stage < len(self.stages):
             self._begin_stage()
         else:
             self._keep_checkpoint()
+
+    def _end_stage(self, stage: Stage) -> None:
+        """Note how a stage went, and warn if it lost accuracy."""
+        progress, learned = self.progress, self.progress.learned
+        accuracy = sum(progress.right) / len(progress.right)
+        span = (progress.stage_start, progress.step)
+        realised = Realised(stage.name, *span, learned, stage.fill is not None, accuracy)
+        progress.realised.append(realised.as_json())
+        self.report.line(f"stage {stage.name!r} ended after update {progress.step}" + (", learned" if learned else ""))
+        warning = lost(stage.name, progress.right, progress.right_before, self.settings.evaluation.confidence)
+        if warning:
+            self.report.line(warning)
+        progress.right_before = progress.right
 
     def _begin_stage(self) -> None:
         """Take up the current stage: score, check its latents, and do to the optimiser what its policy says."""
@@ -207,8 +204,9 @@ class Run:
             loss, norm = self.engine.update(batches, labels, rate)
         progress.step += 1
         progress.optimizer_steps += 1
-        real = sum(len(one.token_ids) for one in sequences)
-        progress.tokens += real
+        positions = sum(len(one.token_ids) for one in sequences)
+        progress.positions += positions
+        progress.labelled_tokens += labels
         guards.check_update(self.settings.run, progress.step, loss, norm, self.training.max_gradient_norm)
         self._note(
             "metrics",
@@ -219,8 +217,8 @@ class Run:
                 "learning_rate": rate,
                 "gradient_norm": norm,
                 "labelled_tokens": labels,
-                "real_tokens": real,
-                "computed_tokens": sum(len(batch.token_ids) for batch in batches) * self.ranks.world,
+                "positions": positions,
+                "computed_positions": sum(computed_positions(one, fill) for one in sequences),
                 "passes": max(len(batch.passes) for batch in batches),
                 "latents": sum(one.latents for one in sequences),
             },
@@ -233,36 +231,42 @@ class Run:
 
     # measuring --------------------------------------------------------------------------------
 
-    def _decoding(self) -> Decoding:
-        evaluation = self.settings.evaluation
-        return Decoding(
-            max_new_tokens=evaluation.max_new_tokens,
-            max_latents=evaluation.max_latents,
-            max_latents_in_a_row=evaluation.max_latents_in_a_row,
-            batch_size=evaluation.batch_size,
-        )
-
     def _predict(self, examples: list[Example]) -> list[dict[str, Any]]:
         self.engine.network.eval()
-        mine = self.ranks.share(examples)
-        with enough_memory("answering questions", "evaluation.batch_size", self.settings.evaluation.batch_size):
-            answers = predict(self.reasoner, mine, self._decoding(), self.ranks.anyone)
+        mine, size = self.ranks.share(examples), self.settings.evaluation.batch_size
+        with enough_memory("answering questions", "evaluation.batch_size", size):
+            decoding = Decoding(**self.settings.evaluation.decoding, batch_size=size)
+            answers = predict(self.reasoner, mine, decoding, self.ranks.anyone)
         return self.ranks.join(answers)
 
-    def _measure(self) -> None:
-        """Measure accuracy on the test questions, if this is an update at which that is due."""
-        step, evaluation = self.progress.step, self.settings.evaluation
-        if step % evaluation.every and step != sum(self.lengths):
+    def _measure(self, stage_ends: bool = False) -> None:
+        """Measure accuracy on the test questions, if that is due at this update: see `training.measuring`."""
+        step, end = self.progress.step, sum(self.lengths)
+        due = stage_ends or step == end or step % self.settings.evaluation.every == 0
+        if not due or step == self.progress.measured:
             return
-        at_the_end = self.splits.further if step == sum(self.lengths) else {}
-        for split, examples in {"test": self.splits.test, **at_the_end}.items():
-            rows = self._predict(examples)
-            summary = summarise(rows, evaluation.confidence)
-            common = {"step": step, "split": split}
-            self._note("accuracy", {**common, "stage": self.reasoner.stage.name, **summary})
-            self._note("predictions", *({**common, **row} for row in rows))
-            self.report.measured(step, sum(self.lengths), self.reasoner.stage.name, summary)
+        current = self.reasoner.stage
+        trained = current.fill is not None or any(past["latents"] for past in self.progress.realised)
+        for layout, stage in layouts(self.reasoner, self.stages[-1], current, self.splits.test, trained).items():
+            use_stage(self.reasoner, self.engine.network, stage)
+            self._answer(layout, current, {"test": self.splits.test, **(self.splits.further if step == end else {})})
+        self._use_stage()
+        self.progress.measured = step
         self._check_moved()
+
+    def _answer(self, layout: str, current: Stage, splits: Mapping[str, list[Example]]) -> None:
+        """Answer the questions of `splits` as the reasoner's stage does, and note how many were right."""
+        step = self.progress.step
+        for split, examples in splits.items():
+            rows = self._predict(examples)
+            summary = summarise(rows, self.settings.evaluation.confidence)
+            common = {"step": step, "layout": layout, "split": split}
+            stage = {"stage": current.name, "stage_index": current.index, "layout_stage": self.reasoner.stage.name}
+            self._note("accuracy", {**common, **stage, **summary})
+            self._note("predictions", *({**common, **row} for row in rows))
+            self.report.measured(step, sum(self.lengths), current.name, layout, summary)
+            if split == "test":  # the current layout comes last, where it is another one
+                self.progress.right = [row["correct"] for row in rows]
 
     def _check_moved(self) -> None:
         digest = guards.weights_digest(self.engine.take_weights())
@@ -285,7 +289,7 @@ class Run:
             self.journals[journal].append(list(rows))
         if journal != "predictions":
             for row in rows:
-                self.events.add(journal, row)
+                self.events.add("/".join([journal, *(row[key] for key in ("split", "layout") if key in row)]), row)
 
     def _keep_checkpoint(self) -> None:
         """Keep the model at the asked-for fractions of the way from the first latent stage to the end."""
@@ -351,8 +355,8 @@ class Run:
             return
         self.progress = Progress(**state.facts["progress"])
         if self.ranks.first:
-            for journal in self.journals.values():
-                journal.cut(self.progress.step)
+            for name, journal in self.journals.items():
+                journal.cut(self.progress.step if name == "metrics" else self.progress.measured)
         self.ranks.wait()
         self.engine.put_weights(_under(state.tensors, "weight/"))
         self.engine.put_moments(state.tensors, self.progress.optimizer_steps)

@@ -14,13 +14,20 @@ from thoughtscope.methods.curriculum import Stage
 
 @dataclass(frozen=True)
 class Realised:
-    """A stage as it happened: the updates after ``first_step``, up to ``last_step``."""
+    """A stage as it happened: the updates after ``first_step``, up to ``last_step``.
+
+    Attributes:
+        learned: whether it ended because validation questions were right often enough.
+        latents: whether it has latents.
+        accuracy: on the test questions at its end, answered with its own layout.
+    """
 
     name: str
     first_step: int
     last_step: int
     learned: bool
     latents: bool
+    accuracy: float
 
     def as_json(self) -> dict[str, Any]:
         """Return it for `schedule.json`."""

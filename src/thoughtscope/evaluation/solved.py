@@ -1,0 +1,30 @@
+"""The columns of a table of runs that say which runs solve their task, and how many seeds do."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from thoughtscope.evaluation.seeds import solved
+from thoughtscope.evaluation.settings import TableSettings
+
+LINE = ["task", "backbone", "method", "trainable"]
+SOLVED = ["solved", "seeds", "seeds_solved", "solved_low", "solved_high"]
+
+
+def with_solved(table: pd.DataFrame, final: pd.Series, settings: TableSettings) -> pd.DataFrame:
+    """Return a table of runs with its columns `SOLVED` filled; they stay empty where `settings.solved_at` is null.
+
+    `solved` says whether the row's run solves its task. The others are about all seeds of its `LINE`: how many there
+    are, how many solve it, and Wilson's interval of their share.
+
+    Args:
+        final: the final accuracy of each row's run.
+    """
+    if settings.solved_at is None or table.empty:
+        return table
+    parts = []
+    for _, part in table.assign(final=final).groupby(LINE):
+        found = solved(part.drop_duplicates("seed")["final"], settings.solved_at, settings.confidence)
+        line = {"seeds": found.seeds, "seeds_solved": found.count, "solved_low": found.low, "solved_high": found.high}
+        parts.append(part.assign(solved=part["final"] >= settings.solved_at, **line))
+    return pd.concat(parts).sort_index()[table.columns]
