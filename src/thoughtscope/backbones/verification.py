@@ -188,7 +188,7 @@ class _Comparison:
 
     def _with_latents(self, one: Row, places: Sequence[int]) -> Row:
         ids = [self.latent_id if t in places else token for t, token in enumerate(one.token_ids)]
-        return sequence(one.example_id, ids[:2], ids[2:], latent_id=self.latent_id)
+        return sequence(one.example_id, ids[:2], ids[2:], is_latent=[t in places for t in range(2, len(ids))])
 
     def _structure(self) -> None:
         """Refuse what cannot work for a reason that can be named before anything runs."""
