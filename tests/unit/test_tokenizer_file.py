@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import shutil
 from pathlib import Path
@@ -10,6 +11,8 @@ from typing import Any
 import pytest
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
+from transformers.integrations.mistral.tokenizer import MistralConverter
+from transformers.utils import is_sentencepiece_available
 
 from tests.folders import make_folder
 from tests.unit.test_backbones_published import TEXTS, folder_settings
@@ -122,7 +125,7 @@ def large(digits: str) -> Any:
     return PreTrainedTokenizerFast(tokenizer_object=tokenizer, bos_token="<s>", eos_token="</s>")
 
 
-def test_a_large_mistral_tokenizer_is_taken_as_its_file_says_unless_its_settings_mend_it(tmp_path: Path) -> None:
+def test_a_large_mistral_tokenizer_is_taken_as_its_file_says_unless_its_settings_correct_it(tmp_path: Path) -> None:
     made = folder(tmp_path / "made", "mistral", "LlamaTokenizerFast", large(r"\d{1,3}"))
     config = {"model_type": "mistral", "transformers_version": "4.51.0"}
     (made / "config.json").write_text(json.dumps(config))
@@ -131,12 +134,12 @@ def test_a_large_mistral_tokenizer_is_taken_as_its_file_says_unless_its_settings
     assert tokenizer.tokenize("123") == ["123"]
     folder(made, "mistral", "LlamaTokenizerFast", large(r"\d{1,3}"), fix_mistral_regex=True)
     (made / "config.json").write_text(json.dumps(config))
-    mended = load_tokenizer(made)
-    assert mended.tokenize("123") == ["1", "2", "3"]
+    corrected = load_tokenizer(made)
+    assert corrected.tokenize("123") == ["1", "2", "3"]
     assert compare(made)["differs_from_file"]
-    mended.save_pretrained(tmp_path / "saved")
+    corrected.save_pretrained(tmp_path / "saved")
     (tmp_path / "saved/config.json").write_text(json.dumps({"model_type": "mistral", "transformers_version": "5.23.0"}))
-    assert response_ids(load_tokenizer(tmp_path / "saved"), "a 123") == response_ids(mended, "a 123")
+    assert response_ids(load_tokenizer(tmp_path / "saved"), "a 123") == response_ids(corrected, "a 123")
 
 
 def test_a_token_without_a_row_is_refused_unless_no_text_can_hold_it(tmp_path: Path) -> None:
@@ -166,3 +169,49 @@ def test_the_auto_class_would_have_made_other_tokens(tmp_path: Path) -> None:
     """Else the tests above could not fail."""
     made = folder(tmp_path, "qwen2", "LlamaTokenizerFast")
     assert not agrees(AutoTokenizer.from_pretrained(made), made / "tokenizer.json")
+
+
+def tekken(place: Path, pattern: str) -> None:
+    """Write Mistral's own form of a tokenizer: bytes, two merged numbers, two special tokens."""
+    tokens = [*(bytes([i]) for i in range(256)), b"12", b"123"]
+    vocabulary = [{"rank": i, "token_bytes": base64.b64encode(one).decode()} for i, one in enumerate(tokens)]
+    special = [{"rank": i, "token_str": one, "is_control": True} for i, one in enumerate(("<s>", "</s>"))]
+    sizes = {"default_vocab_size": len(tokens) + 2, "default_num_special_tokens": 2, "version": "v7"}
+    raw = {"config": {"pattern": pattern, **sizes}, "vocab": vocabulary, "special_tokens": special}
+    (place / "tekken.json").write_text(json.dumps(raw))
+
+
+def test_two_tokenizers_of_one_folder_that_disagree_are_refused_until_one_is_chosen(tmp_path: Path) -> None:
+    words = r"\d|\s+|[^\s\d]+"
+    tekken(tmp_path, words)
+    tokenizer = MistralConverter(str(tmp_path / "tekken.json")).converted()
+    same = PreTrainedTokenizerFast(tokenizer_object=tokenizer, bos_token="<s>", eos_token="</s>")
+    assert compare(folder(tmp_path, "mistral", "LlamaTokenizerFast", same))["differs_from_file"] == []
+    tekken(tmp_path, words.replace(r"\d", r"\d{1,3}", 1))
+    with pytest.raises(UserError) as caught:
+        compare(tmp_path)
+    message = str(caught.value)
+    assert "\n" not in message
+    for part in (
+        "tokenizer_config.json: fix_mistral_regex",
+        "tokenizer.json and tekken.json encode '12345",
+        "set it to",
+    ):
+        assert part in message
+    folder(tmp_path, "mistral", "LlamaTokenizerFast", same, fix_mistral_regex=False)
+    assert compare(tmp_path)["file"] == "tokenizer.json"
+    (tmp_path / "tekken.json").write_text("{}")
+    assert compare(tmp_path)["file"] == "tokenizer.json"
+    folder(tmp_path, "mistral", "LlamaTokenizerFast", same)
+    with pytest.raises(UserError, match=r"tekken\.json: it does not load"):
+        compare(tmp_path)
+
+
+def test_a_sentencepiece_model_alone_needs_its_package_and_says_so(tmp_path: Path) -> None:
+    (tmp_path / "tokenizer.model").write_bytes(b"\n\x0e\n\x05<unk>\x15\x00\x00\x00\x00\x18\x02")
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": "llama"}))
+    assert not is_sentencepiece_available()
+    with pytest.raises(
+        UserError, match=r"tokenizer\.model: .* needs the package sentencepiece; install it, or convert"
+    ):
+        load_tokenizer(tmp_path)

@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerFast
+from transformers.utils import is_sentencepiece_available
 
 from thoughtscope.backbones.encoder import text_ids
 from thoughtscope.backbones.folder import CONFIG, GENERATION, Place, check_folder, find, read_json
@@ -21,7 +22,8 @@ from thoughtscope.errors import UserError
 from thoughtscope.hub import first_line
 
 TOKENIZER = "tokenizer.json"
-TOKENIZER_FILES = (TOKENIZER, "tokenizer.model", "vocab.json")
+SENTENCEPIECE = "tokenizer.model"
+TOKENIZER_FILES = (TOKENIZER, SENTENCEPIECE, "vocab.json")
 
 
 def load_backbone(folder: Path, *, attention: str = "sdpa", dtype: str = "float32") -> tuple[Any, Any]:
@@ -153,6 +155,11 @@ def load_tokenizer(folder: Path) -> Any:
         raise UserError(place.name, "no tokenizer", f"add one of {', '.join(TOKENIZER_FILES)}")
     read_json(place, "tokenizer_config.json")
     described = place.file(TOKENIZER) is not None
+    if not described and place.file(SENTENCEPIECE) and not is_sentencepiece_available():
+        raise UserError(
+            f"{place.name}/{SENTENCEPIECE}", "reading it needs the package sentencepiece",
+            f"install it, or convert the tokenizer and add {TOKENIZER}",
+        )  # fmt: skip
     tokenizer = from_place(PreTrainedTokenizerFast if described else AutoTokenizer, place)
     if not tokenizer.is_fast:
         raise UserError(
