@@ -29,6 +29,7 @@ def test_a_run_writes_a_whole_artifact_with_a_model_that_loads(world: World) -> 
     assert [stage["latents"] for stage in schedule["stages"]] == [False, True, True, True]
     assert schedule["stages"][-1]["last_step"] == 16
     assert len(list((output / "checkpoints").iterdir())) == 4
+    assert json.loads((output / "spellings.json").read_text()) == {}
     card = json.loads((output / "model/thoughtscope.json").read_text())
     assert card["settings"]["fill"]["kind"] == "hidden"
     AutoModelForCausalLM.from_pretrained(output / "model")
