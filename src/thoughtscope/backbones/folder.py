@@ -43,17 +43,17 @@ class Place:
         found: dict[str, Any] = {"local_files_only": True} if self.local else {"revision": self.revision}
         return {**found, "trust_remote_code": False}
 
-    def file(self, name: str) -> Path | None:
+    def file(self, name: str, *, required: bool = False) -> Path | None:
         """Return a small file of the model, fetched if it is on the hub and not in the cache; None: no such file.
 
         Raises:
-            UserError: the hub cannot be reached, or refuses.
+            UserError: the hub refuses; or it cannot be reached, or lacks the file, and that is required.
         """
         if self.local:
             path = Path(self.name) / name
             return path if path.is_file() else None
         try:
-            found = cached_file(self.name, name, revision=self.revision, _raise_exceptions_for_missing_entries=False)
+            found = cached_file(self.name, name, revision=self.revision, _raise_exceptions_for_missing_entries=required)
         except (OSError, ValueError) as error:
             raise self.error(error, "") from error
         return None if found is None else Path(found)
@@ -88,7 +88,7 @@ def check_folder(place: Place) -> None:
             in safetensors or not floating-point numbers.
     """
     _check_adapter(place)
-    config = read_json(place, CONFIG)
+    config = read_json(place, CONFIG, required=True)
     if config is None:
         raise UserError(f"{place.name}/{CONFIG}", "no such file", COMPLETE)
     _check_family(place, config)
@@ -99,13 +99,13 @@ def check_folder(place: Place) -> None:
             _check_weights(file)
 
 
-def read_json(place: Place, name: str) -> dict[str, Any] | None:
+def read_json(place: Place, name: str, *, required: bool = False) -> dict[str, Any] | None:
     """Return the content of a JSON file of a model; None: no such file.
 
     Raises:
         UserError: it is empty, or no JSON object.
     """
-    path = place.file(name)
+    path = place.file(name, required=required)
     if path is None:
         return None
     try:
