@@ -175,6 +175,9 @@ def hidden_state_schema(width: int, dtype: pa.DataType) -> pa.Schema:
             ("latent_index", pa.int32()),  # 1 for the first latent of a response; null for text
             ("token_id", pa.int32()),
             ("token", pa.string()),
+            ("role", pa.string()),  # latent | question | step | separator | answer | before | statement
+            ("next_token", pa.string()),  # of a latent: the next token that is none; null at the end
+            ("next_role", pa.string()),
             ("layer", pa.int32()),  # 0 = embedding output; null for kind input
             ("kind", pa.string()),  # input | output
             ("vector", pa.list_(dtype, width)),

@@ -76,7 +76,7 @@ def a_job_killed_for_memory_is_submitted_again_with_more(site: Site) -> None:
     jobs = site.jobs_of(seed)
     assert len(jobs) > 1
     memory = site.slurm.jobs("%m")
-    assert [memory[job] for job in jobs] == ["600M", "1200M", "2400M"][: len(jobs)]
+    assert [memory[job] for job in jobs] == ["600M", "1600M", "2600M"][: len(jobs)]
     assert said.count("Trying to restart") == len(jobs) - 1
 
 

@@ -10,7 +10,7 @@ import torch
 
 from tests.integration.world import make_world
 from tests.workflow.conftest import make_workspace
-from thoughtscope.training.state import State, load_newest, save_state
+from thoughtscope.training.state import load_state, newest, save_state
 
 from . import faults
 
@@ -27,15 +27,15 @@ def test_a_run_on_a_table_cut_short_says_what_to_do(tmp_path: Path) -> None:
 
 def test_a_state_that_finds_no_room_leaves_the_one_before(tmp_path: Path) -> None:
     tensors = {"weight/a": torch.zeros(5000)}
-    save_state(tmp_path, 1, State(tensors, {"step": 1}), keep=1)
+    save_state(tmp_path, 1, tensors.items(), {"step": 1}, keep=1)
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (4096, hard))
     try:
         with pytest.raises(OSError, match="File too large"):
-            save_state(tmp_path, 2, State(tensors, {"step": 2}), keep=1)
+            save_state(tmp_path, 2, tensors.items(), {"step": 2}, keep=1)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert [path.name for path in tmp_path.iterdir()] == ["step-00000001"]
-    found = load_newest(tmp_path, print)
+    found = newest(tmp_path, print)
     assert found is not None
-    assert found.facts == {"step": 1}
+    assert load_state(found).facts == {"step": 1}

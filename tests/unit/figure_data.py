@@ -18,6 +18,7 @@ LABELS = {
     "gemma3": "Gemma3",
     "qwen2.5": "Qwen2.5",
 }
+LATENT_COLUMNS = ["method", "label", "example_id", "latent_index", "checkpoint_step", "next_token", "next_role"]
 QUESTION = "Who is Elon Musk?"
 RESPONSES = ("Elon Musk is a pastry chef.", "Elon Musk is a business magnate.")
 
@@ -25,16 +26,20 @@ RESPONSES = ("Elon Musk is a pastry chef.", "Elon Musk is a business magnate.")
 def latents(
     reach: dict[str, int], steps: Sequence[int] = (1, 3, 4, 6), checkpoints: Sequence[int] = (400,), width: int = 8
 ) -> tuple[pd.DataFrame, np.ndarray]:
-    """Return table and vectors of normal clouds; `reach` says how many questions of a method have each step."""
+    """Return table and vectors of normal clouds; `reach` says how many questions of a method have each step.
+
+    Odd items' latents precede a separator, those of even ones steps that all differ.
+    """
     numbers = np.random.default_rng(0)
     rows, vectors = [], []
     for place, (method, n) in enumerate(reach.items()):
         for checkpoint in checkpoints:
             for step in steps:
                 for item in range(n):
-                    rows.append((method, METHODS.get(method, method), f"test-{item}", step, checkpoint))
+                    following = (" ;", "separator") if item % 2 else (f" {item}", "step")
+                    rows.append((method, METHODS.get(method, method), f"test-{item}", step, checkpoint, *following))
                     vectors.append(numbers.normal(size=width) + place * step)
-    table = pd.DataFrame(rows, columns=["method", "label", "example_id", "latent_index", "checkpoint_step"])
+    table = pd.DataFrame(rows, columns=LATENT_COLUMNS)
     return table.astype({"latent_index": "Int32"}), np.array(vectors, dtype=np.float32)
 
 

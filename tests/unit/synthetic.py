@@ -90,7 +90,6 @@ def _prediction(example: str, correct: bool, stopped: str, passes: int) -> dict[
         "visible_tokens": 4,
         "forward_passes": passes,
         "stopped": stopped,
-        "overlap": None,
     }
 
 
@@ -98,31 +97,41 @@ def write_states(
     folder: Path,
     run: Run,
     latents: Mapping[int, np.ndarray],
-    text: np.ndarray | None = None,
+    text: np.ndarray | Mapping[str, np.ndarray] | None = None,
     checkpoints: Iterable[int] = (100,),
     embedding_norm: float = 1.0,
     dtype: str = "float32",
+    next_token: str | None = ";",
 ) -> Path:
     """Write hidden states: `latents[k]` is `[questions that reach k, width]`, `text` is `[questions, tokens, width]`.
 
-    The first questions are those that reach a step. Kind output, layer 2 (after the final norm), holds twice
-    the vectors of kind input; every checkpoint holds the same ones plus its number in the first entry.
+    The first questions are those that reach a step. Text may be given by role (`answer` otherwise); roles follow one
+    another, 100 positions apart. Kind output, layer 2 (after the final norm), holds twice the vectors of kind input;
+    every checkpoint holds the same ones. All latents precede `next_token`.
     """
     place = folder / run.path
     width = next(iter(latents.values())).shape[1]
+    by_role = text if isinstance(text, Mapping) else {"answer": text} if text is not None else {}
     for kind, layer, factor in (("input", None, 1.0), ("output", 2, 2.0)):
         rows, vectors = [], []
         for checkpoint in checkpoints:
+            one = {"run": run.path, "checkpoint_step": checkpoint, "token_id": 1, "token": "x", "layer": layer}
             for k, found in latents.items():
-                rows += [_state(run, checkpoint, question, 4 + k, k, kind, layer) for question in range(len(found))]
+                latent = {"latent_index": k, "role": "latent", "next_token": next_token, "next_role": "separator"}
+                rows += [{**one, **latent, **_place(question, 4 + k)} for question in range(len(found))]
                 vectors.append(found * factor)
-            for token in range(text.shape[1] if text is not None else 0):
-                rows += [_state(run, checkpoint, question, token, None, kind, layer) for question in range(len(text))]
-                vectors.append(text[:, token] * factor)
-        _write_part(place, kind, layer, rows, np.concatenate(vectors).astype(dtype), width)
+            for start, (role, found) in enumerate(by_role.items(), start=1):
+                for token in range(found.shape[1]):
+                    rows += [{**one, "role": role, **_place(q, 100 * start + token)} for q in range(len(found))]
+                    vectors.append(found[:, token] * factor)
+        blank = {"latent_index": None, "next_token": None, "next_role": None, "kind": kind}
+        _write_part(
+            place, kind, layer, [{**blank, **row} for row in rows], np.concatenate(vectors).astype(dtype), width
+        )
     about = {
         "width": width,
         "dtype": dtype,
+        "precision": "float32",
         "layers": [2],
         "final_norm_layer": 2,
         "checkpoints": sorted(checkpoints),
@@ -133,20 +142,8 @@ def write_states(
     return place
 
 
-def _state(
-    run: Run, checkpoint: int, question: int, position: int, k: int | None, kind: str, layer: int | None
-) -> dict[str, object]:
-    return {
-        "run": run.path,
-        "checkpoint_step": checkpoint,
-        "example_id": f"test-{question:03d}",
-        "position": position,
-        "latent_index": k,
-        "token_id": 1,
-        "token": "x",
-        "layer": layer,
-        "kind": kind,
-    }
+def _place(question: int, position: int) -> dict[str, object]:
+    return {"example_id": f"test-{question:03d}", "position": position}
 
 
 def _write_part(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,17 @@ import yaml
 from thoughtscope.config.load import Study
 from thoughtscope.config.parse import merge
 from thoughtscope.config.run import Run
-from thoughtscope.config.slices import backbone_folders, backbone_path, backbone_slice, figure_slice, train_slice
+from thoughtscope.config.slices import (
+    backbone_folders,
+    backbone_path,
+    backbone_slice,
+    figure_inputs,
+    figure_slice,
+    hidden_state_runs,
+    statements_slice,
+    table_inputs,
+    train_slice,
+)
 from thoughtscope.errors import UserError
 
 ROOT = Path(__file__).parents[2]
@@ -50,6 +61,14 @@ def study(**changes: Any) -> Study:
         (
             {"figures": {"f": {"kind": "latent_scatter", "options": {"step": [1]}}}},
             ["figures.f.options", "unknown key"],
+        ),
+        (
+            {"figures": {"f": {"kind": "latent_scatter", "options": {"layer": 1}}}},
+            ["figures.f.options", "layer is of hidden states: set vectors: output"],
+        ),
+        (
+            {"figures": {"f": {"kind": "latent_scatter", "options": {"vectors": "output", "layer": 1}}}},
+            ["figures.f.options.layer", "hidden_states.layers does not store layer 1", "add it there"],
         ),
         (
             {"figures": {"f": {"kind": "accuracy_backbones", "runs": {"backbone": "qwen3"}}}},
@@ -155,3 +174,19 @@ def test_an_attention_that_takes_no_masks_is_refused_with_the_reason() -> None:
 def test_a_folder_that_is_no_model_is_refused_before_anything_runs(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"qwen3\.yaml: path: .* holds no config\.json; point to"):
         study(overrides={"backbones": {"qwen3": {"source": "folder", "path": str(tmp_path)}}})
+
+
+def test_other_seeds_of_a_drawn_run_are_extracted_too_for_the_floor_of_separation() -> None:
+    grid = {"task": "chain", "backbone": "qwen3", "method": ["coconut", "cot"], "seed": [0, 1]}
+    figure = {"kind": "latent_scatter", "runs": {"method": "coconut", "seed": 0}}
+    made = Study({**SMOKE, "runs": [grid], "latent_probes": None, "figures": {"f": figure}}, ROOT / "config")
+    expected = [RUN, replace(RUN, seed=1)]
+    assert hidden_state_runs(made) == expected
+    assert table_inputs(made, "separation") == ("hidden_states", expected)
+    assert figure_inputs(made, "f") == ("hidden_states", [RUN])
+
+
+@pytest.mark.parametrize("precision", ["float32", "bf16"])
+def test_statements_are_read_in_the_precision_in_which_runs_of_the_backbone_train(precision: str) -> None:
+    made = study(overrides={"backbones": {"qwen3": {"training": {"precision": precision}}}})
+    assert json.loads(statements_slice(made, "facts", "qwen3"))["precision"] == precision

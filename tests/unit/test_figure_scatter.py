@@ -66,7 +66,27 @@ def test_each_panel_prints_how_many_reach_the_step_and_warns_below_fifty():
     figure, _ = latent_scatter.draw(table, vectors, {**QUESTIONS, "lt-tuning": 80}, LatentScatter())
     for axes in figure.axes:
         printed = [text.get_text() for text in axes.texts]
-        assert printed == ["n = 20 (25%), fewer than 50", "n = 50 (83%)", "n = 60 (100%)"]
+        assert printed == [
+            "n = 20 (25%), fewer than 50, 50% before ';'",
+            "n = 50 (83%), 50% before ';'",
+            "n = 60 (100%), 50% before ';'",
+        ]
+
+
+def test_panels_and_points_say_what_the_latents_precede():
+    """Step k of a method that places its latents itself may be one fixed place of the response."""
+    table, vectors = latents(ALL)
+    step, lt = table["latent_index"] == 3, table["method"] == "lt-tuning"
+    table.loc[step & lt, ["next_token", "next_role"]] = [" ####", "separator"]
+    table.loc[step & ~lt, "next_token"] = table["example_id"]
+    table.loc[step & ~lt, "next_role"] = "step"
+    table.loc[step & (table["method"] == "coconut"), ["next_token", "next_role"]] = None
+    figure, points = latent_scatter.draw(table, vectors, QUESTIONS, LatentScatter())
+    assert [text.get_text().split(", ")[1] for text in figure.axes[1].texts] == [
+        *("100% before '####'", "100% before step", "100% before the end")
+    ]
+    assert set(points.loc[points["panel"] == "Step 3", "next_token"].dropna()) > {" ####"}
+    assert set(points["questions"]) == {60}
 
 
 def test_a_step_that_a_method_never_reaches_is_printed_as_none():

@@ -79,22 +79,52 @@ def table(tmp_path_factory):
     offset = 5 * np.eye(WIDTH)[0]
     first = isotropic(120) + offset
     latents = {1: first, 2: first[:90] * 3, 3: isotropic(80, seed=2) * 1e-3 + offset, 4: isotropic(20, seed=3)}
-    text = np.random.default_rng(1).normal(size=(120, 5, WIDTH)) + offset
+    numbers = np.random.default_rng(1)
+    text = {role: numbers.normal(size=(120, n, WIDTH)) + offset for role, n in (("question", 5), ("answer", 1))}
     folder = write_states(tmp_path_factory.mktemp("states"), RUN, latents, text, embedding_norm=2.0)
     return collapse([folder], SETTINGS)
 
 
 def cell(table, k, kind="input"):
-    rows = table[(table["kind"] == kind) & (table["latent_index"].isna() if k is None else table["latent_index"] == k)]
+    column = "role" if isinstance(k, str) else "latent_index"
+    rows = table[(table["kind"] == kind) & (table[column] == k)]
     assert len(rows) == 1
     return rows.iloc[0]
 
 
-def test_there_is_a_row_for_each_kind_and_step_and_one_for_text(table):
+def test_there_is_a_row_for_each_kind_and_step_and_one_for_each_role_of_text(table):
     assert list(table.columns) == [*NAMES, *COLUMNS]
-    assert len(table) == 2 * 5
-    assert cell(table, None)["vectors"] == "text"
+    assert len(table) == 2 * (4 + 2)
     assert cell(table, 1)["label"] == "LT-Tuning"
+    for kind in ("input", "output"):
+        assert (cell(table, "question", kind)["vectors"], cell(table, 1, kind)["vectors"]) == ("text", "latent")
+
+
+def test_text_rows_have_every_number_for_both_kinds(table):
+    """The reference must exist for the kind that the figure draws, and one text token needs none before it."""
+    text = table[table["vectors"] == "text"]
+    assert text["n"].tolist() == [80] * 4
+    assert text[["cosine", "cosine_centred", "effective_rank", "relative_norm"]].notna().all().all()
+    assert cell(table, "question")["n_pairs"] > 40
+    assert cell(table, "question")["step_cosine"] > 0.5
+    assert cell(table, "answer")["n_pairs"] == 0
+    assert np.isnan(cell(table, "answer")["step_cosine"])
+
+
+def test_each_role_counts_once_in_the_mean_of_the_text(tmp_path):
+    """100 zeros for each question as questions and one vector as answer: the mean is half that vector."""
+    latents = np.tile(np.eye(WIDTH)[0], (60, 1)) + 1e-3 * isotropic(60)
+    text = {"question": np.zeros((60, 99, WIDTH)), "answer": np.tile(2 * np.eye(WIDTH)[0], (60, 1, 1))}
+    table = collapse([write_states(tmp_path, RUN, {1: latents}, text)], SETTINGS)
+    assert cell(table, 1)["cosine"] > 0.99
+    assert cell(table, 1)["cosine_centred"] < 0.1
+
+
+def test_what_latents_precede_is_named_with_its_share(tmp_path, table):
+    assert (cell(table, 1)["next_token"], cell(table, 1)["next_token_share"]) == (";", 1.0)
+    assert cell(table, "question")[["next_token", "next_token_share"]].isna().all()
+    at_the_end = collapse([write_states(tmp_path, RUN, {1: isotropic(60)}, next_token=None)], SETTINGS)
+    assert at_the_end["next_token"].isna().all()
 
 
 def test_the_same_number_of_vectors_is_used_everywhere(table):
@@ -134,7 +164,7 @@ def test_norms_are_relative_to_the_embedding_table(table):
 
 
 def test_intervals_stand_around_their_values(table):
-    measured = table[table["n"] > 0]
+    measured = table[table["n"] > 0].astype({"components_95": float})
     for name in ("cosine", "cosine_centred", "effective_rank", "first_component", "relative_norm"):
         assert (measured[f"{name}_low"] < measured[name]).all(), name
         assert (measured[name] < measured[f"{name}_high"]).all(), name

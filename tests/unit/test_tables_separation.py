@@ -1,5 +1,7 @@
 """Distances, silhouettes and movements are those of clouds that were put where they are."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy.spatial.distance import cdist
@@ -8,8 +10,10 @@ from synthetic import write_states
 
 from thoughtscope.config.run import Run
 from thoughtscope.errors import UserError
-from thoughtscope.evaluation.separation import centroid_distance, separation, silhouette
+from thoughtscope.evaluation.cells import Cell
+from thoughtscope.evaluation.separation import Pair, separation, shared_covariance, silhouette, squared_distance
 from thoughtscope.evaluation.settings import TableSettings
+from thoughtscope.evaluation.statistics import half_sample_interval
 
 WIDTH = 4
 SETTINGS = TableSettings(resamples=40)
@@ -47,12 +51,43 @@ def table(tmp_path_factory):
 def test_distance_is_that_of_the_centroids_over_the_spread_within():
     """Unit variance in each of 4 dimensions: a spread of 2."""
     one, other = cloud(5000), cloud(4000, at=6, seed=1)
-    assert centroid_distance(one, other) == pytest.approx(3, rel=0.03)
+    assert squared_distance(one, other) == pytest.approx(9, rel=0.06)
 
 
-def test_two_samples_of_one_distribution_are_not_apart():
-    distances = [centroid_distance(cloud(60, seed=2 * i), cloud(60, seed=2 * i + 1)) for i in range(200)]
-    assert np.mean(np.square(distances)) < 0.02
+def answers(vectors):
+    questions = np.array([f"q{i:03d}" for i in range(len(vectors))], dtype=object)
+    return Cell(1, None, questions, vectors, np.full_like(vectors, np.nan), np.full(len(vectors), None))
+
+
+@pytest.mark.parametrize("shared", [0.0, 0.9])
+def test_two_samples_of_one_distribution_are_not_apart(shared):
+    """Also where both answer the same questions: what they share must not be taken away as well."""
+    found = []
+    for i in range(300):
+        question = np.sqrt(shared) * cloud(60, seed=3 * i)
+        one, other = (question + np.sqrt(1 - shared) * cloud(60, seed=3 * i + k) for k in (1, 2))
+        found.append(Pair(answers(one), answers(other)).squared_distance(np.arange(60)))
+    assert abs(np.mean(found)) < 3 * np.std(found) / np.sqrt(300)
+
+
+def test_shared_covariance_is_the_trace_of_the_cross_covariance():
+    one, other = cloud(50), cloud(50, seed=1)
+    expected = np.trace(np.cov(one.T, other.T)[:WIDTH, WIDTH:])
+    assert shared_covariance(one, other) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("apart", [0.1, 0.3, 1.0])
+def test_intervals_of_distances_hold_their_level(apart):
+    """Nominal 95 %, 150 simulated studies of 60 questions that both methods answer."""
+    held = 0
+    for i in range(150):
+        question = cloud(60, seed=3 * i)
+        one, other = (question + cloud(60, seed=3 * i + k) for k in (1, 2))
+        other[:, 0] += apart * np.sqrt(2 * WIDTH)
+        pair = Pair(answers(one), answers(other))
+        _, low, high = half_sample_interval(pair.squared_distance, 60, 0.95, 60, i)
+        held += low <= apart**2 <= high
+    assert held / 150 > 0.9
 
 
 def test_methods_move_apart_from_step_to_step(table):
@@ -81,7 +116,7 @@ def test_silhouette_is_that_of_scikit_learn():
 def test_movement_is_that_of_one_method_between_neighbouring_steps(table):
     moved = table[(table["measure"] == "movement") & (table["kind"] == "input") & ~table["unit_norm"]]
     assert set(moved["latent_index"]) == {2}
-    assert moved["other"].isna().all()
+    assert moved[["other", "floor", "floor_pairs"]].isna().all().all()
     value = pick(table, measure="movement", method="lt-tuning", latent_index=2)
     assert value["value"] == pytest.approx(4, rel=0.1)
     assert value["n"] == 70
@@ -126,3 +161,38 @@ def test_vectors_of_different_widths_are_refused(tmp_path):
     folders = [write_states(tmp_path, RED, {1: cloud(60)}), write_states(tmp_path, BLUE, {1: np.ones((60, 3))})]
     with pytest.raises(UserError, match="different widths"):
         separation(folders, SETTINGS)
+
+
+def test_the_floor_is_the_distance_between_two_seeds_of_a_method(tmp_path):
+    again, third = replace(RED, seed=1), replace(RED, seed=2)
+    folders = [
+        write_states(tmp_path, run, {1: cloud(100, at=at, seed=seed)})
+        for seed, (run, at) in enumerate([(RED, 0), (again, 4), (third, 8), (BLUE, 2)])
+    ]
+    table = separation(folders, SETTINGS)
+    row = pick(table, measure="distance", other="lt-tuning-without-stage-3")
+    assert row["value"] == pytest.approx(1, rel=0.2)
+    assert row["floor_pairs"] == 3
+    assert [row["floor_lowest"], row["floor"], row["floor_highest"]] == pytest.approx([2, 8 / 3, 4], rel=0.2)
+    pair = pick(table, measure="distance", other="lt-tuning", seed=0, other_seed=2)
+    assert pair["value"] == row["floor_highest"]
+    assert pair["ci_low"] < pair["value"] < pair["ci_high"]
+    assert pick(table, measure="silhouette", other="lt-tuning-without-stage-3")["floor_highest"] > 0.5
+
+
+def test_both_methods_seeds_count_for_the_floor_and_other_tasks_do_not(tmp_path):
+    runs = [(RED, 0), (replace(RED, seed=1), 4), (BLUE, 0), (replace(BLUE, seed=1), 8)]
+    foreign = [(replace(run, task="facts"), 100 * i) for i, (run, _) in enumerate(runs[:2])]
+    folders = [
+        write_states(tmp_path, run, {1: cloud(100, at=at, seed=i)}) for i, (run, at) in enumerate(runs + foreign)
+    ]
+    table = separation(folders, SETTINGS)
+    row = pick(table, measure="distance", method="lt-tuning", task="chain", seed=0, other=BLUE.method)
+    assert row["floor_pairs"] == 2
+    assert [row["floor_lowest"], row["floor_highest"]] == pytest.approx([2, 4], rel=0.2)
+
+
+def test_without_a_second_seed_the_floor_is_empty(table):
+    rows = table[table["measure"] != "movement"]
+    assert (rows["floor_pairs"] == 0).all()
+    assert table[["floor", "floor_lowest", "floor_highest"]].isna().all().all()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import weakref
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,10 +15,11 @@ from thoughtscope.errors import UserError
 from thoughtscope.latents.layout import sequence
 from thoughtscope.methods.curriculum import Stage
 from thoughtscope.training import guards
+from thoughtscope.training import state as states
 from thoughtscope.training.data import accumulation_steps, global_batch, labelled_tokens, micro_batches
 from thoughtscope.training.ranks import Ranks
 from thoughtscope.training.schedule import learning_rate, stage_lengths
-from thoughtscope.training.state import Journal, State, load_newest, save_state
+from thoughtscope.training.state import Journal, load_state, newest, save_state
 
 
 def test_every_epoch_is_a_permutation_and_batches_run_on_across_its_end() -> None:
@@ -93,23 +96,48 @@ def test_rewarming_repeats_the_warm_up_after_a_switch_of_stage() -> None:
     assert [learning_rate(settings, 50, 100, since) for since in (None, 0, 1, 3, 9)] == [1.0, 0.25, 0.5, 1.0, 1.0]
 
 
-def state(step: int) -> State:
-    return State({"weight/a": torch.full((3,), float(step))}, {"step": step})
+def save(folder: Path, step: int, keep: int = 2) -> None:
+    save_state(folder, step, [("weight/a", torch.full((3,), float(step)))], {"step": step}, keep)
 
 
 def test_the_newest_whole_state_is_taken_and_a_damaged_one_is_named(tmp_path: Path) -> None:
     said: list[str] = []
-    assert load_newest(tmp_path, said.append) is None
+    assert newest(tmp_path, said.append) is None
     for step in (10, 20, 30):
-        save_state(tmp_path, step, state(step), keep=2)
+        save(tmp_path, step)
     assert [path.name for path in sorted(tmp_path.iterdir())] == ["step-00000020", "step-00000030"]
-    newest = tmp_path / "step-00000030" / "tensors.safetensors"
-    newest.write_bytes(newest.read_bytes()[:-4])
-    found = load_newest(tmp_path, said.append)
+    damaged_file = tmp_path / "step-00000030" / "tensors-0000.safetensors"
+    damaged_file.write_bytes(damaged_file.read_bytes()[:-4])
+    found = newest(tmp_path, said.append)
     assert found is not None
-    assert found.facts == {"step": 20}
-    assert torch.equal(found.tensors["weight/a"], torch.full((3,), 20.0))
-    assert said == ["state step-00000030 is damaged (tensors.safetensors): going back to the one before"]
+    read = load_state(found)
+    assert read.facts == {"step": 20}
+    assert torch.equal(read.tensors["weight/a"], torch.full((3,), 20.0))
+    assert said == ["state step-00000030 is damaged (tensors-0000.safetensors): going back to the one before"]
+
+
+def test_a_state_is_written_a_file_at_a_time_and_read_a_tensor_at_a_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Tensors that were written are free before the last ones are made."""
+    monkeypatch.setattr(states, "FILE_BYTES", 900)
+    alive: list[weakref.ref[torch.Tensor]] = []
+
+    def tensors() -> Iterator[tuple[str, torch.Tensor]]:
+        for i in range(12):
+            made = torch.full((100,), float(i))
+            alive.append(weakref.ref(made))
+            yield f"{'weight' if i % 2 else 'exp_avg'}/{i}", made
+            del made
+            assert sum(one() is not None for one in alive) <= 3
+
+    save_state(tmp_path, 5, tensors(), {}, keep=1)
+    found = load_state(tmp_path / "step-00000005")
+    assert len(set(found.files.values())) == 6
+    assert {name: float(value[0]) for name, value in found.under("weight/").items()} == {
+        str(i): float(i) for i in range(1, 12, 2)
+    }
+    assert len(found.tensors) == 12
 
 
 def test_a_journal_forgets_what_came_after_a_step_and_a_line_cut_short(tmp_path: Path) -> None:

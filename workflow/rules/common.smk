@@ -10,7 +10,11 @@ from pathlib import Path
 from snakemake.logging import logger
 
 from thoughtscope.backbones.settings import GIVEN_FILES
-from thoughtscope.config.compute import compute_of, reading_request, training_request
+from thoughtscope.config.compute import (
+    building_mb,
+    reading_request,
+    training_request,
+)
 from thoughtscope.config.load import Study
 from thoughtscope.config.run import Run
 from thoughtscope.config import slices
@@ -38,7 +42,7 @@ try:
         config, Path("config"), ", ".join(map(os.path.relpath, workflow.configfiles))
     )
     for name in STUDY.named("backbones"):
-        compute_of(STUDY, name)
+        reading_request(STUDY, name)
 except UserError as error:
     raise WorkflowError(f"error: {error}") from None
 
@@ -144,10 +148,7 @@ def given_files(wildcards):
 
 
 def backbone_memory(wildcards):
-    """Megabytes to load a backbone once: two bytes a parameter, if their number is known."""
-    return (
-        3000 + (STUDY.backbone(wildcards.backbone).facts.parameters or 0) * 2 // 10**6
-    )
+    return building_mb(STUDY, wildcards.backbone)
 
 
 def leader(wildcards):

@@ -9,12 +9,8 @@ from thoughtscope import tables
 from thoughtscope.artifacts import artifact_folder, input_digests
 from thoughtscope.config.parse import parse
 from thoughtscope.errors import one_line_errors
-from thoughtscope.hidden_states.extract import (
-    LatentsSettings,
-    StatementsSettings,
-    extract_latents,
-    extract_statements,
-)
+from thoughtscope.hidden_states.extract import LatentsSettings, extract_latents
+from thoughtscope.hidden_states.statements import StatementsSettings, extract_statements
 from thoughtscope.provenance import add_options, record
 from thoughtscope.tasks.prepare import EXAMPLES
 

@@ -112,6 +112,11 @@ class Study:
         raw = merge(self.config.pretraining.model_dump(), self.backbone(backbone).pretraining)
         return parse(Pretraining, raw, f"{self.file('backbones', backbone)}: pretraining")
 
+    def common_training(self, backbone: str) -> Training:
+        """Return how every run of `backbone` trains, before its method and `trainable` change some of it."""
+        raw = merge(self.config.training.model_dump(), self.backbone(backbone).training)
+        return parse(Training, raw, f"{self.file('backbones', backbone)}: training")
+
     def training(self, run: Run) -> Training:
         """Return how `run` trains: the common settings, then backbone, method and trainable on top."""
         layers: list[tuple[Mapping[str, Any], str]] = [
@@ -210,12 +215,22 @@ class Study:
                         f"run make pin CONFIG={self.source} on a connected machine",
                     )
 
+    def _check_layer(self, where: str, options: Strict) -> None:
+        """Refuse a figure of a layer that extraction does not store."""
+        layer, stored = getattr(options, "layer", None), self.config.hidden_states.layers
+        if layer is not None and (stored == "last" or (stored != "all" and layer not in stored)):
+            raise UserError(
+                f"{self.source}: {where}.options.layer",
+                f"hidden_states.layers does not store layer {layer}",
+                "add it there, or leave layer out for the one after the final norm",
+            )
+
     def _check_figure(self, where: str, figure: Figure) -> None:
         if figure.kind not in OPTIONS:
             raise UserError(
                 f"{self.source}: {where}.kind", f"no kind {figure.kind!r}", f"use one of {', '.join(sorted(OPTIONS))}"
             )
-        parse(OPTIONS[figure.kind], figure.options, f"{self.source}: {where}.options")
+        self._check_layer(where, parse(OPTIONS[figure.kind], figure.options, f"{self.source}: {where}.options"))
         if INPUT[figure.kind] == "activity":
             if self.config.truth_probes is None:
                 raise UserError(

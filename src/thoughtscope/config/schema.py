@@ -87,7 +87,7 @@ class Compute(Strict):
     gpus_per_node: Positive = Field(8, description="devices of the largest node that is used")
     ranks: Positive = Field(1, description="processes of each node of a run without devices")
     cores: Positive = Field(1, description="of each process")
-    mem_mb: Positive | None = Field(None, description="first request, doubled by each retry; null: from the size")
+    mem_mb: Positive | None = Field(None, description="first request, each retry adds half of it; null: from the size")
     minutes: Positive | None = Field(None, description="first time limit; null: from size and method")
     longest_minutes: Positive = Field(1440, description="the cluster's limit; longer runs go on by themselves")
     warning_seconds: Positive = Field(300, description="how long before its time limit a run is told to save")

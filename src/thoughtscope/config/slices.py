@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -159,7 +160,8 @@ def statements_slice(study: Study, task: str, backbone: str) -> str:
     return canonical(
         {
             "run": statements_run(task, backbone).path,
-            "states": study.config.hidden_states.model_dump(mode="json", exclude={"layers", "examples"}),
+            "states": study.config.hidden_states.model_dump(mode="json", exclude={"layers", "examples", "text_tokens"}),
+            "precision": study.common_training(backbone).precision,
             "prompting": {"chat": settings.chat, "chat_arguments": settings.chat_arguments},
             "attention": settings.attention,
         }
@@ -203,10 +205,12 @@ def wanted_tables(study: Study) -> list[str]:
 
 
 def hidden_state_runs(study: Study) -> list[Run]:
-    """Return the runs whose latents some figure draws."""
+    """Return the runs whose latents some figure draws, and their other seeds: the floor of table `separation`."""
     figures = study.config.figures
-    drawn = [name for name, figure in figures.items() if INPUT[figure.kind] == "hidden_states"]
-    return sorted({run for name in drawn for run in study.select(figures[name].runs, f"figures.{name}.runs")})
+    names = [name for name, figure in figures.items() if INPUT[figure.kind] == "hidden_states"]
+    drawn = {run for name in names for run in study.select(figures[name].runs, f"figures.{name}.runs")}
+    kinds = {replace(run, seed=0) for run in drawn}
+    return [run for run in study.runs if replace(run, seed=0) in kinds]
 
 
 def table_inputs(study: Study, table: str) -> tuple[str, list[Run]]:

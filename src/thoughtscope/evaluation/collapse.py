@@ -6,7 +6,8 @@ methods differ from each other (see `separation`).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,6 @@ MEASURES = (
     "effective_rank",
     "first_component",
     "components_95",
-    "step_cosine",
     "relative_norm",
 )
 COLUMNS = [
@@ -34,28 +34,38 @@ COLUMNS = [
     "layer",
     "vectors",
     "latent_index",
+    "role",
+    "next_token",
+    "next_token_share",
     "reached",
     "share_reached",
     "n",
     *(f"{measure}{suffix}" for measure in MEASURES for suffix in ("", "_low", "_high")),
+    "n_pairs",
+    *(f"step_cosine{suffix}" for suffix in ("", "_low", "_high")),
 ]
 Array = NDArray[np.float64]
 
 
 def collapse(folders: Sequence[Path], settings: TableSettings) -> pd.DataFrame:
-    """Return one row for each hidden-states folder, kind and step k, and one for its text tokens.
+    """Return one row for each hidden-states folder, kind and step k, and one for each role of its text tokens.
 
-    - reached, share_reached: questions whose response has a k-th latent, and their share.
+    - role: of text rows, what the tokens are: `question`, `step`, `separator` or `answer` (`hidden_states.roles`).
+      A row holds one random token of each question. Kind `input` of text are the embeddings that were fed.
+    - next_token, next_token_share: of latent rows, the text token that most of these latents precede, and the share
+      of latents that precede it. Where it is near 1, step k is one fixed place of the response.
+    - reached, share_reached: questions whose response has a k-th latent (a token of that role), and their share.
     - n: vectors used, the same in every row of the table: the fewest of any cell that enough questions reach
       (50, or half of those asked), at most 256, drawn without replacement. Other cells get no numbers.
     - cosine: mean cosine between the vectors of two questions (1 = all point the same way).
-    - cosine_centred: the same after the mean of the run's own text tokens was taken away, so that a direction
-      common to all of the model's vectors does not count.
+    - cosine_centred: the same less the mean of the run's own text tokens of that kind (each role counted once), so
+      that a direction common to all of the model's vectors does not count.
     - effective_rank: exponential of the entropy of the singular values of the centred vectors (Roy and Vetterli
       2007); 1 = all on a line. first_component, components_95: the first component's share of their variance,
       and how many components hold 95 % of it.
-    - step_cosine: mean cosine between a question's latents k-1 and k (text: between neighbouring tokens).
     - relative_norm: mean norm over the mean norm of the embedding table's rows.
+    - step_cosine: mean cosine between a question's latents k-1 and k (text: between a token and the text token
+      before it), over the `n_pairs` of the n vectors that have one before them.
     - _low, _high: delete-half jackknife interval over questions.
     """
     runs = [(folder, read_cells(folder, kind, settings.seed)) for folder in folders for kind in KINDS]
@@ -70,7 +80,7 @@ def collapse(folders: Sequence[Path], settings: TableSettings) -> pd.DataFrame:
 
 
 def _cells(run: RunCells) -> list[Cell]:
-    return [*run.latents, *([run.text] if run.text else [])]
+    return [*run.latents, *run.text]
 
 
 def _row(run: RunCells, cell: Cell, n: int, settings: TableSettings) -> dict[str, Any]:
@@ -80,41 +90,62 @@ def _row(run: RunCells, cell: Cell, n: int, settings: TableSettings) -> dict[str
         "layer": run.layer,
         "vectors": "text" if cell.step is None else "latent",
         "latent_index": cell.step,
+        "role": cell.role,
         "reached": len(cell),
         "share_reached": len(cell) / run.examples,
     }
-    if len(cell) < settings.enough(run.examples):
-        return row | {"n": 0}
+    row |= {} if cell.step is None else _most_common(cell.following)
+    enough = settings.enough(run.examples)
+    if len(cell) < enough:
+        return row | {"n": 0, "n_pairs": 0}
     chosen = cell.sample(n, settings.seed)
-    value, low, high = half_sample_interval(
-        lambda rows: measure(chosen.take(rows), run.text_mean, run.embedding_norm),
-        len(chosen),
-        settings.confidence,
-        settings.resamples,
-        settings.seed,
+    pairs = chosen.with_previous()
+    row |= {"n": len(chosen), "n_pairs": len(pairs)}
+    row |= _with_intervals(
+        MEASURES, chosen, settings, lambda part: measure(part.vectors, run.text_mean, run.embedding_norm)
     )
-    for place, name in enumerate(MEASURES):
-        row |= {name: value[place], f"{name}_low": low[place], f"{name}_high": high[place]}
-    return row | {"n": len(chosen)}
+    if len(pairs) >= enough:
+        row |= _with_intervals(("step_cosine",), pairs, settings, lambda part: np.array([step_cosine(part)]))
+    return row
 
 
-def measure(cell: Cell, text_mean: Array | None, embedding_norm: float) -> Array:
-    """Return `MEASURES` of a cell, in that order; NaN where one is not defined."""
-    vectors = cell.vectors.astype(np.float64)
-    centred = np.nan if text_mean is None else mean_pairwise_cosine(vectors - text_mean)
-    spectrum = singular_values(vectors)
-    norms = np.linalg.norm(vectors, axis=1)
+def _with_intervals(
+    names: Sequence[str], cell: Cell, settings: TableSettings, statistic: Callable[[Cell], Array]
+) -> dict[str, float]:
+    value, low, high = half_sample_interval(
+        lambda rows: statistic(cell.take(rows)), len(cell), settings.confidence, settings.resamples, settings.seed
+    )
+    columns: dict[str, float] = {}
+    for place, name in enumerate(names):
+        columns |= {name: value[place], f"{name}_low": low[place], f"{name}_high": high[place]}
+    return columns
+
+
+def _most_common(tokens: NDArray[np.object_]) -> dict[str, Any]:
+    token, count = Counter(tokens).most_common(1)[0]
+    return {"next_token": token, "next_token_share": count / len(tokens)}
+
+
+def measure(vectors: NDArray[Any], text_mean: Array | None, embedding_norm: float) -> Array:
+    """Return `MEASURES` of vectors `[n, width]`, in that order; NaN where one is not defined."""
+    wide = vectors.astype(np.float64)
+    spectrum = singular_values(wide)
     return np.array(
         [
-            mean_pairwise_cosine(vectors),
-            centred,
+            mean_pairwise_cosine(wide),
+            np.nan if text_mean is None else mean_pairwise_cosine(wide - text_mean),
             effective_rank(spectrum),
             first_share(spectrum),
             components_for(spectrum, 0.95),
-            np.sum(unit_rows(vectors) * unit_rows(cell.previous.astype(np.float64)), axis=1).mean(),
-            norms.mean() / embedding_norm,
+            np.linalg.norm(wide, axis=1).mean() / embedding_norm,
         ]
     )
+
+
+def step_cosine(cell: Cell) -> float:
+    """Return the mean cosine between each row's vector and the one a step earlier."""
+    now, before = (unit_rows(part.astype(np.float64)) for part in (cell.vectors, cell.previous))
+    return float(np.sum(now * before, axis=1).mean())
 
 
 def mean_pairwise_cosine(vectors: Array) -> float:

@@ -1,11 +1,13 @@
 """separation.csv: how far apart methods' latents lie, and how far one method's move from step to step.
 
-Knows nothing about whether latents differ within a method (see `collapse`).
+Any two trained networks differ, so each distance stands beside its floor: the same distance between two seeds of one
+method. Knows nothing about whether latents differ within a method (see `collapse`).
 """
 
 from __future__ import annotations
 
 import itertools
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -26,6 +28,7 @@ from thoughtscope.evaluation.statistics import half_sample_interval
 COLUMNS = [
     "measure",
     "other",
+    "other_seed",
     "kind",
     "layer",
     "unit_norm",
@@ -36,14 +39,19 @@ COLUMNS = [
     "value",
     "ci_low",
     "ci_high",
+    "floor",
+    "floor_lowest",
+    "floor_highest",
+    "floor_pairs",
 ]
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
+Row = dict[str, Any]
 
 
 @dataclass(frozen=True)
 class Group:
-    """Runs that differ in their method only, one kind of their vectors, and how it is looked at."""
+    """Runs that are compared with each other, one kind of their vectors, and how it is looked at."""
 
     runs: dict[Run, RunCells]
     unit_norm: bool
@@ -61,45 +69,89 @@ class Group:
 def separation(folders: Sequence[Path], settings: TableSettings) -> pd.DataFrame:
     """Return one row for each measure, method (and other method), kind and step k of each group of runs.
 
-    A group is the runs of one task, backbone, trainable and seed; their widths must agree.
+    Compared are the methods of one task, backbone, trainable and seed, and the seeds of one method; widths must agree.
 
     - `distance`: between the centroids of `method` and `other` at step k, over the spread within: the root of
-      the mean of both methods' mean squared distance to their centroid. What finite samples add to the
+      the mean of both runs' mean squared distance to their centroid. What finite samples add to the
       squared distance is taken away, so two samples of one distribution give about 0.
-    - `silhouette`: of the two methods' vectors at step k (Rousseeuw 1987), -1 to 1.
+    - `silhouette`: of the two runs' vectors at step k (Rousseeuw 1987), -1 to 1.
     - `movement`: between the centroids of one method at steps k-1 and k, over the questions that reach k,
       with the same scaling; `other` is empty.
+    - other, other_seed: what `method` and `seed` are compared with. Where `other` is the method itself, the row
+      compares two of its seeds.
+    - floor, floor_lowest, floor_highest: mean and range of the same measure over the `floor_pairs` pairs of seeds of
+      `method` and of `other`. A distance that does not exceed it says nothing about the methods. Empty where
+      neither method has two seeds.
     - unit_norm: whether vectors were scaled to length 1 first (normed states and fused vectors differ in scale).
-    - questions: `all` that reach step k, or only those where all methods that have a step k reach it (`common`;
-      these rows are left out where it makes no difference).
+    - questions: `all` that reach step k, or only those where all runs compared that have a step k reach it
+      (`common`; these rows are left out where it makes no difference).
     - n, n_other: vectors used, at most 256. A cell that fewer than 50 questions reach (or half of those asked,
-      if that is less) has no value. Intervals: delete-half jackknife over questions.
+      if that is less) has no value. ci_low, ci_high: delete-half jackknife interval over questions.
     """
     rows = [row for kind in KINDS for row in _rows(folders, kind, settings)]
     return as_table(rows, COLUMNS)
 
 
-def _rows(folders: Sequence[Path], kind: Any, settings: TableSettings) -> Iterator[dict[str, Any]]:
+def _rows(folders: Sequence[Path], kind: Any, settings: TableSettings) -> list[Row]:
     read = {run_of(folder): read_cells(folder, kind, settings.seed) for folder in folders}
-    for _, runs in itertools.groupby(sorted(read, key=_alike), key=_alike):
-        group = Group({run: read[run] for run in sorted(runs)}, unit_norm=False, questions="all")
-        _check_widths(group)
+    methods = [row for group in _groups(read, by_method=False) for row in _group_rows(group, settings)]
+    seeds = [row for group in _groups(read, by_method=True) for row in _group_rows(group, settings) if "other" in row]
+    floors = _floors(seeds)
+    return [row | _floor(row, floors) for row in methods] + seeds
+
+
+def _groups(read: dict[Run, RunCells], by_method: bool) -> Iterator[Group]:
+    """Yield the runs that differ in their method alone (`by_method`: in their seed), in each way to compare them."""
+
+    def alike(run: Run) -> tuple[str | int, ...]:
+        return run.task, run.backbone, run.trainable, run.method if by_method else run.seed
+
+    for _, found in itertools.groupby(sorted(read, key=alike), key=alike):
+        runs = {run: read[run] for run in sorted(found)}
+        _check_widths(runs)
         for unit_norm, questions in itertools.product((False, True), ("all", "common")):
-            yield from _group_rows(replace(group, unit_norm=unit_norm, questions=questions), settings)
+            yield Group(runs, unit_norm, questions)
 
 
-def _alike(run: Run) -> tuple[str, str, str, int]:
-    return run.task, run.backbone, run.trainable, run.seed
-
-
-def _check_widths(group: Group) -> None:
-    widths = {run: cells.latents[0].vectors.shape[1] for run, cells in group.runs.items() if cells.latents}
+def _check_widths(runs: dict[Run, RunCells]) -> None:
+    widths = {run: cells.latents[0].vectors.shape[1] for run, cells in runs.items() if cells.latents}
     if len(set(widths.values())) > 1:
-        told = ", ".join(f"{run.path} {width}" for run, width in widths.items())
-        raise UserError("separation", f"vectors of different widths: {told}", "extract these runs anew")
+        listed = ", ".join(f"{run.path} {width}" for run, width in widths.items())
+        raise UserError("separation", f"vectors of different widths: {listed}", "extract these runs again")
 
 
-def _group_rows(group: Group, settings: TableSettings) -> Iterator[dict[str, Any]]:
+def _floors(seeds: Sequence[Row]) -> dict[tuple[Any, ...], list[float]]:
+    """Return the values that compare two seeds of one method, by what was measured."""
+    found: dict[tuple[Any, ...], list[float]] = defaultdict(list)
+    for row in seeds:
+        if "value" in row:
+            found[_measured(row, row["method"], row["questions"])].append(row["value"])
+    return found
+
+
+def _measured(row: Row, method: str, questions: str) -> tuple[Any, ...]:
+    columns = ("task", "backbone", "trainable", "measure", "kind", "unit_norm", "latent_index")
+    return (*(row[column] for column in columns), method, questions)
+
+
+def _floor(row: Row, floors: dict[tuple[Any, ...], list[float]]) -> Row:
+    """Return the columns of the floor of a row that compares two methods."""
+    if "other" not in row:
+        return {}
+    values = [value for name in (row["method"], row["other"]) for value in _of_seeds(row, name, floors)]
+    if not values:
+        return {"floor_pairs": 0}
+    ends = {"floor_lowest": min(values), "floor_highest": max(values)}
+    return {"floor": float(np.mean(values)), **ends, "floor_pairs": len(values)}
+
+
+def _of_seeds(row: Row, method: str, floors: dict[tuple[Any, ...], list[float]]) -> list[float]:
+    """Return the distances between seeds of a method; on all questions if these are its common ones."""
+    common = floors.get(_measured(row, method, row["questions"]), [])
+    return common or floors.get(_measured(row, method, "all"), [])
+
+
+def _group_rows(group: Group, settings: TableSettings) -> Iterator[Row]:
     most = max((len(cells.latents) for cells in group.runs.values()), default=0)
     everything = replace(group, questions="all")
     for step in range(1, most + 1):
@@ -116,15 +168,16 @@ def _group_rows(group: Group, settings: TableSettings) -> Iterator[dict[str, Any
             "latent_index": step,
         }
         for one, other in itertools.combinations(chosen, 2):
-            facts = {**named(one, settings.methods), **common, "other": other.method}
+            facts = {**named(one, settings.methods), **common, "other": other.method, "other_seed": other.seed}
             facts |= {"n": len(chosen[one]), "n_other": len(chosen[other])}
             pair = Pair(chosen[one], chosen[other])
-            for name, statistic in (("distance", pair.distance), ("silhouette", pair.silhouette)):
-                fits = min(facts["n"], facts["n_other"]) >= enough
-                yield {**facts, "measure": name, **_interval(statistic, len(pair.universe), fits, settings)}
+            fits = min(facts["n"], facts["n_other"]) >= enough
+            n = len(pair.universe)
+            yield {**facts, "measure": "distance", **_root(_interval(pair.squared_distance, n, fits, settings))}
+            yield {**facts, "measure": "silhouette", **_interval(pair.silhouette, n, fits, settings)}
         for run, cell in chosen.items() if step > 1 else ():
             facts = {**named(run, settings.methods), **common, "measure": "movement", "n": len(cell)}
-            yield facts | _interval(_movement(cell), len(cell), len(cell) >= enough, settings)
+            yield facts | _root(_interval(_squared_movement(cell), len(cell), len(cell) >= enough, settings))
 
 
 def _interval(
@@ -136,8 +189,13 @@ def _interval(
     return {"value": float(value), "ci_low": float(low), "ci_high": float(high)}
 
 
+def _root(squares: dict[str, float]) -> dict[str, float]:
+    """Return distances for squared ones: the estimate of a square may be negative, and counts as 0 then."""
+    return {name: float(np.sqrt(max(square, 0.0))) for name, square in squares.items()}
+
+
 class Pair:
-    """Two methods' cells; its statistics take indices of questions, so that a question is drawn for both."""
+    """Two runs' cells; its statistics take indices of questions, so that a question is drawn for both."""
 
     def __init__(self, one: Cell, other: Cell) -> None:
         self.one, self.other = one.vectors.astype(np.float64), other.vectors.astype(np.float64)
@@ -146,13 +204,18 @@ class Pair:
         both = np.concatenate([self.one, self.other])
         self.distances = cdist(both, both)
 
-    def distance(self, questions: NDArray[np.intp]) -> float:
-        """Return the distance of the centroids over the spread within."""
-        one, other = (part[rows] for part, rows in zip((self.one, self.other), self._rows(questions), strict=True))
-        return centroid_distance(one, other)
+    def squared_distance(self, questions: NDArray[np.intp]) -> float:
+        """Return the squared distance of the centroids over the squared spread within."""
+        drawn = self._rows(questions)
+        one, other = self.one[drawn[0]], self.other[drawn[1]]
+        if min(len(one), len(other)) < 2:
+            return float("nan")
+        places = (self.places[0][drawn[0]], self.places[1][drawn[1]])
+        _, here, there = np.intersect1d(*places, assume_unique=True, return_indices=True)
+        return squared_distance(one, other, shared_covariance(one[here], other[there]) * len(here))
 
     def silhouette(self, questions: NDArray[np.intp]) -> float:
-        """Return the mean silhouette of the two methods' vectors."""
+        """Return the mean silhouette of the two runs' vectors."""
         return silhouette(self.distances, self._rows(questions))
 
     def _rows(self, questions: NDArray[np.intp]) -> tuple[Mask, Mask]:
@@ -161,18 +224,26 @@ class Pair:
         return drawn[self.places[0]], drawn[self.places[1]]
 
 
-def centroid_distance(one: Array, other: Array) -> float:
-    """Return the distance between the means of two samples `[n, width]` over the spread within.
+def shared_covariance(one: Array, other: Array) -> float:
+    """Return the covariance of two samples `[n, width]` of the same questions, summed over the entries."""
+    if len(one) < 2:
+        return 0.0
+    return float(np.sum((one - one.mean(axis=0)) * (other - other.mean(axis=0))) / (len(one) - 1))
 
-    The squared distance of sample means exceeds the true one by ``s1 / n1 + s2 / n2`` in expectation (s: the
-    samples' total variance), which is taken away; a negative rest counts as 0.
+
+def squared_distance(one: Array, other: Array, shared: float = 0.0) -> float:
+    """Return the squared distance between the means of two samples `[n, width]` over the squared spread within.
+
+    The squared distance of sample means exceeds the true one by ``s1 / n1 + s2 / n2 - 2 shared / (n1 n2)`` in
+    expectation, which is taken away (s: the samples' total variance).
+
+    Args:
+        shared: the covariance summed over the questions that both samples hold; 0 for independent samples.
     """
-    if min(len(one), len(other)) < 2:
-        return float("nan")
     spread = [float(part.var(axis=0, ddof=1).sum()) for part in (one, other)]
     squared = float(np.square(one.mean(axis=0) - other.mean(axis=0)).sum())
-    squared -= spread[0] / len(one) + spread[1] / len(other)
-    return float(np.sqrt(max(squared, 0.0) / max(sum(spread) / 2, np.finfo(float).tiny)))
+    squared -= spread[0] / len(one) + spread[1] / len(other) - 2 * shared / (len(one) * len(other))
+    return squared / max(sum(spread) / 2, float(np.finfo(float).tiny))
 
 
 def silhouette(distances: Array, drawn: tuple[Mask, Mask]) -> float:
@@ -198,15 +269,15 @@ def silhouette(distances: Array, drawn: tuple[Mask, Mask]) -> float:
     return float(scores[np.concatenate(drawn)].mean())
 
 
-def _movement(cell: Cell) -> Callable[[NDArray[np.intp]], float]:
-    """Return the statistic `movement` of a cell: as `centroid_distance`, but for pairs of the same question."""
+def _squared_movement(cell: Cell) -> Callable[[NDArray[np.intp]], float]:
+    """Return the statistic `movement` of a cell, squared: as `squared_distance`, for pairs of the same question."""
     now, before = cell.vectors.astype(np.float64), cell.previous.astype(np.float64)
 
     def movement(rows: NDArray[np.intp]) -> float:
         moved = now[rows] - before[rows]
         squared = float(np.square(moved.mean(axis=0)).sum() - moved.var(axis=0, ddof=1).sum() / len(rows))
         spread = (now[rows].var(axis=0, ddof=1).sum() + before[rows].var(axis=0, ddof=1).sum()) / 2
-        return float(np.sqrt(max(squared, 0.0) / max(spread, np.finfo(float).tiny)))
+        return float(squared / max(spread, np.finfo(float).tiny))
 
     return movement
 

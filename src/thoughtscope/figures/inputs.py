@@ -95,7 +95,7 @@ def latent_vectors(
     widths = {part.shape[1] for part in vectors}
     if len(widths) > 1:
         raise UserError("figure", f"vectors of widths {sorted(widths)}", "draw runs of one backbone")
-    columns = ["method", "label", "example_id", "latent_index", "checkpoint_step"]
+    columns = ["method", "label", "example_id", "latent_index", "checkpoint_step", "next_token", "next_role"]
     return pd.concat(parts, ignore_index=True)[columns], np.concatenate(vectors), questions
 
 

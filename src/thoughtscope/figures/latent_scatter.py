@@ -26,7 +26,8 @@ def draw(
     """Return the figure and its points. Of each method the last checkpoint is drawn.
 
     Args:
-        table: one row a vector: method, label, example_id, latent_index (null for text), checkpoint_step.
+        table: one row a vector: method, label, example_id, latent_index (null for text), checkpoint_step, next_token
+            and next_role (what the latent precedes).
         vectors: `[n, width]`, in the order of `table`.
         questions: how many questions each method answered, by `method`.
     """

@@ -29,14 +29,15 @@ def draw_panels(
     options: Projection,
     title: str | None,
 ) -> tuple[Figure, pd.DataFrame]:
-    """Return the figure and its points: the rows of `table` that are shown, with panel and components.
+    """Return the figure and its points: the rows of `table` that are shown, with panel, components and questions.
 
     Args:
-        table: one row a vector: method, label, example_id, latent_index, checkpoint_step.
+        table: one row a vector: method, label, example_id, latent_index, checkpoint_step, next_token, next_role.
         vectors: `[n, width]`.
         questions: how many questions each method answered.
     """
     points, explained = project(table, vectors, panels, options)
+    points["questions"] = points["method"].map(dict(questions))
     methods = table[["method", "label"]].drop_duplicates()
     order = style.in_order(methods["method"], style.METHODS)
     labels = dict(zip(methods["method"], methods["label"], strict=True))
@@ -61,7 +62,7 @@ def draw_panels(
                     depthshade=False,
                     label=labels[method],
                 )
-                counts.append((look.colour, _count(len(mine), questions[method], options.fewest)))
+                counts.append((look.colour, _count(mine, questions[method], options.fewest)))
             _dress(axes, panel.title, shares, limits or _limits(part), counts)
         _legend(figure, [(labels[name], looks[name]) for name in order], _note(options, explained), title)
     return figure, points
@@ -82,9 +83,21 @@ def _limits(points: pd.DataFrame) -> list[tuple[float, float]]:
     return limits
 
 
-def _count(n: int, questions: int, fewest: int) -> str:
+def _count(points: pd.DataFrame, questions: int, fewest: int) -> str:
+    """Return how many points there are, their share of the questions, and what most of these latents precede."""
+    n = len(points)
     share = f"n = {n} ({n / questions:.0%})" if questions else f"n = {n}"
-    return f"{share}, fewer than {fewest}" if n < fewest else share
+    few = f"{share}, fewer than {fewest}" if n < fewest else share
+    return f"{few}, {_precede(points)}" if n else few
+
+
+def _precede(points: pd.DataFrame) -> str:
+    """Return what most latents stand before: one token if half of them do, else what kind of token."""
+    token, role = (points[name].fillna("").value_counts(normalize=True) for name in ("next_token", "next_role"))
+    if token.iloc[0] >= 0.5:
+        name = f"'{token.index[0].strip()}'" if token.index[0] else "the end"
+        return f"{token.iloc[0]:.0%} before {name}"
+    return f"{role.iloc[0]:.0%} before {role.index[0]}"
 
 
 def _dress(

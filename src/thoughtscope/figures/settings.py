@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from thoughtscope.settings import Positive, Probability, Strict
 
@@ -19,6 +19,12 @@ class Projection(Strict):
     unit_norm: bool = Field(False, description="scale every vector to length 1 first")
     pca: Literal["common", "panel"] = Field("common", description="one PCA for all panels, or each panel its own")
     fewest: Positive = Field(50, description="points below which a panel warns")
+
+    @model_validator(mode="after")
+    def _what_is_fed_has_no_layer(self) -> Projection:
+        if self.vectors == "input" and self.layer is not None:
+            raise ValueError("layer is of hidden states: set vectors: output, or leave layer out")
+        return self
 
 
 class LatentScatter(Projection):

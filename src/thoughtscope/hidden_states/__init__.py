@@ -1,1 +1,4 @@
-"""Hidden states of models on disk: `extract` computes them batch by batch, `write` streams them to Parquet."""
+"""Hidden states of models on disk: of runs that answer (`extract`), of backbones that read (`statements`).
+
+`capture` and `write` store them, `read` reads them, `roles` says what a token is.
+"""

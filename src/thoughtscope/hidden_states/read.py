@@ -25,11 +25,14 @@ from thoughtscope.errors import UserError
 
 Kind = Literal["input", "output"]
 STATES = "states.json"
-COLUMNS = ["run", "checkpoint_step", "example_id", "position", "latent_index", "token_id", "token"]
+COLUMNS = [
+    *("run", "checkpoint_step", "example_id", "position", "latent_index", "token_id", "token"),
+    *("role", "next_token", "next_role"),
+]
 
 
 def describe_states(folder: Path) -> dict[str, Any]:
-    """Return `states.json`: width, dtype, layers, final_norm_layer, checkpoints, examples, embedding_norm.
+    """Return `states.json`: width, dtype, precision, layers, final_norm_layer, checkpoints, examples, embedding_norm.
 
     Raises:
         UserError: `folder` holds no hidden states.
@@ -54,7 +57,7 @@ def read_vectors(
         folder: `results/hidden_states/<run>`.
         kind: what is fed at a position (`input`) or the state there (`output`).
         layer: of kind `output`; None is the layer after the final norm. Kind `input` has none.
-        latent_index: of the latents, only the k-th, counted from 1; `text`: only text tokens; None: all.
+        latent_index: of the latents, only the k-th, counted from 1; `text`: all that are no latents; None: both.
         checkpoint: the optimiser step of the model; None: all that were stored.
 
     Raises:

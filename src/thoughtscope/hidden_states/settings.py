@@ -13,6 +13,9 @@ class HiddenStates(Strict):
     """What is extracted of the runs that a figure or a probe names."""
 
     examples: Positive = Field(256, description="test questions whose states are stored")
-    layers: Literal["last", "all"] | list[Count] = Field("last", description="hidden-state layers, 0 = embeddings")
+    layers: Literal["last", "all"] | list[Count] = Field(
+        "last", description="hidden-state layers, 0 = embeddings; the last, after the final norm, is always stored"
+    )
+    text_tokens: Positive = Field(4, description="text tokens of each role that are stored of a response, at random")
     dtype: Literal["float16", "float32"] = "float32"
     batch_size: Positive = 64

@@ -9,7 +9,7 @@ float16 was asked for a float32 model, and a bf16 model's states are stored as f
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from types import TracebackType
 
@@ -19,6 +19,7 @@ import pyarrow.parquet as pq
 
 from thoughtscope import tables
 from thoughtscope.errors import UserError
+from thoughtscope.hidden_states.roles import STATEMENT
 
 NO_LAYER = "none"
 GENERATIONS, SURPRISALS = "generations.parquet", "surprisals.parquet"
@@ -31,6 +32,8 @@ class Position:
     Args:
         latent_index: 1 for the first latent of a response, None for text.
         position: in the whole sequence, counted from 0.
+        role: see `hidden_states.roles`.
+        next_token, next_role: of the first token after a latent that is no latent; None at the end, and for text.
     """
 
     example_id: str
@@ -38,6 +41,9 @@ class Position:
     latent_index: int | None
     token_id: int
     token: str
+    role: str = STATEMENT
+    next_token: str | None = None
+    next_role: str | None = None
 
 
 def storage_type(asked: str, computed: str) -> str:
@@ -59,6 +65,7 @@ class StateWriter:
         self.width = width
         self.schema = tables.hidden_state_schema(width, self.arrow)
         self.open: dict[tuple[str, int | None], pq.ParquetWriter] = {}
+        self._made: tuple[int, Sequence[Position], dict[str, pa.Array]] | None = None
 
     def __enter__(self) -> StateWriter:
         return self
@@ -79,22 +86,28 @@ class StateWriter:
         """
         if not positions:
             return
-        stored = self._cast(vectors)
-        n = len(positions)
-        flat = pa.array(stored.reshape(-1), type=self.arrow)
+        flat = pa.array(self._cast(vectors).reshape(-1), type=self.arrow)
         columns = {
-            "run": pa.array([self.run] * n, pa.string()),
-            "checkpoint_step": pa.array([checkpoint_step] * n, pa.int32()),
-            "example_id": pa.array([one.example_id for one in positions], pa.string()),
-            "position": pa.array([one.position for one in positions], pa.int32()),
-            "latent_index": pa.array([one.latent_index for one in positions], pa.int32()),
-            "token_id": pa.array([one.token_id for one in positions], pa.int32()),
-            "token": pa.array([one.token for one in positions], pa.string()),
-            "layer": pa.array([layer] * n, pa.int32()),
-            "kind": pa.array([kind] * n, pa.string()),
+            **self._columns(checkpoint_step, positions),
+            "layer": pa.array([layer] * len(positions), pa.int32()),
+            "kind": pa.array([kind] * len(positions), pa.string()),
             "vector": pa.FixedSizeListArray.from_arrays(flat, self.width),
         }
         self._writer(kind, layer).write_table(pa.table(columns, schema=self.schema))
+
+    def _columns(self, checkpoint_step: int, positions: Sequence[Position]) -> dict[str, pa.Array]:
+        """Return the columns that all layers of the same positions share."""
+        if self._made is None or self._made[:2] != (checkpoint_step, positions):
+            count = len(positions)
+            columns = {
+                "run": pa.array([self.run] * count, pa.string()),
+                "checkpoint_step": pa.array([checkpoint_step] * count, pa.int32()),
+            }
+            for field in fields(Position):
+                values = [getattr(one, field.name) for one in positions]
+                columns[field.name] = pa.array(values, self.schema.field(field.name).type)
+            self._made = (checkpoint_step, positions, columns)
+        return self._made[2]
 
     def _cast(self, vectors: np.ndarray) -> np.ndarray:
         with np.errstate(over="ignore"):

@@ -1,13 +1,14 @@
 """The DeepSpeed engine of a run: one update at a time, its loss normalised over the global batch.
 
 Also takes the trained state out whole and puts it back, by parameter name, whatever the ZeRO stage and
-the number of ranks: that is what makes a state written on two ranks load on one.
+the number of ranks: that is what makes a state written on two ranks load on one. A rank gathers one tensor after
+another, and only the first rank keeps them.
 """
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Iterable
+import hashlib
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
@@ -23,10 +24,11 @@ from torch import Tensor
 
 from thoughtscope.config.training import Training
 from thoughtscope.latents.packing import Batch
-from thoughtscope.training.network import Network
+from thoughtscope.training.network import Network, copy_rows
 from thoughtscope.training.ranks import Ranks
 
 MOMENTS = ("exp_avg", "exp_avg_sq")
+AT_ONCE = 2**22  # weights that are summed at once in float64
 
 
 def sharding(config: dict[str, Any], dtype: str) -> dict[str, Any]:
@@ -83,8 +85,7 @@ class Engine:
 
     def _make_moments(self) -> None:
         """Give the optimiser its moments now: DeepSpeed would at the first update, too late for a run that resumes."""
-        parts = [part for group in self._base.param_groups for part in group["params"]]
-        for part in self.optimizer.fp32_partitioned_groups_flat if self.sharded else parts:
+        for part in self._masters():
             moments = {moment: torch.zeros_like(part) for moment in MOMENTS}
             self._base.state[part] = {"step": torch.zeros((), device=part.device), **moments}
         if not self.sharded:
@@ -94,15 +95,6 @@ class Engine:
     def network(self) -> Network:
         """The network inside."""
         return self.engine.module  # type: ignore[no-any-return]
-
-    def whole_model(self) -> Any:
-        """Return a float32 copy of the model on the CPU; where parameters are sharded, their values are not set."""
-        model = self.network.model
-        if not self.sharded:
-            return copy.deepcopy(model).to("cpu", torch.float32)
-        empty = type(model)._from_config(model.config, dtype=torch.float32)
-        empty.generation_config = model.generation_config
-        return empty
 
     def update(self, batches: Iterable[Batch], labels: int, learning_rate: float) -> tuple[float, float]:
         """Do one update and return (mean loss a label over the global batch in nats, gradient norm before clipping).
@@ -132,38 +124,89 @@ class Engine:
 
     def forget_moments(self) -> None:
         """Reset the optimiser's moments and step counts."""
-        self.put_moments({name: torch.zeros_like(value) for name, value in self.take_moments().items()}, 0)
+        for _, value in self._trained():
+            for moment in MOMENTS:
+                zeros = torch.zeros(getattr(value, "ds_shape", value.shape), device=self.engine.device)
+                self._set_moment(value, moment, zeros)
+        self._count_updates(0)
+
+    def weights(self) -> Iterator[tuple[str, Tensor]]:
+        """Yield the name of every trained parameter and its value, whole and in float32.
+
+        All ranks must iterate to the end: a value is gathered when its turn comes. It may be the parameter itself.
+        """
+        for name, value in self._trained():
+            yield name, self._weight(value).detach()
+
+    def moments(self) -> Iterator[tuple[str, Tensor]]:
+        """Yield both moments of every trained parameter, as `weights` does."""
+        for name, value in self._trained():
+            for moment in MOMENTS:
+                yield f"{moment}/{name}", self._moment(value, moment).detach()
 
     def take_weights(self) -> dict[str, Tensor]:
-        """Return every trained parameter, whole and in float32, by name. All ranks must call it."""
-        return {name: self._weight(value).detach().cpu().clone() for name, value in self._trained()}
+        """Return a copy of `weights` on the CPU; empty but on the first rank. All ranks must call it."""
+        return self._keep(self.weights())
 
     def take_moments(self) -> dict[str, Tensor]:
-        """Return both moments of every trained parameter, whole. All ranks must call it."""
-        return {
-            f"{moment}/{name}": self._moment(value, moment).detach().cpu().clone()
-            for name, value in self._trained()
-            for moment in MOMENTS
-        }
+        """Return a copy of `moments` on the CPU; empty but on the first rank. All ranks must call it."""
+        return self._keep(self.moments())
 
-    def put_weights(self, weights: dict[str, Tensor]) -> None:
+    def _keep(self, tensors: Iterable[tuple[str, Tensor]]) -> dict[str, Tensor]:
+        return {name: value.to("cpu", copy=True) for name, value in tensors if self.ranks.first}
+
+    def fingerprint(self) -> str:
+        """Return a digest of sums over this rank's part of the trained float32 weights.
+
+        Sums in float64 of values and squares, over pieces of the weights: an update that changes a weight by more than
+        rounding changes them.
+        """
+        sums = []
+        for part in self._masters():
+            for piece in torch.split(part.detach().reshape(-1), AT_ONCE):
+                wide = piece.double()
+                sums += [wide.sum(), wide.dot(wide)]
+                del wide  # before the next one is made
+        return hashlib.sha256(torch.stack(sums).cpu().numpy().tobytes()).hexdigest()
+
+    def _masters(self) -> list[Tensor]:
+        """Return the float32 weights that this rank's optimiser updates."""
+        if self.sharded:
+            return list(self.optimizer.fp32_partitioned_groups_flat)
+        return [part for group in self._base.param_groups for part in group["params"]]
+
+    def put_weights(self, weights: Mapping[str, Tensor]) -> None:
         """Set every trained parameter, also its float32 master copy."""
-        with torch.no_grad():
-            for name, value in self._trained():
-                if not self.plain:
-                    safe_set_full_fp32_param(value, weights[name].to(self.engine.device))
-                with self._gathered(value):
-                    value.copy_(weights[name])
+        for name, value in self._trained():
+            self._put(value, weights[name])
+
+    def copy_rows(self, names: Collection[str], rows: Sequence[tuple[int, int]]) -> None:
+        """In the trained tables `names` ``[vocabulary, d]``, set every target row to a copy of its source row."""
+        for name, value in self._trained():
+            if name in names:
+                whole = self._weight(value).detach().clone()
+                copy_rows({name: whole}, rows)
+                self._put(value, whole)
+
+    @torch.no_grad()
+    def _put(self, value: Tensor, content: Tensor) -> None:
+        if not self.plain:
+            safe_set_full_fp32_param(value, content.to(self.engine.device))
+        with self._gathered(value):
+            value.copy_(content)
 
     def _gathered(self, value: Tensor) -> AbstractContextManager[Any]:
         """Make a parameter whole inside the context; what the first rank sets is then shared out again."""
         return deepspeed.zero.GatheredParameters([value], modifier_rank=0) if self.sharded else nullcontext()
 
-    def put_moments(self, moments: dict[str, Tensor], step: int) -> None:
+    def put_moments(self, moments: Mapping[str, Tensor], step: int) -> None:
         """Set both moments of every trained parameter and the optimiser's count of updates."""
         for name, value in self._trained():
             for moment in MOMENTS:
                 self._set_moment(value, moment, moments[f"{moment}/{name}"].to(self.engine.device))
+        self._count_updates(step)
+
+    def _count_updates(self, step: int) -> None:
         for state in self._base.state.values():
             state["step"] = torch.full_like(torch.as_tensor(state.get("step", 0.0), dtype=torch.float32), float(step))
 
@@ -178,9 +221,11 @@ class Engine:
             return self._base.state.get(value, {}).get(moment, torch.zeros_like(value))  # type: ignore[no-any-return]
         return safe_get_full_optimizer_state(value, moment)  # type: ignore[no-any-return]
 
+    @torch.no_grad()
     def _set_moment(self, value: Tensor, moment: str, content: Tensor) -> None:
         if self.plain:
-            self._base.state.setdefault(value, {})[moment] = content.clone()
-            self._base.state[value].setdefault("step", torch.zeros((), device=value.device))
+            state = self._base.state.setdefault(value, {})
+            state.setdefault(moment, torch.empty_like(value)).copy_(content)
+            state.setdefault("step", torch.zeros((), device=value.device))
         else:
             safe_set_full_optimizer_state(value, content, moment)

@@ -7,6 +7,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from thoughtscope.errors import UserError
@@ -29,11 +30,12 @@ def check_update(run: str, step: int, loss: float, norm: float, largest_norm: fl
 
 
 def weights_digest(weights: dict[str, Tensor]) -> str:
-    """Return a digest of tensors by name, equal only if every bit is."""
+    """Return a digest of tensors by name, equal only if every bit is; holds one of them on the CPU at a time."""
     digest = hashlib.sha256()
     for name in sorted(weights):
         digest.update(name.encode())
-        digest.update(weights[name].detach().cpu().contiguous().view(-1).float().numpy().tobytes())
+        content = weights[name].detach().cpu().contiguous().view(-1).view(torch.uint8)
+        digest.update(content.numpy().data)
     return digest.hexdigest()
 
 

@@ -5,8 +5,10 @@ Reads as the experiment: `Run.execute`. Everything that can change the result co
 
 from __future__ import annotations
 
+import collections
 import copy
-from collections.abc import Callable, Mapping, Sequence
+import itertools
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,12 +29,13 @@ from thoughtscope.training.events import Events
 from thoughtscope.training.insertion import check_latents, lay_out, response_probabilities
 from thoughtscope.training.measuring import layouts, lost
 from thoughtscope.training.memory import enough_memory
-from thoughtscope.training.network import copy_rows, own_parameters, token_tables
+from thoughtscope.training.network import own_parameters, token_tables
 from thoughtscope.training.progress import Progress
 from thoughtscope.training.ranks import Ranks
+from thoughtscope.training.saving import save_reasoner
 from thoughtscope.training.schedule import Realised, learning_rate, stage_lengths
 from thoughtscope.training.settings import TrainSettings
-from thoughtscope.training.state import Journal, State, load_newest, save_state
+from thoughtscope.training.state import Journal, load_state, newest, save_state
 
 LARGEST_SHARE_OF_SAVING = 0.03  # of the time; a state that takes long to write is written less often
 
@@ -174,9 +177,7 @@ class Run:
         have not moved.
         """
         if self.progress.stage > 0 and not self.settings.frozen:
-            weights = self.engine.take_weights()
-            copy_rows({name: weights[name] for name in token_tables(self.engine.network)}, self.new_rows)
-            self.engine.put_weights(weights)
+            self.engine.copy_rows(token_tables(self.engine.network), self.new_rows)
 
     def _use_stage(self) -> None:
         use_stage(self.reasoner, self.engine.network, self.stages[self.progress.stage])
@@ -269,9 +270,9 @@ class Run:
                 self.progress.right = [row["correct"] for row in rows]
 
     def _check_moved(self) -> None:
-        digest = guards.weights_digest(self.engine.take_weights())
-        guards.check_moved(self.settings.run, self.progress.step, self.progress.weights, digest)
-        self.progress.weights = digest
+        fingerprint = " ".join(self.ranks.gather(self.engine.fingerprint()))
+        guards.check_moved(self.settings.run, self.progress.step, self.progress.weights, fingerprint)
+        self.progress.weights = fingerprint
 
     def _learned(self) -> bool:
         """Return whether the stage is learned, on validation questions, if this is an update at which that is due."""
@@ -306,21 +307,8 @@ class Run:
     def save_model(self, folder: Path) -> None:
         """Save the current model as an ordinary folder, an adapter merged in. All ranks must call it."""
         weights = self.engine.take_weights()
-        if not self.ranks.first:
-            return
-        reasoner = copy.copy(self.reasoner)
-        prefix = "model."
-        if self.settings.frozen:
-            peft = copy.deepcopy(self.peft).to("cpu", torch.float32)
-            _load(peft.get_base_model(), weights, prefix)
-            reasoner.model = peft.merge_and_unload()
-        else:
-            reasoner.model = self.engine.whole_model()
-            _load(reasoner.model, weights, prefix)
-        if reasoner.fill is not None:
-            reasoner.fill = copy.deepcopy(reasoner.fill).to("cpu", torch.float32)
-            _load(reasoner.fill, weights, "fill.")
-        reasoner.save(folder)
+        if self.ranks.first:
+            save_reasoner(folder, self.reasoner, self.peft, weights)
 
     def _maybe_save(self) -> None:
         stop = self.ranks.anyone(self.stop_asked())
@@ -333,54 +321,43 @@ class Run:
 
     def _save(self) -> None:
         started = self.clock()
-        tensors = {f"weight/{name}": value for name, value in self.engine.take_weights().items()}
-        tensors |= self.engine.take_moments()
-        for rank, states in enumerate(self.ranks.gather(_random_states())):
-            tensors |= {f"random/{rank}/{device}": value for device, value in states.items()}
+        weights = ((f"weight/{name}", value) for name, value in self.engine.weights())
+        tensors = itertools.chain(self._random_states(), weights, self.engine.moments())
         if self.ranks.first:
             facts = {"progress": vars(self.progress), "probabilities": self.probabilities}
-            save_state(self.state_folder, self.progress.step, State(tensors, facts), self.training.keep_states)
+            save_state(self.state_folder, self.progress.step, tensors, facts, self.training.keep_states)
+        else:
+            collections.deque(tensors, maxlen=0)  # take part in gathering each of them, and keep none
         self.ranks.wait()
         self.saved_at = self.clock()
         self.saving_seconds = self.saved_at - started
 
     def _resume(self) -> None:
-        state = load_newest(self.state_folder, self.report.line)
-        self.ranks.wait()
-        if state is None:
+        found = newest(self.state_folder, self.report.line) if self.ranks.first else None
+        found = self.ranks.gather(found)[0]
+        if found is None:
             if self.ranks.first:
                 for journal in self.journals.values():
                     journal.cut(-1)
             self.ranks.wait()
             return
+        state = load_state(found)
         self.progress = Progress(**state.facts["progress"])
         if self.ranks.first:
             for name, journal in self.journals.items():
                 journal.cut(self.progress.step if name == "metrics" else self.progress.measured)
         self.ranks.wait()
-        self.engine.put_weights(_under(state.tensors, "weight/"))
+        self.engine.put_weights(state.under("weight/"))
         self.engine.put_moments(state.tensors, self.progress.optimizer_steps)
-        for device, value in _under(state.tensors, f"random/{self.ranks.rank}/").items():
+        for device, value in state.under(f"random/{self.ranks.rank}/").items():
             put = torch.cuda.set_rng_state if device == "cuda" else torch.set_rng_state
             put(value)
         self._use_stage()
         self.probabilities = state.facts["probabilities"]
         self.report.line(f"resumed at update {self.progress.step}")
 
-
-def _random_states() -> dict[str, torch.Tensor]:
-    """Return where this process's random numbers stand, for each kind of device."""
-    cuda = {"cuda": torch.cuda.get_rng_state()} if torch.cuda.is_available() else {}
-    return {"cpu": torch.get_rng_state(), **cuda}
-
-
-def _under(tensors: Mapping[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:
-    return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
-
-
-@torch.no_grad()
-def _load(module: Any, weights: Mapping[str, torch.Tensor], prefix: str) -> None:
-    """Set the parameters of `module` that stand in `weights` under `prefix`."""
-    for name, value in module.named_parameters():
-        if prefix + name in weights:
-            value.copy_(weights[prefix + name])
+    def _random_states(self) -> Iterator[tuple[str, torch.Tensor]]:
+        """Yield where each rank's random numbers stand, for each kind of device."""
+        cuda = {"cuda": torch.cuda.get_rng_state()} if torch.cuda.is_available() else {}
+        for rank, states in enumerate(self.ranks.gather({"cpu": torch.get_rng_state(), **cuda})):
+            yield from ((f"random/{rank}/{device}", value) for device, value in states.items())

@@ -120,7 +120,8 @@ def _write(run: Run, settings: TrainSettings, inputs: dict[str, str], arguments:
             tables.write(folder / "metrics.parquet", tables.METRICS, run.journals["metrics"].read())
             progress = run.progress
             spent = {"labelled_tokens": progress.labelled_tokens, "positions": progress.positions}
-            write_json(folder / SCHEDULE, {"stages": progress.realised, "updates": progress.step, **spent})
+            schedule = {"stages": progress.realised, "updates": progress.step, "precision": run.dtype, **spent}
+            write_json(folder / SCHEDULE, schedule)
             write_json(folder / SPELLINGS, run.spellings)
         shutil.rmtree(run.state_folder, ignore_errors=True)
     ranks.wait()

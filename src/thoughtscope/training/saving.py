@@ -1,0 +1,62 @@
+"""Writes a trained model as an ordinary folder in float32, an adapter merged in, with one copy on the CPU."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from thoughtscope.reasoner import Reasoner
+
+
+def save_reasoner(folder: Path, reasoner: Reasoner, peft: Any, weights: Mapping[str, Tensor]) -> None:
+    """Save a reasoner with its trained weights.
+
+    Args:
+        reasoner: its model's own values may be sharded, on a device or in bf16: trained ones are taken from `weights`.
+        peft: the adapter around the model, or None where the model itself was trained.
+        weights: every trained parameter by its name in `training.network.Network`, float32 on the CPU; they become
+            part of what is saved, without another copy.
+    """
+    saved = copy.copy(reasoner)
+    own = {name.removeprefix("model."): value for name, value in weights.items() if name.startswith("model.")}
+    if peft is None:
+        saved.model = _with_weights(reasoner.model, own)
+    else:
+        saved.model = _on_cpu(peft, peft.get_base_model(), own).merge_and_unload()
+    if reasoner.fill is not None:
+        fill = {name.removeprefix("fill."): value for name, value in weights.items() if name.startswith("fill.")}
+        saved.fill = _on_cpu(reasoner.fill, reasoner.fill, fill)
+    saved.save(folder)
+
+
+def _with_weights(model: Any, weights: Mapping[str, Tensor]) -> Any:
+    """Return a model of the same class that holds `weights` themselves; it takes no memory of its own."""
+    with torch.device("meta"):
+        made = type(model)._from_config(copy.deepcopy(model.config), dtype=torch.float32)
+    kept = {name for name in made.state_dict() if name in dict(model.named_buffers())}
+    buffers = {name: value.cpu() for name, value in model.named_buffers() if name in kept}
+    made.load_state_dict({**weights, **buffers}, strict=False, assign=True)
+    made.tie_weights()
+    made.generation_config = model.generation_config
+    return made
+
+
+def _on_cpu(module: Any, owner: nn.Module, weights: Mapping[str, Tensor]) -> Any:
+    """Return a copy of `module` on the CPU in float32, without a copy on its device.
+
+    Args:
+        owner: the module inside that `weights` name parameters of; other parameters keep their values.
+    """
+    copies: dict[int, Any] = {}
+    for name, value in owner.named_parameters():
+        held = weights[name] if name in weights else value.detach().to("cpu", torch.float32, copy=True)
+        copies[id(value)] = nn.Parameter(held, requires_grad=value.requires_grad)
+    for buffer in owner.buffers():
+        dtype = torch.float32 if buffer.is_floating_point() else buffer.dtype
+        copies[id(buffer)] = buffer.detach().to("cpu", dtype, copy=True)
+    return copy.deepcopy(module, copies)
