@@ -31,34 +31,32 @@ def activity_rows(statements: Statements, probe: TokenProbe) -> Iterator[dict[st
     """Yield the rows of `tables.ACTIVITY`, without the run's columns: every cell of every displayed response."""
     index, evidence = statements.index, probe.evidence
     display = statements.where("display")
-    frame = statements.rows.iloc[display]
-    shared = dict(zip(display, undecided([index.texts_of(row) for row in display], frame), strict=True))
+    shared = np.zeros(len(statements.rows), dtype=np.int64)
+    shared[display] = undecided([index.texts_of(row) for row in display], statements.rows.iloc[display])
+    about = statements.rows[["example_id", "label"]].to_dict("records")
     for layer, scores in probe.displayed.items():
         for token, values in zip(probe.scored, scores, strict=True):
             statement, distance = index.statements[token], int(index.distances[token])
-            about = statements.rows.iloc[statement]
             for name, score in zip(LINEAR, values, strict=True):
                 cell = evidence.get((layer, distance, name))
                 yield {
                     "direction": name,
                     "fitted_on": probe.fitted_on,
-                    "example_id": about["example_id"],
-                    "label": int(about["label"]),
+                    "example_id": about[statement]["example_id"],
+                    "label": int(about[statement]["label"]),
                     "layer": layer,
                     "position": int(index.positions[token]),
                     "distance": distance,
                     "token": index.texts[token],
                     "score": float(score),
-                    **_measured(cell, index.positions[token] < shared[statement]),
+                    **_measured(cell, bool(index.positions[token] < shared[statement])),
                 }
 
 
 def _measured(cell: Evidence | None, shared: bool) -> dict[str, Any]:
-    if cell is None:
-        return {**dict.fromkeys(("n", "auroc", "accuracy", "p", "p_corrected")), "evidence": "untested"}
-    verdict = "shared" if shared else "yes" if cell.passes else "no"
-    measured = {"n": cell.n, "auroc": cell.auroc, "accuracy": cell.accuracy}
-    return {**measured, "p": cell.p, "p_corrected": cell.p_corrected, "evidence": verdict}
+    columns = ("n", "auroc", "accuracy", "p", "p_corrected")
+    verdict = "shared" if shared else "untested" if cell is None else "yes" if cell.passes else "no"
+    return {**{name: cell and getattr(cell, name) for name in columns}, "evidence": verdict}
 
 
 def trend_rows(statements: Statements, probe: TokenProbe) -> Iterator[dict[str, Any]]:
@@ -68,6 +66,7 @@ def trend_rows(statements: Statements, probe: TokenProbe) -> Iterator[dict[str, 
     the cells at a distance from the end, per token.
     """
     evidence = probe.evidence
+    about = statements.rows.iloc[probe.test.rows]
     for place, name in enumerate(LINEAR):
         passing = [
             (layer, distance) for (layer, distance, found), cell in evidence.items() if found == name and cell.passes
@@ -75,18 +74,17 @@ def trend_rows(statements: Statements, probe: TokenProbe) -> Iterator[dict[str, 
         parts = []
         for layer, scores in probe.tested.items():
             here = np.isin(probe.test.distances, [distance for found, distance in passing if found == layer])
-            about = {"unit": probe.test.units[here], "layer": layer, "distance": probe.test.distances[here]}
-            parts.append(pd.DataFrame({**about, "score": scores[here, place]}))
+            columns = {"unit": probe.test.units[here], "layer": layer, "distance": probe.test.distances[here]}
+            parts.append(pd.DataFrame({**columns, "score": scores[here, place]}))
         cells = pd.concat(parts)
         for over, sign in (("layer", 1), ("distance", -1)):
             for unit, slope in slopes(cells, over).items():
-                row = statements.rows.iloc[probe.test.rows[unit]]
                 yield {
                     "direction": name,
                     "fitted_on": probe.fitted_on,
-                    "example_id": row["example_id"],
-                    "subject": row["subject"],
-                    "label": int(row["label"]),
+                    "example_id": about["example_id"].iloc[unit],
+                    "subject": about["subject"].iloc[unit],
+                    "label": int(about["label"].iloc[unit]),
                     "over": "layers" if over == "layer" else "tokens",
                     "slope": sign * float(slope),
                 }

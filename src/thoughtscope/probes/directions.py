@@ -53,9 +53,9 @@ class Training:
         """Take ``vectors [n, d]``."""
         exact = vectors.astype(np.float64)
         centre = exact.mean(axis=0)
-        largest = np.abs(exact).max(axis=0)
+        largest = np.maximum(exact.max(axis=0), -exact.min(axis=0))
         exact -= centre
-        spread = np.sqrt(np.square(exact).mean(axis=0))
+        spread = np.sqrt(np.einsum("nd,nd->d", exact, exact) / len(exact))
         constant = spread <= ROUNDING * largest
         exact[:, constant] = 0.0
         return cls(exact, centre, np.where(constant, 1.0, spread))
@@ -131,9 +131,9 @@ def ledoit_wolf(rows: Array, gram: Array) -> tuple[float, float]:
         gram: ``rows.T @ rows`` or ``rows @ rows.T``: traces and Frobenius norms of both agree.
     """
     n, d = rows.shape
-    squares = np.square(rows).sum(axis=1)
+    squares = np.einsum("nd,nd->n", rows, rows)
     mean = squares.sum() / (n * d)
-    norm = np.square(gram).sum() / n**2
+    norm = np.vdot(gram, gram) / n**2
     error = (np.square(squares).sum() / n - norm) / (d * n)
     distance = norm / d - mean**2
     return (float(min(error, distance) / distance) if distance > 0 else 1.0), float(mean)

@@ -32,15 +32,37 @@ def subject_pairs(rows: pd.DataFrame) -> Pairs:
 
 
 def predicate_pairs(rows: pd.DataFrame) -> Pairs:
-    """Return ``[pairs, 2]`` places in `rows`: a true and a false statement that differ in their subject only.
+    """Return ``[pairs, 2]`` places in `rows`: a true and a false statement that differ in their subject only."""
+    return _pairs(_predicates(rows), rows["label"].to_numpy())
 
-    What is said of the subject is the response without the subject's name.
-    """
+
+def _predicates(rows: pd.DataFrame) -> NDArray[np.int64]:
+    """Return ``[n]``: what is said of the subject, which is the response without the subject's name."""
     said = [
         response.replace(subject, PLACEHOLDER)
         for response, subject in zip(rows["response"], rows["subject"], strict=True)
     ]
-    return _pairs(codes(rows.assign(said=said), ["said", "attribute", "negated"]), rows["label"].to_numpy())
+    return codes(rows.assign(said=said), ["said", "attribute", "negated"])
+
+
+def excess(rows: pd.DataFrame, values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return ``values [n, k]`` less the effects of subject and predicate, and centred.
+
+    Both effects are fitted together by least squares, for subjects and predicates that occur with both truths. What a
+    state knows of the subject or the predicate alone is then no longer related to the values.
+    """
+    groups = [codes(rows, ["subject", "attribute", "negated"]), _predicates(rows)]
+    design = np.column_stack([np.ones(len(rows)), *(_indicators(group, rows["label"].to_numpy()) for group in groups)])
+    rest: NDArray[np.float64] = values - design @ np.linalg.lstsq(design, values, rcond=None)[0]
+    return rest
+
+
+def _indicators(group: NDArray[np.int64], labels: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return ``[n, groups]``: membership of the groups that hold both labels."""
+    ones, sizes = np.bincount(group, weights=labels), np.bincount(group)
+    mixed = np.flatnonzero((ones > 0) & (ones < sizes))
+    indicators: NDArray[np.float64] = (group[:, None] == mixed).astype(np.float64)
+    return indicators
 
 
 def _pairs(group: NDArray[np.int64], labels: NDArray[np.int64]) -> Pairs:

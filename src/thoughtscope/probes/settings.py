@@ -31,13 +31,13 @@ class Tested(Strict):
 
 
 class TruthSettings(Tested):
-    """Directions that separate true from false statements, for each layer, split by subject."""
+    """How directions of truth are fitted and tested."""
 
     bootstrap: Positive = Field(500, description="resamples of subjects behind each interval")
     tokens: Tokens = Field("last", description="what represents a statement: its last token, or the mean of all")
 
 
 class LatentSettings(Tested):
-    """Linear probes: which intermediate value can be read at each latent, by cross-validation over questions."""
+    """How latents are probed."""
 
     folds: int = Field(5, ge=2)

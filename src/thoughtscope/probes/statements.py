@@ -165,15 +165,14 @@ def length_matched(lengths: NDArray[np.int64], labels: NDArray[np.int64]) -> Row
     return np.array(sorted(kept), dtype=np.intp)
 
 
-def without(nuisance: Array, vectors: NDArray[np.floating], fitted_on: Rows) -> Array:
-    """Return `vectors` less what a linear regression on `nuisance`, fitted on the rows `fitted_on`, predicts.
+def without(nuisance: Array, values: NDArray[np.floating]) -> Array:
+    """Return ``values [n, d]`` less what a linear regression on ``nuisance [n, k]`` predicts.
 
-    What is left of an entry that never varies, or that the nuisance explains whole, is rounding. It follows the
+    What is left of a column that never varies, or that the nuisance explains whole, is rounding. It follows the
     nuisance, and with it the truth, so it is set to 0: a probe would read it.
     """
     design = np.column_stack([np.ones(len(nuisance)), nuisance])
-    weights = np.linalg.lstsq(design[fitted_on], vectors[fitted_on].astype(np.float64), rcond=None)[0]
-    rest: Array = vectors - design @ weights
-    rounding = 1e-6 * np.abs(vectors[fitted_on]).max(0)
-    rest[:, np.abs(rest[fitted_on]).max(0) <= rounding] = 0.0
+    exact = values.astype(np.float64)
+    rest: Array = exact - design @ np.linalg.lstsq(design, exact, rcond=None)[0]
+    rest[:, np.abs(rest).max(axis=0) <= 1e-6 * np.abs(exact).max(axis=0)] = 0.0
     return rest

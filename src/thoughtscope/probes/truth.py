@@ -7,7 +7,9 @@ Directions are fitted on plain (not negated) statements of the training subjects
     length-matched  of `all`, as many true as false of every length
     unseen          statements whose text, true or false, the backbone never read
     guessed         statements that it read equally often, true and false, with the verdict
-    surprisal-out   `all`, with what surprisal explains linearly taken out of training and test vectors
+    surprisal-out   `all`, with what surprisal explains linearly taken out of the training vectors and the test scores;
+                    it counts in excess of what subject and predicate have on average, because a state that knows the
+                    predicate alone would otherwise pass: it tells how surprising the predicate is of anybody
 
 With each subset come two directions without a layer: `surprisal-only` (less surprising counts as true) and
 `text-only` (words and pairs of words, no model). A row with a `note` says why values are missing.
@@ -16,7 +18,7 @@ With each subset come two directions without a layer: `surprisal-only` (less sur
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -26,13 +28,14 @@ from sklearn.linear_model import LogisticRegression
 
 from thoughtscope.errors import UserError
 from thoughtscope.probes.directions import Training, fit
-from thoughtscope.probes.pairing import codes, exchangeable, subject_pairs
+from thoughtscope.probes.pairing import codes, excess, exchangeable, subject_pairs
 from thoughtscope.probes.permutation import Family, Resampling, auroc, permuted_labels
 from thoughtscope.probes.settings import TruthSettings
 from thoughtscope.probes.statements import Array, Rows, Statements, Vectors, length_matched, without
 
 SURPRISAL, TEXT = "surprisal-only", "text-only"
-REFITTED = ("all", "surprisal-out")  # subsets with the null of directions fitted to permuted training labels
+CONTROLLED = "surprisal-out"
+REFITTED = ("all", CONTROLLED)  # subsets with the null of directions fitted to permuted training labels
 NO_PAIRS = "left out: no training subject and attribute has both a true and a false statement"
 NO_NEGATION = "left out: the task has no negated statements"
 ONE_LABEL = "left out: not both true and false statements"
@@ -45,12 +48,13 @@ class Subset:
 
     Attributes:
         places: ``[n]``, which of the tested statements.
-        labels: ``[n]``.
+        labels: ``[n]``; excess: ``[n, 2]``, mean and last surprisal without the effects of subject and predicate.
         rows: what is known of each AUROC, in the order in which the family has them.
     """
 
     places: Rows
     labels: NDArray[np.int64]
+    excess: Array
     family: Family
     resampling: Resampling
     rows: list[dict[str, Any]] = field(default_factory=list)
@@ -87,15 +91,15 @@ class TruthProbe:
         self.permuted = permuted_labels(statements.labels(self.train), exchangeable(frame), settings.permutations)
         self.notes = [] if len(self.pairs) else [note_row("pca-of-pairs", "all", NO_PAIRS)]
         self.subsets = dict(self._subsets(plain, negated))
-        self.nuisance = statements.surprisals[np.concatenate([self.train, self.test])]
-        if np.isnan(self.nuisance).any():
-            del self.subsets["surprisal-out"]
-            self.notes += [note_row(SURPRISAL, "all", NO_SURPRISAL), note_row(None, "surprisal-out", NO_SURPRISAL)]
+        self.excess = excess(frame, statements.surprisals[self.train])
+        if np.isnan(statements.surprisals[np.concatenate([self.train, self.test])]).any():
+            del self.subsets[CONTROLLED]
+            self.notes += [note_row(SURPRISAL, "all", NO_SURPRISAL), note_row(None, CONTROLLED, NO_SURPRISAL)]
         self.controls = [*self._controls()]
 
     def _subsets(self, plain: Rows, negated: Rows) -> Iterator[tuple[str, Subset]]:
         matched = plain[length_matched(self.statements.index.counts[plain], self.statements.labels(plain))]
-        chosen = {"all": plain, "negated": negated, "length-matched": matched, "surprisal-out": plain}
+        chosen = {"all": plain, "negated": negated, "length-matched": matched, CONTROLLED: plain}
         chosen |= {name: self.statements.where(name, False) for name in ("unseen", "guessed")}
         for name, rows in chosen.items():
             if len(set(self.statements.labels(rows))) == 2:
@@ -108,18 +112,20 @@ class TruthProbe:
         permuted = permuted_labels(labels, exchangeable(frame), self.settings.permutations, seed=1)
         resampling = Resampling(codes(frame, ["subject"]), labels, self.settings.bootstrap)
         places = {int(row): place for place, row in enumerate(self.test)}
-        return Subset(np.array([places[int(row)] for row in rows]), labels, Family(labels, permuted), resampling)
+        surprisals = excess(frame, self.statements.surprisals[rows])
+        chosen = np.array([places[int(row)] for row in rows])
+        return Subset(chosen, labels, surprisals, Family(labels, permuted), resampling)
 
     def _controls(self) -> Iterator[Subset]:
         """Yield one family for each subset and each direction that reads no layer: nothing is chosen there."""
         texts = self._text_scores()
-        surprisals = -self.nuisance[len(self.train) :, 0]
+        surprisals = -self.statements.surprisals[self.test, 0]
         for name, subset in self.subsets.items():
             for direction, scores in ((SURPRISAL, surprisals), (TEXT, texts)):
                 chosen = scores[subset.places][:, None]
                 if not np.isnan(chosen).any():
                     family = Family(subset.labels, subset.family.labellings[1:])
-                    own = Subset(subset.places, subset.labels, family, subset.resampling)
+                    own = replace(subset, family=family, rows=[])
                     own.add(chosen, [blank_row(direction, None, name)], self.settings.confidence)
                     yield own
 
@@ -136,29 +142,39 @@ class TruthProbe:
 
     def add(self, layer: int, vectors: Vectors) -> None:
         """Fit and test one layer's directions on its states ``[tokens, d]``."""
-        both = np.concatenate([self.train, self.test])
-        states = self.statements.represented(vectors, both, self.settings.tokens)
-        self._measure(layer, states, [name for name in self.subsets if name != "surprisal-out"])
-        if "surprisal-out" in self.subsets:
-            rest = without(self.nuisance, states, np.arange(len(self.train)))
-            self._measure(layer, rest, ["surprisal-out"])
+        seen, tested = (
+            self.statements.represented(vectors, rows, self.settings.tokens) for rows in (self.train, self.test)
+        )
+        plain = [name for name in self.subsets if name != CONTROLLED]
+        self._measure(layer, Training.of(seen), tested, plain)
+        if CONTROLLED in self.subsets:
+            rest = without(self.excess, seen)
+            self._measure(layer, Training.of(rest), tested, [CONTROLLED])
 
-    def _measure(self, layer: int, states: NDArray[np.floating], subsets: list[str]) -> None:
-        """Fit on the first of the states ``[train + test, d]``, and add the scores of the others to these subsets."""
-        n = len(self.train)
-        training, tested = Training.of(states[:n]), states[n:]
-        tested = tested - training.centre
+    def _measure(self, layer: int, training: Training, tested: Vectors, subsets: list[str]) -> None:
+        """Fit directions, and add the scores of the tested states ``[test, d]`` to these subsets."""
         axes, permuted = fit(training, self.statements.labels(self.train), self.pairs, self.permuted)
-        scores = tested @ np.stack(list(axes.values()), axis=1)
+        away = tested - training.centre
         for name in subsets:
             subset = self.subsets[name]
             rows = [blank_row(direction, layer, name) for direction in axes]
-            found = dict(zip(axes, subset.add(scores[subset.places], rows, self.settings.confidence), strict=True))
+            scores = self._scores(name, away, np.stack(list(axes.values())))
+            found = dict(zip(axes, subset.add(scores, rows, self.settings.confidence), strict=True))
             for row in rows if name in REFITTED else []:
                 if (direction := row["direction"]) in permuted:
-                    refitted = auroc(tested[subset.places] @ permuted[direction].T, subset.labels)
+                    refitted = auroc(self._scores(name, away, permuted[direction]), subset.labels)
                     reached = int((refitted >= found[direction]).sum())
                     row["p_refit"] = (1 + reached) / (1 + len(refitted))
+
+    def _scores(self, name: str, away: Array, axes: Array) -> Array:
+        """Return the scores ``[n, k]`` of a subset along ``axes [k, d]``.
+
+        Surprisal is taken out of the scores by a regression over the tested statements themselves: with weights from
+        the training statements, what is taken off would bring surprisal, and so truth, into states that hold neither.
+        """
+        subset = self.subsets[name]
+        scores: Array = away[subset.places] @ axes.T
+        return without(subset.excess, scores) if name == CONTROLLED else scores
 
     def rows(self) -> Iterator[dict[str, Any]]:
         """Yield the rows of `tables.TRUTH_PROBES`, without the run's columns."""
