@@ -23,6 +23,7 @@ from sklearn.linear_model import LogisticRegression
 Array = NDArray[np.float64]
 Labels = NDArray[np.int64]
 Pairs = NDArray[np.intp]  # [pairs, 2]: the rows of a true and of a false statement
+LEAST_WITHIN = 0.01  # an entry's spread within classes counts as at least this share of its whole spread
 ROUNDING = 1e-6  # an entry that varies less than this share of its largest value is constant: the rest is rounding
 
 
@@ -41,12 +42,12 @@ class Training:
     Attributes:
         vectors: ``[n, d]``.
         centre: ``[d]``, the mean that was taken off.
-        scale: ``[d]``, the standard deviation of each entry, 1 where it is constant.
+        spread: ``[d]``, the standard deviation of each entry; 0 where it is constant.
     """
 
     vectors: Array
     centre: Array
-    scale: Array
+    spread: Array
 
     @classmethod
     def of(cls, vectors: NDArray[np.floating]) -> Training:
@@ -55,42 +56,46 @@ class Training:
         centre = exact.mean(axis=0)
         largest = np.maximum(exact.max(axis=0), -exact.min(axis=0))
         exact -= centre
-        spread = np.sqrt(np.einsum("nd,nd->d", exact, exact) / len(exact))
+        spread = _spread(exact)
         constant = spread <= ROUNDING * largest
         exact[:, constant] = 0.0
-        return cls(exact, centre, np.where(constant, 1.0, spread))
+        return cls(exact, centre, np.where(constant, 0.0, spread))
 
     @cached_property
-    def standardised(self) -> Array:
-        """Return the vectors ``[n, d]`` with entries of standard deviation 1."""
-        return self.vectors / self.scale
+    def scale(self) -> Array:
+        """What entries are divided by: their standard deviations ``[d]``, 1 where they are constant."""
+        return np.where(self.spread > 0, self.spread, 1.0)
 
-    def difference_of_means(self, weights: Array) -> Array:
-        """Return one axis ``[k, d]`` for each contrast in ``weights [k, n]``."""
-        return weights @ self.vectors
+    def difference_of_means(self, labellings: Array) -> Array:
+        """Return one axis ``[k, d]`` for each of ``labellings [k, n]``."""
+        return contrasts(labellings) @ self.vectors
 
-    def whitened_difference(self, weights: Array) -> Array:
-        """Return one axis ``[k, d]`` for each contrast: the difference of means times the inverse covariance.
+    def whitened_difference(self, labellings: Array) -> Array:
+        """Return axes ``[k, d]`` of ``labellings [k, n]``: difference of means times inverse covariance within classes.
 
-        The covariance is that of all standardised rows, shrunk towards the identity. It differs from the one within
-        classes by a multiple of the outer product of the difference of means, which changes the axis by a factor
-        only (Sherman and Morrison), so one factorisation serves every labelling. With fewer rows than entries the
-        same system is solved in the space of rows.
+        The covariance is shrunk towards its diagonal, with the diagonal and the shrinkage that the first labelling
+        gives. The covariance of all rows differs from the one within classes by a multiple of the outer product of the
+        difference of means, which changes the axis by a factor only (Sherman and Morrison), so one factorisation serves
+        every labelling. With fewer rows than entries the same system is solved in the space of rows.
         """
-        rows, (n, d) = self.standardised, self.vectors.shape
-        by_row = n < d
-        gram = rows @ rows.T if by_row else rows.T @ rows
-        shrinkage, mean = ledoit_wolf(rows, gram)
+        within = self.vectors - _class_means(self.vectors, labellings[0])
+        scale = np.maximum(_spread(within), LEAST_WITHIN * self.spread)
+        scale = np.where(scale > 0, scale, 1.0)
+        within /= scale
+        rows, weights = self.vectors / scale, contrasts(labellings)
+        n, d = rows.shape
+        gram = _gram(rows)
+        shrinkage, mean = ledoit_wolf(within, _gram(within))
         if mean == 0:
             return np.zeros((len(weights), d))
         gram *= (1 - shrinkage) / n
         gram[np.diag_indices_from(gram)] += max(shrinkage, ROUNDING) * mean
         factor = cho_factor(gram, overwrite_a=True, check_finite=False)
-        if by_row:
+        if n < d:
             axes = cho_solve(factor, weights.T, check_finite=False).T @ rows
         else:
             axes = cho_solve(factor, (weights @ rows).T, check_finite=False).T
-        scaled: Array = axes / self.scale
+        scaled: Array = axes / scale
         return scaled
 
     def pca_of_pairs(self, pairs: Pairs) -> Array:
@@ -99,11 +104,10 @@ class Training:
         The differences are not centred: the axis is the same whichever of a pair comes first.
         """
         differences = self.vectors[pairs[:, 0]] - self.vectors[pairs[:, 1]]
-        by_pair = len(differences) < differences.shape[1]
-        gram = differences @ differences.T if by_pair else differences.T @ differences
+        gram = _gram(differences)
         last = len(gram) - 1
         main = eigh(gram, subset_by_index=[last, last])[1][:, 0]
-        axis = main @ differences if by_pair else main
+        axis = main @ differences if len(differences) < differences.shape[1] else main
         length = float(np.linalg.norm(axis))
         if length == 0 or not differences.any():
             return np.zeros(differences.shape[1])
@@ -116,12 +120,30 @@ class Training:
 
         The weights lie in the span of the rows, so with fewer rows than entries they are fitted in its coordinates.
         """
-        rows, (n, d) = self.standardised, self.vectors.shape
+        rows, (n, d) = self.vectors / self.scale, self.vectors.shape
         basis = np.linalg.qr(rows.T)[0] if n < d else None
         model = LogisticRegression(C=1.0, max_iter=1000).fit(rows if basis is None else rows @ basis, labels)
         weights = model.coef_[0]
         axis: Array = (weights if basis is None else basis @ weights) / self.scale
-        return axis
+        return np.where(self.spread > 0, axis, 0.0)
+
+
+def _spread(centred: Array) -> Array:
+    """Return the standard deviation ``[d]`` of the entries of centred rows ``[n, d]``."""
+    spread: Array = np.sqrt(np.einsum("nd,nd->d", centred, centred) / len(centred))
+    return spread
+
+
+def _class_means(vectors: Array, labels: Array) -> Array:
+    """Return ``[n, d]``: the mean of each row's class."""
+    means = np.stack([vectors[labels == label].mean(axis=0) for label in (0, 1)])
+    return means[labels.astype(np.intp)]
+
+
+def _gram(rows: Array) -> Array:
+    """Return the smaller of ``rows @ rows.T`` and ``rows.T @ rows`` for ``rows [n, d]``."""
+    n, d = rows.shape
+    return rows @ rows.T if n < d else rows.T @ rows
 
 
 def ledoit_wolf(rows: Array, gram: Array) -> tuple[float, float]:
@@ -153,8 +175,8 @@ def fit(training: Training, labels: Labels, pairs: Pairs, permuted: Array) -> tu
         pairs: ``[pairs, 2]``; with none, the direction of pairs is left out.
         permuted: ``[B, n]`` labellings.
     """
-    weights = contrasts(np.vstack([labels[None].astype(np.float64), permuted]))
-    linear = {name: make(training, weights) for name, make in LINEAR.items()}
+    labellings = np.vstack([labels[None].astype(np.float64), permuted])
+    linear = {name: make(training, labellings) for name, make in LINEAR.items()}
     axes = {name: found[0] for name, found in linear.items()}
     if len(pairs):
         axes["pca-of-pairs"] = training.pca_of_pairs(pairs)

@@ -141,11 +141,12 @@ def whitened(seen: NDArray[np.floating], unseen: NDArray[np.floating]) -> tuple[
         covariance in the shrunk one.
     """
     training = Training.of(seen)
-    _, spread, axes = np.linalg.svd(training.standardised, full_matrices=False)
-    shrinkage, mean = ledoit_wolf(training.standardised, np.diag(np.square(spread)))
+    rows = training.vectors / training.scale
+    _, spread, axes = np.linalg.svd(rows, full_matrices=False)
+    shrinkage, mean = ledoit_wolf(rows, np.diag(np.square(spread)))
     variance = (1 - shrinkage) * np.square(spread) / len(seen) + max(shrinkage, 1e-6) * mean
     turn = axes.T / np.sqrt(np.where(variance > 0, variance, np.inf))
-    return training.standardised @ turn, ((unseen - training.centre) / training.scale) @ turn, 1 - shrinkage
+    return rows @ turn, ((unseen - training.centre) / training.scale) @ turn, 1 - shrinkage
 
 
 def discriminant(known: Array, labels: NDArray[np.int64], asked: Array, kept: float, classes: int) -> NDArray[np.int64]:

@@ -16,7 +16,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from thoughtscope.probes.directions import LINEAR, Training, contrasts
+from thoughtscope.probes.directions import LINEAR, Training
 from thoughtscope.probes.pairing import codes, common_prefix, exchangeable, predicate_pairs, undecided
 from thoughtscope.probes.permutation import Family, Resampling, permuted_labels
 from thoughtscope.probes.settings import TruthSettings
@@ -134,8 +134,7 @@ class TokenProbe:
         """Fit and test one layer's directions on its states ``[tokens, d]``."""
         training = Training.of(vectors[self.train.tokens])
         labels = self.train.labels[self.train.units]
-        weights = contrasts(labels[None].astype(np.float64))
-        axes = np.concatenate([make(training, weights) for make in LINEAR.values()])
+        axes = np.concatenate([make(training, labels[None].astype(np.float64)) for make in LINEAR.values()])
         spread = _project(vectors[self.calibration], training.centre, axes).std(axis=0)
         axes /= np.where(spread > 0, spread, np.inf)[:, None]
         along = training.vectors @ axes.T
