@@ -50,7 +50,10 @@ def study(**changes: Any) -> Study:
             ["99 permutations give no p-value below 0.01, so nothing passes level 0.001: raise permutations or level"],
         ),
         ({"truth_probes": {"task": "chain"}}, ["truth_probes.task", "chain.yaml has no true and false statements"]),
-        ({"figures": {"f": {"kind": "activity_heatmap", "options": {"direction": "pca"}}}}, ["figures.f.options: direction", "'whitened-difference'"]),
+        (
+            {"figures": {"f": {"kind": "activity_heatmap", "options": {"direction": "pca"}}}},
+            ["figures.f.options: direction", "'whitened-difference'"],
+        ),
         (
             {"figures": {"f": {"kind": "accuracy_backbones", "runs": {"backbone": "gpt2"}}}},
             ["figures.f.runs.backbone", "no run has backbone 'gpt2'", "qwen3"],
