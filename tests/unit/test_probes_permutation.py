@@ -140,12 +140,10 @@ def test_the_interval_is_that_of_areas_counted_one_by_one():
     groups, labels = np.array([3, 3, 1, 1, 1, 7]), np.array([1, 0, 0, 0, 1, 1])
     scores = numbers.integers(0, 3, 6).astype(float)
     sampling = Resampling(groups, labels, 200)
-    drawn = []
-    for counts in sampling.counts:
-        weights = counts[np.unique(groups, return_inverse=True)[1]].astype(int)
-        chosen = np.repeat(np.arange(6), weights)
-        if len(set(labels[chosen])) == 2:
-            drawn.append(roc_auc_score(labels[chosen], scores[chosen]))
+    weights = (sampling.true + sampling.false).astype(int)
+    assert len({tuple(row) for row in weights}) > 5
+    assert (weights[:, 0] == weights[:, 1]).all(), "rows of a group are drawn together"
+    drawn = [roc_auc_score(labels, scores, sample_weight=row) for row in weights]
     assert sampling.interval(scores, 0.9) == pytest.approx(tuple(np.quantile(drawn, [0.05, 0.95])))
 
 

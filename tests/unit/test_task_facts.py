@@ -201,7 +201,18 @@ def test_more_people_than_names_are_refused():
         facts.Settings(kind="facts", subjects=facts.Subjects(background=5000))
 
 
-def test_a_world_whose_people_are_too_alike_is_refused_and_not_searched_forever():
-    settings = SETTINGS.model_copy(update={"subjects": facts.Subjects(train=12, test=8, background=8), "seed": 1})
+def test_a_world_whose_people_are_too_alike_is_refused():
+    few = facts.Subjects(train=12, test=8, background=8, unseen=0, guessed=0)
+    settings = SETTINGS.model_copy(update={"subjects": few, "seed": 0})
     with pytest.raises(UserError, match="too many of these few people are alike; raise subjects or values"):
         list(facts.examples(settings))
+
+
+def test_strangers_are_found_wherever_they_exist():
+    """Eight people of whom four share a career: only one way to pair the careers is left."""
+    place = iter(people.PLACES)
+    crowd = [people.Person(f"p{i}", "renowned", people.CAREERS[i // 4], next(place), "x") for i in range(8)]
+    for seed in range(20):
+        others = facts.strangers(crowd, random.Random(seed))
+        assert {person.name for person in others[:4]} == {"p4", "p5", "p6", "p7"}
+    assert facts.strangers([], random.Random(0)) == []

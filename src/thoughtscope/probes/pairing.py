@@ -6,10 +6,13 @@ Knows nothing about vectors.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from scipy.sparse import csr_array, hstack
+from scipy.sparse.linalg import lsqr
 
 Rows = NDArray[np.intp]
 Pairs = NDArray[np.intp]
@@ -52,17 +55,22 @@ def excess(rows: pd.DataFrame, values: NDArray[np.float64]) -> NDArray[np.float6
     state knows of the subject or the predicate alone is then no longer related to the values.
     """
     groups = [codes(rows, ["subject", "attribute", "negated"]), _predicates(rows)]
-    design = np.column_stack([np.ones(len(rows)), *(_indicators(group, rows["label"].to_numpy()) for group in groups)])
-    rest: NDArray[np.float64] = values - design @ np.linalg.lstsq(design, values, rcond=None)[0]
+    design = hstack(
+        [np.ones((len(rows), 1)), *(_indicators(group, rows["label"].to_numpy()) for group in groups)]
+    ).tocsr()
+    effects = [lsqr(design, column, atol=1e-13, btol=1e-13)[0] for column in values.T]
+    rest: NDArray[np.float64] = values - design @ np.stack(effects, axis=1)
     return rest
 
 
-def _indicators(group: NDArray[np.int64], labels: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Return ``[n, groups]``: membership of the groups that hold both labels."""
+def _indicators(group: NDArray[np.int64], labels: NDArray[np.int64]) -> Any:
+    """Return the sparse matrix ``[n, groups]`` of membership in the groups that hold both labels."""
     ones, sizes = np.bincount(group, weights=labels), np.bincount(group)
     mixed = np.flatnonzero((ones > 0) & (ones < sizes))
-    indicators: NDArray[np.float64] = (group[:, None] == mixed).astype(np.float64)
-    return indicators
+    place = np.full(len(sizes), -1)
+    place[mixed] = np.arange(len(mixed))
+    members = np.flatnonzero(place[group] >= 0)
+    return csr_array((np.ones(len(members)), (members, place[group[members]])), shape=(len(group), len(mixed)))
 
 
 def _pairs(group: NDArray[np.int64], labels: NDArray[np.int64]) -> Pairs:

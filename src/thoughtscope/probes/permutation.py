@@ -135,38 +135,25 @@ class Resampling:
     """Bootstrap samples of groups (subjects), drawn whole, shared by all scores of the same rows."""
 
     def __init__(self, groups: NDArray[np.int64], labels: Labels, resamples: int, seed: int = 0) -> None:
-        """Draw the samples for rows with these ``groups [n]`` and ``labels [n]``."""
-        _, self.codes = np.unique(groups, return_inverse=True)
-        self.true, self.false = np.flatnonzero(labels == 1), np.flatnonzero(labels == 0)
-        size = int(self.codes.max()) + 1 if len(self.codes) else 0
-        self.counts = np.random.default_rng(seed).multinomial(size, np.full(size, 1 / size), resamples).astype(float)
-        ones, zeros = (np.bincount(self.codes[rows], minlength=size) for rows in (self.true, self.false))
-        self.pairs = (self.counts @ ones) * (self.counts @ zeros)
-        order = np.argsort(self.codes[self.false], kind="stable")
-        self.false = self.false[order]
+        """Draw the samples for rows with these ``groups [n]`` and ``labels [n]``, both of which occur."""
+        _, codes = np.unique(groups, return_inverse=True)
+        size = int(codes.max()) + 1
+        counts = np.random.default_rng(seed).multinomial(size, np.full(size, 1 / size), resamples)[:, codes]
+        both = (counts[:, labels == 1].any(axis=1)) & (counts[:, labels == 0].any(axis=1))
+        self.true, self.false = (counts[both] * (labels == label).astype(np.float64) for label in (1, 0))
+        self.pairs = self.true.sum(axis=1) * self.false.sum(axis=1)
 
     def interval(self, scores: Array, confidence: float) -> tuple[float, float]:
-        """Return the percentile interval (Efron 1979) of the AUROC of ``scores [n]``, which has both labels.
+        """Return the percentile interval (Efron 1979) of the AUROC of ``scores [n]``.
 
-        Samples in which one label is missing are left out.
+        Samples in which one label is missing are left out; NaN if it is missing in all.
         """
-        wins = ((self.counts @ self._wins(scores)) * self.counts).sum(axis=1)
-        drawn = wins[self.pairs > 0] / self.pairs[self.pairs > 0]
-        if not len(drawn):
+        if not len(self.pairs):
             return float("nan"), float("nan")
+        order = np.argsort(scores, kind="stable")
+        starts = np.flatnonzero(np.diff(scores[order], prepend=-np.inf))
+        true, false = (np.add.reduceat(one[:, order], starts, axis=1) for one in (self.true, self.false))
+        drawn = (true * (false.cumsum(axis=1) - false / 2)).sum(axis=1) / self.pairs
         tail = (1 - confidence) / 2
         low, high = np.quantile(drawn, [tail, 1 - tail])
         return float(low), float(high)
-
-    def _wins(self, scores: Array) -> Array:
-        """Return ``[groups, groups]``: how many pairs the true rows of one win against the false rows of another."""
-        size = self.counts.shape[1]
-        wins = np.zeros((size, size))
-        against = self.codes[self.false]
-        starts = np.flatnonzero(np.diff(against, prepend=-1))
-        for block in np.array_split(self.true, 1 + len(self.true) * len(self.false) // 2**22):
-            mine, theirs = scores[block][:, None], scores[self.false]
-            beaten = (mine > theirs) + 0.5 * (mine == theirs)
-            place = self.codes[block][:, None], against[starts]
-            np.add.at(wins, place, np.add.reduceat(beaten, starts, axis=1))
-        return wins

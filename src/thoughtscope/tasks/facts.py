@@ -165,21 +165,34 @@ def world(settings: Settings) -> dict[str, list[Person]]:
 
 
 def strangers(persons: Sequence[Person], numbers: random.Random) -> list[Person]:
-    """Return a permutation in which nobody stands at the place of one who shares a value with them.
+    """Return a random permutation in which nobody stands at the place of one who shares a value with them.
+
+    A perfect matching by augmenting paths (Kuhn 1955), so one is found wherever there is one.
 
     Raises:
-        UserError: none was found; there are too few people, and too many of them alike.
+        UserError: there is none: too few people, and too many of them alike.
     """
-    found = list(persons)
-    numbers.shuffle(found)
-    for _ in range(TRIALS * len(persons) + 1):
-        wrong = [i for i, person in enumerate(persons) if person.resembles(found[i])]
-        if not wrong:
-            return found
-        i, j = wrong[0], numbers.randrange(len(found))
-        if not persons[i].resembles(found[j]) and not persons[j].resembles(found[i]):
-            found[i], found[j] = found[j], found[i]
-    raise UserError("facts: subjects", *TOO_ALIKE)
+    order = list(range(len(persons)))
+    candidates = []
+    for person in persons:
+        numbers.shuffle(order)
+        candidates.append([other for other in order if not person.resembles(persons[other])])
+    taken: dict[int, int] = {}
+
+    def settle(one: int, tried: set[int]) -> bool:
+        """Give `one` somebody unlike them, moving others on where needed."""
+        for other in candidates[one]:
+            if other not in tried:
+                tried.add(other)
+                if other not in taken or settle(taken[other], tried):
+                    taken[other] = one
+                    return True
+        return False
+
+    if not all(settle(one, set()) for one in range(len(persons))):
+        raise UserError("facts: subjects", *TOO_ALIKE)
+    found = {one: persons[other] for other, one in taken.items()}
+    return [found[one] for one in range(len(persons))]
 
 
 def _pairs_of(split: str, groups: dict[str, list[Person]], settings: Settings) -> Iterator[Pair]:
