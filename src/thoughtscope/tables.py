@@ -130,36 +130,61 @@ LATENT_PROBES = pa.schema(
         ("accuracy", pa.float64()),
         ("ci_low", pa.float64()),
         ("ci_high", pa.float64()),
-        ("null_mean", pa.float64()),
-        ("null_p99", pa.float64()),
+        ("null_mean", pa.float64()),  # accuracy after refits on permuted values
+        ("p", pa.float64()),  # (k + 1) / (B + 1)
+        ("p_corrected", pa.float64()),  # the same for the largest of all cells of the run
+        ("passes_null", pa.bool_()),
     ]
 )
 TRUTH_PROBES = pa.schema(
     [
         *_RUN,
-        ("direction", pa.string()),  # difference-of-means | whitened-difference | pca-of-pairs | logistic
-        ("layer", pa.int32()),
-        ("subset", pa.string()),  # all | negated | surprisal-out | length-matched | text-only
-        ("n", pa.int32()),
+        ("direction", pa.string()),  # one of probes.directions, surprisal-only or text-only; null in some notes
+        ("layer", pa.int32()),  # null where no layer is read
+        ("unit", pa.string()),  # statement | token: what is scored
+        ("subset", pa.string()),  # all | negated | length-matched | unseen | guessed | surprisal-out
+        ("n", pa.int32()),  # statements
         ("auroc", pa.float64()),
         ("ci_low", pa.float64()),
         ("ci_high", pa.float64()),
-        ("null_random_p99", pa.float64()),
-        ("null_permutation_p99", pa.float64()),
+        ("p", pa.float64()),  # (k + 1) / (B + 1), one-sided, truth of the test statements exchanged within pairs
+        ("p_corrected", pa.float64()),  # the same for the largest of all layers and directions of the subset
+        ("p_refit", pa.float64()),  # against directions fitted to exchanged truth of the training statements
         ("passes_null", pa.bool_()),
+        ("note", pa.string()),  # why a row has no values
     ]
 )
 ACTIVITY = pa.schema(
     [
         *_RUN,
         ("direction", pa.string()),
+        ("fitted_on", pa.string()),  # tokens | last: the training tokens of the direction
         ("example_id", pa.string()),
         ("label", pa.int8()),
         ("layer", pa.int32()),
         ("position", pa.int32()),  # of the response token, counted from 0
+        ("distance", pa.int32()),  # from the end of the response: 0 for the last token
         ("token", pa.string()),
         ("score", pa.float64()),
-        ("passes_null", pa.bool_()),
+        # held-out tokens at this layer and distance; empty where too few statements have one
+        ("n", pa.int32()),
+        ("auroc", pa.float64()),
+        ("accuracy", pa.float64()),  # share with the right sign, mean of true and false
+        ("p", pa.float64()),
+        ("p_corrected", pa.float64()),  # for the largest of all cells and directions
+        ("evidence", pa.string()),  # yes | no | untested | shared, see probes.activity
+    ]
+)
+TRENDS = pa.schema(
+    [
+        *_RUN,
+        ("direction", pa.string()),
+        ("fitted_on", pa.string()),
+        ("example_id", pa.string()),  # a test statement
+        ("subject", pa.string()),
+        ("label", pa.int8()),
+        ("over", pa.string()),  # layers | tokens
+        ("slope", pa.float64()),  # of the score, over the cells with evidence
     ]
 )
 

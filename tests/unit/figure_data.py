@@ -64,27 +64,42 @@ def accuracy(run: Run, values: Sequence[float], n: int = 200, every: int = 100) 
     return pd.DataFrame(rows)
 
 
-def activity(layers: int = 4, failing: Sequence[int] = ()) -> tuple[pd.DataFrame, pd.DataFrame]:
+def activity(layers: int = 4, grey: Sequence[tuple[int, int]] = ()) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Return `tables.ACTIVITY` and `tables.STATEMENTS` of two responses; a score is layer - position / 10, negated
-    for the false one."""
+    for the false one, and half as much where the direction is fitted on last tokens.
+
+    Args:
+        grey: layer and position of the cells without evidence; of the direction of last tokens, all but the last.
+    """
     rows, statements = [], []
     run = Run("facts", "qwen3", "none", "live", 0)
     for label in (1, 0):  # the true one first, so that the order of the rows is not the order of the panels
-        for position, token in enumerate(RESPONSES[label].split(" ")):
-            for layer in range(layers):
-                rows.append(
-                    {
-                        **run.columns,
-                        "direction": "difference-of-means",
-                        "example_id": f"display-{label}",
-                        "label": label,
-                        "layer": layer,
-                        "position": position,
-                        "token": f" {token}",
-                        "score": (layer - position / 10) * (1 if label else -1),
-                        "passes_null": layer not in failing,
-                    }
-                )
+        tokens = RESPONSES[label].split(" ")
+        for fitted_on, size in (("tokens", 1.0), ("last", 0.5)):
+            for position, token in enumerate(tokens):
+                for layer in range(layers):
+                    distance = len(tokens) - 1 - position
+                    seen = (layer, position) not in grey if fitted_on == "tokens" else distance == 0
+                    rows.append(
+                        {
+                            **run.columns,
+                            "direction": "whitened-difference",
+                            "fitted_on": fitted_on,
+                            "example_id": f"display-{label}",
+                            "label": label,
+                            "layer": layer,
+                            "position": position,
+                            "distance": distance,
+                            "token": f" {token}",
+                            "score": size * (layer - position / 10) * (1 if label else -1),
+                            "n": 40,
+                            "auroc": 0.9,
+                            "accuracy": 0.8,
+                            "p": 0.001,
+                            "p_corrected": 0.002,
+                            "evidence": "yes" if seen else "no",
+                        }
+                    )
         statements.append(
             {
                 "example_id": f"display-{label}",

@@ -54,6 +54,17 @@ def study(**changes: Any) -> Study:
             {"truth_probes": None, "figures": {"f": {"kind": "activity_surface"}}},
             ["truth_probes, which are not set", "add truth_probes"],
         ),
+        ({"truth_probes": {"permutations": 98}}, ["truth_probes.permutations", "greater than or equal to 99"]),
+        ({"latent_probes": {"permutations": 98}}, ["latent_probes.permutations", "greater than or equal to 99"]),
+        (
+            {"truth_probes": {"permutations": 99, "level": 0.001}},
+            ["99 permutations give no p-value below 0.01, so nothing passes level 0.001: raise permutations or level"],
+        ),
+        ({"truth_probes": {"task": "chain"}}, ["truth_probes.task", "chain.yaml has no true and false statements"]),
+        (
+            {"figures": {"f": {"kind": "activity_heatmap", "options": {"direction": "pca"}}}},
+            ["figures.f.options: direction", "'whitened-difference'"],
+        ),
         (
             {"figures": {"f": {"kind": "accuracy_backbones", "runs": {"backbone": "gpt2"}}}},
             ["figures.f.runs.backbone", "no run has backbone 'gpt2'", "qwen3"],

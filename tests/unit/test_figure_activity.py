@@ -1,8 +1,9 @@
-"""The activity figures: which response is where, limits, colours, greyed layers, tokens."""
+"""The activity figures: which response is where, limits, colours, grey cells, tokens."""
 
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 from figure_data import QUESTION, RESPONSES, activity
 from matplotlib import colormaps
@@ -63,23 +64,65 @@ def test_the_surface_passes_through_every_score():
             np.testing.assert_allclose(corners[here, 2], cell.score, atol=1e-12)
 
 
-def test_exactly_the_facets_nearest_to_a_layer_that_fails_its_null_are_grey():
-    figure, _ = activity_surface.draw(*activity(failing=[1]), Activity())
+def test_exactly_the_facets_nearest_to_a_cell_without_evidence_are_grey():
+    figure, _ = activity_surface.draw(*activity(grey=[(1, 2)]), Activity())
     surface = panels(figure)[0][0].collections[0]
     grey = np.isclose(surface._facecolor3d, to_rgba(style.MUTED)).all(axis=1)
-    middles = np.array([face[:, 0].mean() for face in surface._faces])
-    np.testing.assert_array_equal(grey, np.abs(middles - 1) < 0.5)
+    middles = np.array([face.mean(axis=0) for face in surface._faces])
+    np.testing.assert_array_equal(grey, (np.abs(middles[:, 0] - 1) < 0.5) & (np.abs(middles[:, 1] - 2) < 0.5))
+    assert grey.any()
 
 
 def test_heat_map_cells_hold_the_scores_and_tokens_stand_on_the_axis():
-    figure, _ = activity_heatmap.draw(*activity(failing=[0]), Activity())
+    figure, points = activity_heatmap.draw(*activity(grey=[(0, 1), (3, 4)]), Activity())
     for axes, response, sign in zip(panels(figure)[0], RESPONSES, (-1, 1), strict=True):
         assert [label.get_text() for label in axes.get_xticklabels()] == response.split(" ")
         assert [label.get_text() for label in axes.get_yticklabels()] == ["0", "1", "2", "3"]
         cells = axes.images[0].get_array()
-        np.testing.assert_allclose(cells[0], np.broadcast_to(to_rgba(style.MUTED), cells[0].shape))
+        grey = np.isclose(cells, to_rgba(style.MUTED)).all(axis=2)
+        assert np.argwhere(grey).tolist() == [[0, 1], [3, 4]]
         expected = colormaps[style.DIVERGING_MAP](0.5 + sign * (2 - 0.1) / 6)
         np.testing.assert_allclose(cells[2, 1], expected, atol=0.02)
+    assert set(points.loc[(points["layer"] == 3) & (points["position"] == 4), "evidence"]) == {"no"}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_direction_of_last_tokens_colours_the_last_column_only(kind):
+    figure, points = kind.draw(*activity(), Activity(fitted_on="last"))
+    assert set(points.loc[points["evidence"] == "yes", "distance"]) == {0}
+    assert "calibrated there only" in figure.texts[-1].get_text()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_foot_says_what_a_score_means_and_that_nothing_shows_where_nothing_does(kind):
+    figure, _ = kind.draw(*activity(grey=[(0, 0)]), Activity(), title="A title")
+    foot = figure.texts[-1].get_text()
+    assert foot.startswith("A title\n0: midway between true and false predicate tokens")
+    assert "grey: held-out statements are not told apart" in foot
+    everywhere = [(layer, position) for layer in range(4) for position in range(7)]
+    figure, _ = kind.draw(*activity(grey=everywhere), Activity())
+    assert "the scores show nothing" in figure.texts[-1].get_text()
+
+
+def test_colours_span_the_cells_with_evidence():
+    rows, statements = activity()
+    rows.loc[(rows["layer"] == 0) & (rows["position"] == 0), ["score", "evidence"]] = [99.0, "no"]
+    figure, _ = activity_heatmap.draw(rows, statements, Activity())
+    assert panels(figure)[1].get_ylim()[1] == pytest.approx(3.0)
+    figure, _ = activity_surface.draw(rows, statements, Activity())
+    assert panels(figure)[0][0].get_zlim()[1] == pytest.approx(99, rel=0.1)
+
+
+def test_an_attribute_chooses_the_counterparts():
+    rows, statements = activity()
+    counterparts = statements.assign(attribute="origin", example_id=statements["example_id"] + "-origin")
+    doubled = pd.concat([rows, rows.assign(example_id=rows["example_id"] + "-origin")])
+    both = pd.concat([statements, counterparts])
+    for attribute, names in ((None, ["display-0", "display-1"]), ("origin", ["display-0-origin", "display-1-origin"])):
+        _, points = activity_heatmap.draw(doubled, both, Activity(attribute=attribute))
+        assert points["example_id"].unique().tolist() == names
+    with pytest.raises(UserError, match="of attribute 'other'"):
+        activity_heatmap.draw(doubled, both, Activity(attribute="other"))
 
 
 def test_layers_of_the_heat_map_are_as_many_as_cells_and_the_first_is_at_the_bottom():
@@ -90,8 +133,8 @@ def test_layers_of_the_heat_map_are_as_many_as_cells_and_the_first_is_at_the_bot
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_an_unknown_direction_or_query_is_an_error(kind):
-    with pytest.raises(UserError, match="logistic"):
-        kind.draw(*activity(), Activity(direction="logistic"))
+    with pytest.raises(UserError, match="difference-of-means"):
+        kind.draw(*activity(), Activity(direction="difference-of-means"))
     with pytest.raises(UserError, match="Who else"):
         kind.draw(*activity(), Activity(question="Who else?"))
 

@@ -1,4 +1,4 @@
-"""probes.csv and activity.csv hold every row they were made from, and trends that were put there."""
+"""probes.csv and activity.csv hold every row that they are made from, and trends with honest intervals."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,7 @@ import pytest
 from thoughtscope import tables
 from thoughtscope.config.run import Run
 from thoughtscope.errors import UserError
-from thoughtscope.evaluation.activity import activity, slope
+from thoughtscope.evaluation.activity import activity
 from thoughtscope.evaluation.probes import probes
 from thoughtscope.evaluation.settings import TableSettings
 
@@ -32,7 +32,9 @@ def write_latents(folder):
             "ci_low": 0.1,
             "ci_high": 0.95,
             "null_mean": 0.2,
-            "null_p99": 0.3,
+            "p": 0.01 if k == target else 0.4,
+            "p_corrected": 0.01 if k == target else 0.9,
+            "passes_null": k == target,
         }
         for k in (1, 2)
         for target in (1, 2)
@@ -41,7 +43,8 @@ def write_latents(folder):
     return place
 
 
-def write_truth(folder, score=lambda layer, position: layer + position):
+def write_truth(folder, trends=()):
+    """Write truth rows, the cells of two responses, and trends: (subject, label, over, slope)."""
     place = folder / STATEMENTS.path
     place.mkdir(parents=True)
     truth = [
@@ -49,35 +52,52 @@ def write_truth(folder, score=lambda layer, position: layer + position):
             **STATEMENTS.columns,
             "direction": "logistic",
             "layer": layer,
+            "unit": "statement",
             "subset": "all",
             "n": 80,
             "auroc": 0.6 + layer / 10,
             "ci_low": 0.5,
             "ci_high": 0.95,
-            "null_random_p99": 0.12,
-            "null_permutation_p99": 0.15,
+            "p": 0.001,
+            "p_corrected": 0.02 - layer / 200,
+            "p_refit": None,
             "passes_null": layer > 0,
+            "note": None,
         }
         for layer in range(4)
     ]
     cells = [
         {
             **STATEMENTS.columns,
-            "direction": "logistic",
+            "direction": "whitened-difference",
+            "fitted_on": "tokens",
             "example_id": f"display-{label}",
             "label": label,
             "layer": layer,
             "position": position,
+            "distance": 5 - position,
             "token": f"t{position}",
-            "score": float(score(layer, position)) * (1 if label else -1),
-            "passes_null": layer > 0,
+            "score": float(layer + position) * (1 if label else -1),
+            "n": 40,
+            "auroc": 0.8,
+            "accuracy": 0.7,
+            "p": 0.001,
+            "p_corrected": 0.005,
+            "evidence": "yes" if layer > 0 else "no",
         }
         for label in (0, 1)
         for layer in range(4)
         for position in range(6)
     ]
+    names = ("subject", "label", "over", "slope")
+    slopes = [
+        {**STATEMENTS.columns, "direction": "whitened-difference", "fitted_on": "tokens", "example_id": f"e{number}"}
+        | dict(zip(names, row, strict=True))
+        for number, row in enumerate(trends)
+    ]
     tables.write(place / "truth.parquet", tables.TRUTH_PROBES, truth)
     tables.write(place / "activity.parquet", tables.ACTIVITY, cells)
+    tables.write(place / "trends.parquet", tables.TRENDS, slopes)
     return place
 
 
@@ -85,23 +105,15 @@ def test_latent_and_truth_probes_stand_in_one_table(tmp_path):
     table = probes([write_latents(tmp_path), write_truth(tmp_path)], SETTINGS)
     assert table["probe"].tolist() == ["latent"] * 4 + ["truth"] * 4
     latent, truth = table.iloc[0], table.iloc[-1]
-    assert (latent["label"], latent["measure"], latent["value"], latent["null_p99"]) == (
-        "Coconut",
-        "accuracy",
-        0.9,
-        0.3,
-    )
-    assert (truth["measure"], truth["direction"], truth["subset"]) == ("auroc", "logistic", "all")
-    assert (truth["value"], truth["null_p99"], truth["null_random_p99"]) == pytest.approx((0.9, 0.15, 0.12))
+    assert latent[["label", "measure", "value", "p"]].tolist() == ["Coconut", "accuracy", 0.9, 0.01]
+    assert truth[["measure", "direction", "subset", "unit"]].tolist() == ["auroc", "logistic", "all", "statement"]
+    assert truth[["value", "p", "p_corrected"]].tolist() == pytest.approx([0.9, 0.001, 0.005])
     assert np.isnan(truth["target"])
+    assert np.isnan(latent["p_refit"])
 
 
-def test_a_latent_probe_passes_only_above_its_null(tmp_path):
-    table = probes([write_latents(tmp_path)], SETTINGS)
-    assert table["passes_null"].tolist() == [True, False, False, True]
-
-
-def test_the_verdict_on_a_truth_direction_is_the_one_the_stage_gave(tmp_path):
+def test_the_verdict_is_the_one_that_the_stage_gave(tmp_path):
+    assert probes([write_latents(tmp_path)], SETTINGS)["passes_null"].tolist() == [True, False, False, True]
     assert probes([write_truth(tmp_path)], SETTINGS)["passes_null"].tolist() == [False, True, True, True]
 
 
@@ -110,37 +122,51 @@ def test_a_folder_without_probes_is_named(tmp_path):
         probes([tmp_path], SETTINGS)
 
 
-def test_every_cell_stands_in_the_activity_table(tmp_path):
+def test_every_cell_stands_in_the_activity_table_with_its_evidence(tmp_path):
     table = activity([write_truth(tmp_path)], SETTINGS)
-    cells = table[table["row"] == "cell"]
-    assert len(cells) == 2 * 4 * 6
-    one = cells[(cells["truth"] == 1) & (cells["layer"] == 3) & (cells["position"] == 2)].iloc[0]
-    assert (one["token"], one["score"], one["passes_null"]) == ("t2", 5.0, True)
+    assert set(table["row"]) == {"cell"}, "no cell passes, so there are no trends"
+    assert len(table) == 2 * 4 * 6
+    one = table[(table["truth"] == "true") & (table["layer"] == 3) & (table["position"] == 2)].iloc[0]
+    assert one[["token", "score", "distance", "evidence", "n"]].tolist() == ["t2", 5.0, 3, "yes", 40]
+    assert one[["auroc", "accuracy", "p", "p_corrected"]].tolist() == [0.8, 0.7, 0.001, 0.005]
 
 
-def test_trends_are_the_slopes_that_were_put_there(tmp_path):
-    table = activity([write_truth(tmp_path, lambda layer, position: 2 * layer - 0.5 * position)], SETTINGS)
-    trends = table[(table["truth"] == 1) & (table["layers"] == "all")].set_index("row")
-    assert trends.loc["trend over layers", "score"] == pytest.approx(2)
-    assert trends.loc["trend over tokens", "score"] == pytest.approx(-0.5)
-    assert trends["layer"].isna().all()
+def trends(folder, rows):
+    """Return the trends of the activity table, by row and truth."""
+    table = activity([write_truth(folder, rows)], SETTINGS)
+    return table[table["row"] != "cell"].set_index(["row", "truth"])
 
 
-def test_trend_intervals_are_wide_where_tokens_disagree(tmp_path):
-    noise = np.random.default_rng(0).normal(size=(4, 6))
-    table = activity([write_truth(tmp_path, lambda layer, position: noise[layer, position])], SETTINGS)
-    trends = table[(table["truth"] == 1) & (table["row"] == "trend over layers")]
-    assert trends["layers"].tolist() == ["all", "passing"]
-    assert (trends["ci_low"] < trends["score"]).all()
-    assert (trends["score"] < trends["ci_high"]).all()
+def test_trends_are_means_over_test_statements(tmp_path):
+    rows = [(f"s{i}", label, "layers", (2.0 if label else -1.0) + noise)
+            for i, noise in enumerate((-0.5, 0.0, 0.5)) for label in (0, 1)]  # fmt: skip
+    found = trends(tmp_path, rows)
+    assert found["score"].to_dict() == {
+        ("trend over layers", "true"): pytest.approx(2.0),
+        ("trend over layers", "false"): pytest.approx(-1.0),
+        ("trend over layers", "difference"): pytest.approx(3.0),
+    }
+    assert found["n"].tolist() == [3, 3, 6]
+    assert found[["layer", "position", "example_id"]].isna().all(axis=None)
 
 
-def test_passing_layers_have_a_trend_of_their_own(tmp_path):
-    table = activity([write_truth(tmp_path, lambda layer, _: 100 if layer == 0 else layer)], SETTINGS)
-    over_layers = table[(table["truth"] == 1) & (table["row"] == "trend over layers")].set_index("layers")["score"]
-    assert over_layers["all"] < 0
-    assert over_layers["passing"] == pytest.approx(1)
+def test_the_interval_of_a_trend_resamples_subjects_not_statements(tmp_path):
+    """Many statements about a subject that agree with one another are not many samples."""
+    numbers = np.random.default_rng(0)
+    rows = [
+        (f"s{i}", label, "tokens", float(value)) for i, value in enumerate(numbers.normal(size=12)) for label in (0, 1)
+    ]
+    once, often = trends(tmp_path / "once", rows), trends(tmp_path / "often", rows * 20)
+    for found in (once, often):
+        true = found.loc[("trend over tokens", "true")]
+        assert true["ci_low"] < true["score"] < true["ci_high"]
+    width = (once["ci_high"] - once["ci_low"]).loc[("trend over tokens", "true")]
+    assert (often["ci_high"] - often["ci_low"]).loc[("trend over tokens", "true")] == pytest.approx(width)
 
 
-def test_slope_over_a_single_place_is_undefined():
-    assert np.isnan(slope(np.array([2.0, 2.0]), np.array([1.0, 3.0])))
+def test_the_difference_of_a_trend_is_paired_by_subject(tmp_path):
+    numbers = np.random.default_rng(0)
+    rows = [(f"s{i}", label, "layers", float(value) + label)
+            for i, value in enumerate(10 * numbers.normal(size=12)) for label in (0, 1)]  # fmt: skip
+    difference = trends(tmp_path, rows).loc[("trend over layers", "difference")]
+    assert difference[["score", "ci_low", "ci_high"]].tolist() == pytest.approx([1.0, 1.0, 1.0])

@@ -164,3 +164,17 @@ def test_half_of_each_form_is_refused(tmp_path: Path) -> None:
         settings(tmp_path / "a.csv", {"right": "correct"})
     with pytest.raises(ValidationError, match="give statement and label, or right and wrong"):
         settings(tmp_path / "a.csv", {**CITY, "right": "a", "wrong": "b"})
+
+
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_a_split_of_one_truth_is_refused_when_the_task_is_prepared(split):
+    """Of any task, not only of this kind: it would end the probes, after all states were extracted."""
+    shared = {"subject": "s", "attribute": "a", "negated": False, "question": "q", "response": "r"}
+    rows = [
+        {**shared, "example_id": f"{name}-{label}", "split": name, "label": label}
+        for name in ("train", "test", "calibration")
+        for label in (0, 1)
+        if (name, label) != (split, 0)
+    ]
+    with pytest.raises(UserError, match=f"split {split} does not have both true and false plain statements"):
+        check("mine", "statements", rows)

@@ -164,8 +164,8 @@ EDITS = [
     setting(
         "`latent_probes.permutations`",
         SMOKE,
-        "permutations: 2\n\n",
-        "permutations: 3\n\n",
+        "permutations: 99\n\n",
+        "permutations: 199\n\n",
         probe="!coconut",
         table="probes",
     ),

@@ -41,7 +41,7 @@ STUDY = {
     "evaluation": {"every": 10, "max_new_tokens": 8, "validation_examples": 2},
     "pretraining": {"tasks": [*TRAINED, "cities", "truthfulqa"], "updates": 2, "batch_size": 4},
     "truth_probes": {
-        "task": "truthfulqa", "backbone": "qwen3", "random_directions": 5, "permutations": 2, "bootstrap": 10,
+        "task": "truthfulqa", "backbone": "qwen3", "permutations": 99, "bootstrap": 10,
     },
     "benchmark": {},
     "figures": {

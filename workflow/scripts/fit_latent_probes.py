@@ -10,7 +10,8 @@ from thoughtscope.artifacts import artifact_folder, input_digests
 from thoughtscope.config.parse import parse
 from thoughtscope.config.run import Run
 from thoughtscope.errors import one_line_errors
-from thoughtscope.probes.latent import LatentSettings, latent_rows
+from thoughtscope.probes.latent import latent_rows
+from thoughtscope.probes.settings import LatentSettings
 from thoughtscope.provenance import add_options, record
 from thoughtscope.tasks.prepare import EXAMPLES
 

@@ -11,9 +11,9 @@ from thoughtscope.config.parse import parse
 from thoughtscope.config.run import Run
 from thoughtscope.errors import one_line_errors
 from thoughtscope.hidden_states.read import describe_states
-from thoughtscope.probes.activity import activity_rows
+from thoughtscope.probes.fit import fit_truth
+from thoughtscope.probes.settings import TruthSettings
 from thoughtscope.probes.statements import Statements
-from thoughtscope.probes.truth import TruthSettings, truth_rows
 from thoughtscope.provenance import add_options, record
 from thoughtscope.tasks.prepare import EXAMPLES
 
@@ -34,11 +34,13 @@ def main() -> None:
     layers = describe_states(arguments.states)["layers"]
     made_by = record("fit_truth_probes", raw, arguments, inputs=input_digests([arguments.states, arguments.task]))
     with artifact_folder(arguments.output, made_by) as folder:
-        statements = Statements.of(examples, arguments.states)
-        truth = list(truth_rows(statements, layers, settings))
-        tables.write(folder / "truth.parquet", tables.TRUTH_PROBES, ({**columns, **row} for row in truth))
-        scores = activity_rows(statements, layers, settings, truth)
-        tables.write(folder / "activity.parquet", tables.ACTIVITY, ({**columns, **row} for row in scores))
+        found = fit_truth(Statements.of(examples, arguments.states), layers, settings)
+        for name, schema, rows in (
+            ("truth", tables.TRUTH_PROBES, found.truth),
+            ("activity", tables.ACTIVITY, found.activity),
+            ("trends", tables.TRENDS, found.trends),
+        ):
+            tables.write(folder / f"{name}.parquet", schema, ({**columns, **row} for row in rows))
 
 
 if __name__ == "__main__":

@@ -193,6 +193,15 @@ class Study:
             self._check_figure(f"figures.{name}", figure)
         if self.config.latent_probes:
             self.select(self.config.latent_probes.runs, "latent_probes.runs")
+        if self.config.truth_probes:
+            self._check_statements(self.config.truth_probes.task)
+
+    def _check_statements(self, task: str) -> None:
+        where = self.file("tasks", task)
+        if implementation("tasks", self.raw("tasks", task)["kind"], where).CONTRACT != "statements":
+            raise UserError(
+                f"{self.source}: truth_probes.task", f"{where} has no true and false statements", "name a task that has"
+            )
 
     def _check_folder(self, backbone: str) -> None:
         """Refuse a given folder that is no model folder, before anything is built."""

@@ -5,7 +5,7 @@ Each model's docstring and field descriptions become `config/README.md` and `con
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Literal
 
 from pydantic import Field, model_validator
 
@@ -13,7 +13,8 @@ from thoughtscope.backbones.settings import Pretraining
 from thoughtscope.config.training import Evaluation, Frozen, Training
 from thoughtscope.evaluation.settings import Published
 from thoughtscope.hidden_states.settings import HiddenStates
-from thoughtscope.settings import Count, OneOrMany, Positive, PositiveFloat, Probability, Strict
+from thoughtscope.probes.settings import LatentSettings, TruthSettings
+from thoughtscope.settings import Count, OneOrMany, Positive, PositiveFloat, Strict
 
 Trainable = Literal["live", "frozen"]
 
@@ -38,27 +39,17 @@ class RunFilter(Strict):
     seed: OneOrMany[Count] | None = None
 
 
-class LatentProbes(Strict):
-    """Multinomial probes: which intermediate value can be read at each latent."""
+class LatentProbes(LatentSettings):
+    """Linear probes: which intermediate value can be read at each latent, by cross-validation over questions."""
 
     runs: RunFilter | list[RunFilter]
-    folds: Annotated[int, Field(ge=2)] = 5
-    permutations: Positive = Field(20, description="refits on shuffled labels")
-    confidence: Probability = 0.95
 
 
-class TruthProbes(Strict):
+class TruthProbes(TruthSettings):
     """Directions that separate true from false statements, for each layer, split by subject."""
 
     task: str
     backbone: str
-    random_directions: Positive = 200
-    permutations: Positive = 50
-    bootstrap: Positive = 500
-    confidence: Probability = 0.95
-    tokens: Literal["last", "mean"] = Field(
-        "last", description="what stands for a statement: its last token, or the mean of all"
-    )
 
 
 class BenchmarkTable(Strict):

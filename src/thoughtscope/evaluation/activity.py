@@ -1,4 +1,4 @@
-"""activity.csv: every cell of the activity figures, and how scores go over layers and over tokens."""
+"""activity.csv: every cell of the activity figures with its evidence, and how scores go over layers and over tokens."""
 
 from __future__ import annotations
 
@@ -11,81 +11,90 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from thoughtscope import tables
-from thoughtscope.errors import UserError
 from thoughtscope.evaluation.identity import as_table
 from thoughtscope.evaluation.settings import TableSettings
 from thoughtscope.evaluation.statistics import bootstrap_interval
 
-ACTIVITY = "activity.parquet"
+ACTIVITY, TRENDS = "activity.parquet", "trends.parquet"
 COLUMNS = [
     "row",
     "direction",
+    "fitted_on",
     "example_id",
     "truth",
-    "layers",
     "layer",
     "position",
+    "distance",
     "token",
     "score",
     "ci_low",
     "ci_high",
-    "passes_null",
+    "n",
+    "auroc",
+    "accuracy",
+    "p",
+    "p_corrected",
+    "evidence",
 ]
-Array = NDArray[np.float64]
+NAMES = {1: "true", 0: "false"}
 
 
 def activity(folders: Sequence[Path], settings: TableSettings) -> pd.DataFrame:
-    """Return the cells and trends of these probes folders' `activity.parquet`.
+    """Return the cells of these probes folders' `activity.parquet` and the trends of their `trends.parquet`.
 
-    - row: `cell` (the score of one layer and token), `trend over layers` or `trend over tokens`.
-    - truth: 1 of a true response, 0 of a false one.
-    - layers: of a trend `all`, or `passing`: only those whose AUROC exceeds the null (left out where fewer than
-      two pass). A trend has no layer, position or token.
-    - score: of a trend the least-squares slope, in scores a layer (of the mean over tokens) or in scores a token
-      (of the mean over layers).
-    - ci_low, ci_high: bootstrap over the response's tokens, each with its whole column of layers. One response
-      is one sample: the interval says how even the trend is over its tokens, not how other responses go.
+    - row: `cell` (the score of one layer and token of a displayed response), `trend over layers` or
+      `trend over tokens`.
+    - fitted_on: the training tokens of the direction, `tokens` (all of a predicate) or `last`.
+    - truth: `true` or `false`; of a trend also `difference`, true less false.
+    - score: of a trend the mean of the least-squares slopes of the test statements, in scores a layer (of the mean
+      over tokens) or in scores a token (of the mean over layers). Only cells with evidence count, so there is no
+      trend where there is none. A trend has no example, layer, position or token.
+    - ci_low, ci_high: of a trend, by resampling the subjects of the test statements, each with all it has: tokens of
+      a response depend on one another.
+    - n, auroc, accuracy, p, p_corrected: of a cell, on the test statements with a token at this layer and distance
+      from the end; n of a trend counts test statements.
+    - evidence: whether a cell's score can be read: `yes`, `no`, `untested` (too few test statements have a token
+      there), `shared` (the other response reads the same up to this token).
 
     Raises:
-        UserError: a folder holds no such table.
+        UserError: a folder lacks one of the tables.
     """
-    rows = [row for folder in folders for row in _rows(folder, settings)]
-    return as_table(rows, COLUMNS)
+    return as_table((row for folder in folders for row in _rows(folder, settings)), COLUMNS)
 
 
 def _rows(folder: Path, settings: TableSettings) -> Iterator[dict[str, Any]]:
-    frame = tables.read(folder / ACTIVITY, tables.ACTIVITY).to_pandas().rename(columns={"label": "truth"})
-    frame = frame.assign(label=frame["method"].map(settings.methods).fillna(frame["method"]))
-    yield from frame.assign(row="cell").to_dict("records")
-    for (_, example), one in frame.groupby(["direction", "example_id"], sort=False):
-        grid = one.pivot(index="layer", columns="position", values="score")
-        if grid.isna().to_numpy().any():
-            raise UserError(str(folder / ACTIVITY), f"cells of {example} are missing", "fit the probes again")
-        facts = one.iloc[0].drop(["layer", "position", "token", "score", "passes_null"]).to_dict()
-        passing = one.groupby("layer")["passes_null"].all()
-        for layers, part in (("all", grid), ("passing", grid[passing])):
-            if min(part.shape) > 1:
-                for trend in _trends(part, settings):
-                    yield {**facts, "layers": layers, **trend}
+    for name, schema in ((ACTIVITY, tables.ACTIVITY), (TRENDS, tables.TRENDS)):
+        frame = tables.read(folder / name, schema).to_pandas()
+        display = frame["method"].map(settings.methods).fillna(frame["method"])
+        frame = frame.assign(truth=frame["label"].map(NAMES), label=display)
+        if name == ACTIVITY:
+            yield from frame.assign(row="cell").to_dict("records")
+        else:
+            for _, part in frame.groupby(["direction", "fitted_on", "over"], sort=False):
+                yield from _trends(part, settings)
 
 
-def _trends(grid: pd.DataFrame, settings: TableSettings) -> Iterator[dict[str, Any]]:
-    """Yield the two trends of a grid of scores, one row a layer, one column a token."""
-    scores = grid.to_numpy(dtype=np.float64)
-    layers, positions = grid.index.to_numpy(dtype=np.float64), grid.columns.to_numpy(dtype=np.float64)
+def _trends(slopes: pd.DataFrame, settings: TableSettings) -> Iterator[dict[str, Any]]:
+    """Yield the mean slope of true and of false statements, and their difference."""
+    subjects = slopes["subject"].unique()
+    sums, counts = (
+        slopes.pivot_table(index="subject", columns="truth", values="slope", aggfunc=how, fill_value=0)
+        .reindex(index=subjects, columns=["true", "false"], fill_value=0)
+        .to_numpy(dtype=np.float64)
+        for how in ("sum", "count")
+    )
 
-    def both(tokens: NDArray[np.intp]) -> Array:
-        chosen = scores[:, tokens]
-        return np.array([slope(layers, chosen.mean(axis=1)), slope(positions[tokens], chosen.mean(axis=0))])
+    def means(chosen: NDArray[np.intp]) -> NDArray[np.float64]:
+        total, number = sums[chosen].sum(axis=0), counts[chosen].sum(axis=0)
+        true, false = np.where(number > 0, total / np.maximum(number, 1), np.nan)
+        return np.array([true, false, true - false])
 
-    value = both(np.arange(len(positions)))
-    low, high = bootstrap_interval(both, len(positions), settings.confidence, 10 * settings.resamples, settings.seed)
-    for place, name in enumerate(("trend over layers", "trend over tokens")):
-        yield {"row": name, "score": value[place], "ci_low": low[place], "ci_high": high[place]}
-
-
-def slope(x: Array, y: Array) -> float:
-    """Return the least-squares slope of y over x; NaN where all x are equal."""
-    away = x - x.mean()
-    total = np.square(away).sum()
-    return float(away @ y / total) if total > 0 else float("nan")
+    low, high = bootstrap_interval(means, len(subjects), settings.confidence, 10 * settings.resamples, settings.seed)
+    about = slopes[["task", "backbone", "method", "trainable", "seed", "label", "direction", "fitted_on"]].iloc[0]
+    numbers = [*counts.sum(axis=0), counts.sum()]
+    value = means(np.arange(len(subjects)))
+    for place, truth in enumerate(("true", "false", "difference")):
+        if not np.isnan(value[place]):
+            measured = {"score": value[place], "ci_low": low[place], "ci_high": high[place], "n": numbers[place]}
+            row = {"row": f"trend over {slopes['over'].iloc[0]}", "truth": truth, **measured}
+            yield {**{str(name): entry for name, entry in about.items()}, **row}

@@ -22,6 +22,7 @@ COLUMNS = [
     "latent_index",
     "target",
     "direction",
+    "unit",
     "subset",
     "n",
     "classes",
@@ -30,9 +31,11 @@ COLUMNS = [
     "ci_low",
     "ci_high",
     "null_mean",
-    "null_p99",
-    "null_random_p99",
+    "p",
+    "p_corrected",
+    "p_refit",
     "passes_null",
+    "note",
 ]
 
 
@@ -40,11 +43,16 @@ def probes(folders: Sequence[Path], settings: TableSettings) -> pd.DataFrame:
     """Return every row of the `latents.parquet` and `truth.parquet` of these probes folders, in one form.
 
     - probe: `latent` (which intermediate value can be read at a latent: target is its number, from 1) or
-      `truth` (does a direction tell true from false statements: direction, subset).
+      `truth` (does a direction tell true from false statements: direction, subset, and whether statements or their
+      tokens are told apart: unit).
     - measure, value: `accuracy` of latent probes, `auroc` of truth directions, held out, with its interval.
-    - null_mean, null_p99: the same after refits on shuffled labels; null_random_p99: 99th percentile of random
-      directions, truth only. Of AUROC both are distances from .5 as the probes' stage wrote them.
-    - passes_null: whether the value is above what the null allows. Columns a probe has no use for are empty.
+    - null_mean: the accuracy after values were exchanged between questions.
+    - p: (k + 1) / (B + 1), where k of B permuted labellings reach the value; p_corrected: the same for the largest
+      value of all cells of a run, or of all layers and directions of a subset. One-sided.
+    - p_refit: of a linear direction, against directions fitted to permuted training labels. It asks whether the
+      direction is better than those fitted to noise, not whether truth can be read.
+    - passes_null: whether p_corrected is at most the level of the config.
+    - note: why a row has no values. Columns that a probe has no use for are empty.
 
     Raises:
         UserError: a folder holds neither table.
@@ -56,11 +64,9 @@ def _rows(folder: Path, settings: TableSettings) -> list[dict[str, Any]]:
     parts: list[pd.DataFrame] = []
     if (folder / LATENTS).is_file():
         latents = tables.read(folder / LATENTS, tables.LATENT_PROBES).to_pandas().rename(columns={"accuracy": "value"})
-        passes = latents["value"] > latents["null_p99"]
-        parts.append(latents.assign(probe="latent", measure="accuracy", passes_null=passes))
+        parts.append(latents.assign(probe="latent", measure="accuracy"))
     if (folder / TRUTH).is_file():
-        names = {"auroc": "value", "null_permutation_p99": "null_p99"}
-        truth = tables.read(folder / TRUTH, tables.TRUTH_PROBES).to_pandas().rename(columns=names)
+        truth = tables.read(folder / TRUTH, tables.TRUTH_PROBES).to_pandas().rename(columns={"auroc": "value"})
         parts.append(truth.assign(probe="truth", measure="auroc", classes=2, kind="output"))
     if not parts:
         raise UserError(str(folder), f"holds neither {LATENTS} nor {TRUTH}", "fit the probes again")

@@ -14,7 +14,18 @@ import pandas as pd
 from thoughtscope.errors import UserError
 from thoughtscope.figures.settings import Activity
 
-POINTS = ["panel", "example_id", "label", "layer", "position", "token", "score", "passes_null"]
+POINTS = [
+    *("panel", "example_id", "label", "layer", "position", "distance", "token", "score"),
+    *("n", "auroc", "accuracy", "p", "p_corrected", "evidence"),
+]
+MEANING = {
+    "tokens": "0: midway between true and false predicate tokens at the same distance from the end; above 0: true",
+    "last": "0: midway between the last tokens of true and false statements, calibrated there only; above 0: true",
+}
+READABLE, UNREADABLE = (
+    "grey: held-out statements are not told apart by truth there",
+    "no cell tells true from false held-out statements: the scores show nothing",
+)
 
 
 @dataclass(frozen=True)
@@ -23,7 +34,8 @@ class Grid:
 
     Attributes:
         layers: `[layers]`, positions: `[positions]`, tokens: text of each position.
-        scores: `[layers, positions]`; passes: `[layers]`, whether the direction of that layer passes the null.
+        scores: `[layers, positions]`; readable: `[layers, positions]`, whether held-out statements tell true from
+            false in that cell.
     """
 
     truth: bool
@@ -33,7 +45,7 @@ class Grid:
     positions: np.ndarray
     tokens: list[str]
     scores: np.ndarray
-    passes: np.ndarray
+    readable: np.ndarray
 
     @property
     def name(self) -> str:
@@ -54,46 +66,63 @@ def grids(rows: pd.DataFrame, statements: pd.DataFrame, options: Activity) -> tu
         statements: `tables.STATEMENTS`, at least of the displayed examples.
 
     Raises:
-        UserError: no scores of that direction, or no query with a false and a true response.
+        UserError: no scores of that direction, a cell is missing, or no query with a false and a true response.
     """
-    rows = rows[rows["direction"] == options.direction]
+    rows = rows[(rows["direction"] == options.direction) & (rows["fitted_on"] == options.fitted_on)]
     if rows.empty:
-        raise UserError(
-            "figure: direction", f"no scores along {options.direction!r}", "name a direction that is probed"
-        )
+        problem = f"no scores along {options.direction!r} fitted on {options.fitted_on}"
+        raise UserError("figure: direction", problem, "fit the truth probes again")
     shown = statements[statements["example_id"].isin(rows["example_id"]) & statements["label"].notna()]
-    pair = _pair(shown, options.question)
-    parts, found = [], []
-    for truth, example in enumerate(pair):
+    found, parts = [], []
+    for truth, example in enumerate(_pair(shown, options)):
         part = rows[rows["example_id"] == example["example_id"]].sort_values(["layer", "position"])
-        scores = part.pivot(index="layer", columns="position", values="score")
-        found.append(
-            Grid(
-                truth=bool(truth),
-                question=str(example["question"]),
-                response=str(example["response"]),
-                layers=scores.index.to_numpy(),
-                positions=scores.columns.to_numpy(),
-                tokens=part.drop_duplicates("position").sort_values("position")["token"].tolist(),
-                scores=scores.to_numpy(),
-                passes=part.drop_duplicates("layer").sort_values("layer")["passes_null"].to_numpy(dtype=bool),
-            )
-        )
+        found.append(_grid(part, example, bool(truth)))
         parts.append(part.assign(panel="true" if truth else "false"))
     return found, pd.concat(parts, ignore_index=True)[POINTS]
 
 
-def _pair(shown: pd.DataFrame, question: str | None) -> tuple[pd.Series, pd.Series]:
+def _grid(part: pd.DataFrame, example: pd.Series, truth: bool) -> Grid:
+    scores, evidence = (part.pivot(index="layer", columns="position", values=name) for name in ("score", "evidence"))
+    if scores.isna().to_numpy().any():
+        raise UserError("figure", f"cells of {example['example_id']} are missing", "fit the truth probes again")
+    return Grid(
+        truth=truth,
+        question=str(example["question"]),
+        response=str(example["response"]),
+        layers=scores.index.to_numpy(),
+        positions=scores.columns.to_numpy(),
+        tokens=part.drop_duplicates("position").sort_values("position")["token"].tolist(),
+        scores=scores.to_numpy(),
+        readable=(evidence == "yes").to_numpy(),
+    )
+
+
+def _pair(shown: pd.DataFrame, options: Activity) -> tuple[pd.Series, pd.Series]:
+    """Return the first false and the first true response to one query, with the wanted attribute if there is one."""
+    if options.attribute is not None:
+        shown = shown[shown["attribute"] == options.attribute]
     for query, group in shown.groupby("question", sort=False):
         false, true = group[group["label"] == 0], group[group["label"] == 1]
-        if len(false) and len(true) and question in (None, query):
+        if len(false) and len(true) and options.question in (None, query):
             return false.iloc[0], true.iloc[0]
-    wanted = "no query" if question is None else f"{question!r}"
+    wanted = "no query" if options.question is None else f"{options.question!r}"
+    form = "" if options.attribute is None else f" of attribute {options.attribute!r}"
     raise UserError(
-        "figure: question", f"{wanted} has a false and a true response with scores", "name another or leave it out"
+        "figure: question, attribute",
+        f"{wanted} has a false and a true response{form} with scores",
+        "name others or leave them out",
     )
 
 
 def bound(found: list[Grid]) -> float:
-    """Return the largest distance from 0, so that colours and heights are symmetric and common to both panels."""
-    return float(max(np.abs(grid.scores).max() for grid in found)) or 1.0
+    """Return the largest distance from 0 in the coloured cells (in all, if none is), for limits around 0."""
+    coloured = [np.abs(grid.scores[grid.readable]) for grid in found]
+    every = [np.abs(grid.scores).ravel() for grid in found]
+    return float(np.concatenate(coloured if any(map(len, coloured)) else every).max()) or 1.0
+
+
+def foot(found: list[Grid], options: Activity, title: str | None) -> str:
+    """Return what the colours mean, for the foot of the figure."""
+    evidence = READABLE if any(grid.readable.any() for grid in found) else UNREADABLE
+    lines = [f"{MEANING[options.fitted_on]}", f"{evidence}; direction: {options.direction}"]
+    return "\n".join(lines if title is None else [title, *lines])

@@ -10,9 +10,10 @@ from matplotlib import colormaps
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize, to_rgba
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 
 from thoughtscope.figures import style
-from thoughtscope.figures.activity import Grid, bound, grids
+from thoughtscope.figures.activity import Grid, bound, foot, grids
 from thoughtscope.figures.settings import Activity as Settings
 
 
@@ -37,17 +38,17 @@ def draw(
             _heatmap(axes, grid, colours)
         bar = figure.colorbar(colours, cax=figure.add_axes((0.9, 0.3, 0.016, 0.4)))
         bar.set_label("Activity Score", labelpad=3)
-        foot = f"positive leans true; grey, hatched: layers that do not pass the null; direction: {options.direction}"
-        figure.text(0.5, 0.012, foot if title is None else f"{title}; {foot}", ha="center", fontsize=style.SMALL)
+        figure.text(0.5, 0.008, foot(found, options, title), ha="center", fontsize=style.SMALL)
     return figure, points
 
 
 def _heatmap(axes: Any, grid: Grid, colours: ScalarMappable) -> None:
     cells = colours.to_rgba(grid.scores)
-    cells[~grid.passes] = to_rgba(style.MUTED)
+    cells[~grid.readable] = to_rgba(style.MUTED)
     axes.imshow(cells, origin="lower", aspect="auto", interpolation="nearest")
-    for row in np.flatnonzero(~grid.passes):
-        axes.axhspan(row - 0.5, row + 0.5, facecolor="none", edgecolor="#a0a0a0", hatch="////", linewidth=0)
+    for row, column in np.argwhere(~grid.readable):
+        corner = (column - 0.5, row - 0.5)
+        axes.add_patch(Rectangle(corner, 1, 1, facecolor="none", edgecolor="#a0a0a0", hatch="////", linewidth=0))
     axes.set_xticks(np.arange(len(grid.positions)), [_visible(token) for token in grid.tokens], rotation=90)
     axes.tick_params(axis="x", labelsize=style.SMALL, length=1.5, pad=1)
     every = max(1, -(-len(grid.layers) // 10))

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from mpl_toolkits.mplot3d import Axes3D
 
 from thoughtscope.figures import style
-from thoughtscope.figures.activity import Grid, bound, grids
+from thoughtscope.figures.activity import Grid, bound, foot, grids
 from thoughtscope.figures.settings import Activity as Settings
 
 FINE = 2  # drawn facets along each side of a cell
@@ -30,24 +30,24 @@ def draw(
     """
     found, points = grids(rows, statements, options)
     limit = bound(found)
+    height = max(limit, *(float(np.abs(grid.scores).max()) for grid in found))
     colours = ScalarMappable(Normalize(-limit, limit), colormaps[style.SCORE_MAP])
     layers = (min(grid.layers.min() for grid in found), max(grid.layers.max() for grid in found))
     positions = (0, max(grid.positions.max() for grid in found))
     with style.applied():
-        figure = style.new_figure(style.PAGE, 3.75)
+        figure = style.new_figure(style.PAGE, 3.9)
         for place, grid in enumerate(found):
-            axes: Any = figure.add_axes((0.435 * place, 0.03, 0.43, 0.80), projection=Axes3D.name)
+            axes: Any = figure.add_axes((0.435 * place, 0.07, 0.43, 0.77), projection=Axes3D.name)
             _surface(axes, grid, colours)
             axes.set_xlim(*layers)
             axes.set_ylim(*positions)
-            axes.set_zlim(-limit, limit)
+            axes.set_zlim(-height, height)
             _dress(axes)
             axes.set_title(_head(grid), y=1.0, pad=0, va="top", fontsize=style.NORMAL - 0.5).set_y(1.19)
         bar = figure.colorbar(colours, cax=figure.add_axes((0.915, 0.18, 0.016, 0.5)))
         bar.set_label("Activity Score", labelpad=3)
         bar.ax.tick_params(labelsize=style.SMALL)
-        foot = f"positive leans true; grey: layers that do not pass the null; direction: {options.direction}"
-        figure.text(0.5, 0.012, foot if title is None else f"{title}; {foot}", ha="center", fontsize=style.SMALL)
+        figure.text(0.5, 0.008, foot(found, options, title), ha="center", fontsize=style.SMALL)
     return figure, points
 
 
@@ -56,19 +56,25 @@ def _head(grid: Grid) -> str:
 
 
 def _surface(axes: Any, grid: Grid, colours: ScalarMappable) -> None:
-    """Draw the scores; a facet takes the colour of its mean, or grey where its nearest layer does not pass."""
+    """Draw the scores; a facet takes the colour of its mean, or grey where its nearest cell has no evidence."""
     across, along = _finer(grid.layers), _finer(grid.positions)
     rough = np.array([np.interp(along, grid.positions, row) for row in grid.scores])
     fine = np.array([np.interp(across, grid.layers, column) for column in rough.T])  # [positions, layers]
     facets = (fine[:-1, :-1] + fine[1:, :-1] + fine[:-1, 1:] + fine[1:, 1:]) / 4
     faces = colours.to_rgba(facets)
-    middle = (across[:-1] + across[1:]) / 2
-    nearest = np.abs(middle[:, None] - grid.layers[None, :]).argmin(axis=1)
-    faces[:, ~grid.passes[nearest]] = to_rgba(style.MUTED)
+    layer, position = _nearest(across, grid.layers), _nearest(along, grid.positions)
+    faces[~grid.readable[np.ix_(layer, position)].T] = to_rgba(style.MUTED)
     x, y = np.meshgrid(across, along)
     surface = axes.plot_surface(x, y, fine, facecolors=faces, rstride=1, cstride=1, shade=False)
     surface.set_edgecolor(to_rgba(style.INK, 0.3))
     surface.set_linewidth(0.15)
+
+
+def _nearest(edges: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """Return which of `values` is nearest to the middle between each two neighbouring edges."""
+    middles = (edges[:-1] + edges[1:]) / 2
+    nearest: np.ndarray = np.abs(middles[:, None] - values[None, :]).argmin(axis=1)
+    return nearest
 
 
 def _finer(values: np.ndarray) -> np.ndarray:

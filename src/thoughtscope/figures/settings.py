@@ -67,8 +67,16 @@ class Benchmark(Strict):
 class Activity(Strict):
     """Options of the activity figures."""
 
-    direction: str = Field("difference-of-means", description="which direction's scores are drawn")
+    direction: Literal["difference-of-means", "whitened-difference"] = Field(
+        "whitened-difference", description="which direction's scores are drawn"
+    )
+    fitted_on: Literal["tokens", "last"] = Field(
+        "tokens", description="the direction of all predicate tokens, or of the last token, which colours the last only"
+    )
     question: str | None = Field(None, description="the displayed query; null: the first with both answers")
+    attribute: str | None = Field(
+        None, description="draw two answers with this attribute (of `facts`: profile or origin); null: the first two"
+    )
 
 
 OPTIONS: dict[str, type[Strict]] = {

@@ -1,54 +1,99 @@
-"""Activity scores: how far each token of the displayed responses goes along a direction of truth.
+"""Activity scores: how far each token of the displayed responses lies along a direction of truth.
 
     score = (h - centre) . w / spread
 
-`centre` lies midway between the class means of the training statements, `spread` is the standard deviation of
-the projection over all tokens of the calibration split; nothing is standardised on the displayed responses.
-Positive is the side of true statements.
+`w` is fitted on tokens of the training statements (`tokens.TokenProbe`), `centre` lies midway between the class means
+of their tokens at the same distance from the end, `spread` is the standard deviation of the projection over all tokens
+of the calibration split; nothing is standardised on the displayed responses. Positive is the side of true statements,
+in the cells where held-out statements say so:
+
+    yes        their tokens at this layer and distance from the end are told apart by truth, with the right sign
+    no         they are not
+    untested   too few statements have a token there
+    shared     up to this token, a displayed response of the other truth reads the same
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
-from thoughtscope.probes.directions import DIRECTIONS
+from thoughtscope.probes.directions import LINEAR
+from thoughtscope.probes.pairing import undecided
 from thoughtscope.probes.statements import Statements
-from thoughtscope.probes.truth import TruthSettings
+from thoughtscope.probes.tokens import Evidence, TokenProbe
 
 
-def activity_rows(
-    statements: Statements, layers: Sequence[int], settings: TruthSettings, truth: Sequence[Mapping[str, Any]]
-) -> Iterator[dict[str, Any]]:
-    """Yield the rows of `tables.ACTIVITY`, without the run's columns.
-
-    Args:
-        truth: what `truth_rows` gave: whether a layer's direction passes the null.
-    """
-    passes = {(row["direction"], row["layer"]): row["passes_null"] for row in truth if row["subset"] == "all"}
-    train, displayed = statements.where("train", negated=False), statements.where("display")
-    labels = statements.labels(train)
-    for layer in layers:
-        stored = statements.layer(layer)
-        vectors = stored.of(train, settings.tokens)
-        centre = (vectors[labels == 1].mean(0) + vectors[labels == 0].mean(0)) / 2
-        calibration = stored.vectors[np.isin(stored.codes, statements.where("calibration"))]
-        for name, fit in DIRECTIONS.items():
-            axis = fit(vectors, labels)
-            spread = float((calibration @ axis).std())
-            along = (stored.vectors - centre) @ axis
-            scores = along / spread if spread > 0 else np.zeros_like(along)  # the last token alone may never vary
-            for i in np.flatnonzero(np.isin(stored.codes, displayed)):
-                row = statements.rows.iloc[stored.codes[i]]
+def activity_rows(statements: Statements, probe: TokenProbe) -> Iterator[dict[str, Any]]:
+    """Yield the rows of `tables.ACTIVITY`, without the run's columns: every cell of every displayed response."""
+    index, evidence = statements.index, probe.evidence
+    display = statements.where("display")
+    shared = np.zeros(len(statements.rows), dtype=np.int64)
+    shared[display] = undecided([index.texts_of(row) for row in display], statements.rows.iloc[display])
+    about = statements.rows[["example_id", "label"]].to_dict("records")
+    for layer, scores in probe.displayed.items():
+        for token, values in zip(probe.scored, scores, strict=True):
+            statement, distance = index.statements[token], int(index.distances[token])
+            for name, score in zip(LINEAR, values, strict=True):
+                cell = evidence.get((layer, distance, name))
                 yield {
                     "direction": name,
-                    "example_id": row["example_id"],
-                    "label": int(row["label"]),
+                    "fitted_on": probe.fitted_on,
+                    "example_id": about[statement]["example_id"],
+                    "label": int(about[statement]["label"]),
                     "layer": layer,
-                    "position": int(stored.positions[i]),
-                    "token": stored.tokens[i],
-                    "score": float(scores[i]),
-                    "passes_null": bool(passes[name, layer]),
+                    "position": int(index.positions[token]),
+                    "distance": distance,
+                    "token": index.texts[token],
+                    "score": float(score),
+                    **_measured(cell, bool(index.positions[token] < shared[statement])),
                 }
+
+
+def _measured(cell: Evidence | None, shared: bool) -> dict[str, Any]:
+    columns = ("n", "auroc", "accuracy", "p", "p_corrected")
+    verdict = "shared" if shared else "untested" if cell is None else "yes" if cell.passes else "no"
+    return {**{name: cell and getattr(cell, name) for name in columns}, "evidence": verdict}
+
+
+def trend_rows(statements: Statements, probe: TokenProbe) -> Iterator[dict[str, Any]]:
+    """Yield the rows of `tables.TRENDS`, without the run's columns: slopes of each test statement's scores.
+
+    Only cells with evidence count. Over layers: the mean of the cells of a layer, per layer. Over tokens: the mean of
+    the cells at a distance from the end, per token.
+    """
+    evidence = probe.evidence
+    about = statements.rows.iloc[probe.test.rows]
+    for place, name in enumerate(LINEAR):
+        passing = [
+            (layer, distance) for (layer, distance, found), cell in evidence.items() if found == name and cell.passes
+        ]
+        parts = []
+        for layer, scores in probe.tested.items():
+            here = np.isin(probe.test.distances, [distance for found, distance in passing if found == layer])
+            columns = {"unit": probe.test.units[here], "layer": layer, "distance": probe.test.distances[here]}
+            parts.append(pd.DataFrame({**columns, "score": scores[here, place]}))
+        cells = pd.concat(parts)
+        for over, sign in (("layer", 1), ("distance", -1)):
+            for unit, slope in slopes(cells, over).items():
+                yield {
+                    "direction": name,
+                    "fitted_on": probe.fitted_on,
+                    "example_id": about["example_id"].iloc[unit],
+                    "subject": about["subject"].iloc[unit],
+                    "label": int(about["label"].iloc[unit]),
+                    "over": "layers" if over == "layer" else "tokens",
+                    "slope": sign * float(slope),
+                }
+
+
+def slopes(cells: pd.DataFrame, over: str) -> dict[int, float]:
+    """Return the least-squares slope of each unit's mean score over a column, where it has two values at least."""
+    means = cells.groupby(["unit", over], as_index=False)["score"].mean()
+    away = means[over] - means.groupby("unit")[over].transform("mean")
+    sums = pd.DataFrame({"product": away * means["score"], "square": away**2}).groupby(means["unit"]).sum()
+    sums = sums[sums["square"] > 0]
+    return dict(zip(sums.index.tolist(), (sums["product"] / sums["square"]).tolist(), strict=True))

@@ -1,115 +1,184 @@
-"""Directions that separate two classes of vectors, and how well they do. Arrays in, arrays out.
+"""Directions that separate two classes of vectors. Arrays in, arrays out.
 
     difference-of-means     mean of the true minus mean of the false
-    whitened-difference     the same, whitened by the shrunk covariance within classes (LDA; Ledoit and Wolf 2004)
+    whitened-difference     the same, whitened by a shrunk covariance (linear discriminant; Ledoit and Wolf 2004)
     pca-of-pairs            first principal component of the differences of pairs
     logistic                weights of a logistic regression
 
-Every direction points to class 1.
+Every direction points to class 1. The first two are linear in a *contrast*, the weights ``[n]`` with which rows are
+summed (1 / true rows, -1 / false rows), so the directions of any number of labellings cost one matrix product.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import rankdata
-from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+from scipy.linalg import cho_factor, cho_solve, eigh
 from sklearn.linear_model import LogisticRegression
 
 Array = NDArray[np.float64]
 Labels = NDArray[np.int64]
+Pairs = NDArray[np.intp]  # [pairs, 2]: the rows of a true and of a false statement
+LEAST_WITHIN = 0.01  # an entry's spread within classes counts as at least this share of its whole spread
+ROUNDING = 1e-6  # an entry that varies less than this share of its largest value is constant: the rest is rounding
 
 
-def difference_of_means(vectors: Array, labels: Labels) -> Array:
-    """Return ``[d]``, the mean of class 1 minus that of class 0."""
-    difference: Array = vectors[labels == 1].mean(0) - vectors[labels == 0].mean(0)
-    return difference
-
-
-def whitened_difference(vectors: Array, labels: Labels) -> Array:
-    """Return ``[d]``, Fisher's discriminant with a shrunk covariance."""
-    model = LinearDiscriminantAnalysis(solver="lsqr", shrinkage="auto").fit(vectors, labels)
-    weights: Array = model.coef_[0]
+def contrasts(labels: Array) -> Array:
+    """Return ``[B, n]`` weights that turn rows into the difference of class means, for labellings ``[B, n]``."""
+    ones = labels.sum(axis=1, keepdims=True)
+    zeros = labels.shape[1] - ones
+    weights: Array = labels / np.maximum(ones, 1) - (1 - labels) / np.maximum(zeros, 1)
     return weights
 
 
-def pca_of_pairs(vectors: Array, labels: Labels) -> Array:
-    """Return ``[d]``, the main axis of the differences between the i-th of class 1 and the i-th of class 0.
+@dataclass(frozen=True)
+class Training:
+    """The vectors that directions are fitted on, centred on their mean; constant entries are 0.
 
-    The differences are centred, so that the axis is found without the labels' help; only its sign is theirs.
+    Attributes:
+        vectors: ``[n, d]``.
+        centre: ``[d]``, the mean that was taken off.
+        spread: ``[d]``, the standard deviation of each entry; 0 where it is constant.
     """
-    differences = vectors[labels == 1] - vectors[labels == 0]
-    swapped = np.where(np.arange(len(differences)) % 2 == 0, 1.0, -1.0)[:, None] * differences
-    axis: Array = np.linalg.svd(swapped - swapped.mean(0), full_matrices=False)[2][0]
-    return axis * (1.0 if axis @ differences.mean(0) >= 0 else -1.0)
+
+    vectors: Array
+    centre: Array
+    spread: Array
+
+    @classmethod
+    def of(cls, vectors: NDArray[np.floating]) -> Training:
+        """Take ``vectors [n, d]``."""
+        exact = vectors.astype(np.float64)
+        centre = exact.mean(axis=0)
+        largest = np.maximum(exact.max(axis=0), -exact.min(axis=0))
+        exact -= centre
+        spread = _spread(exact)
+        constant = spread <= ROUNDING * largest
+        exact[:, constant] = 0.0
+        return cls(exact, centre, np.where(constant, 0.0, spread))
+
+    @cached_property
+    def scale(self) -> Array:
+        """What entries are divided by: their standard deviations ``[d]``, 1 where they are constant."""
+        return np.where(self.spread > 0, self.spread, 1.0)
+
+    def difference_of_means(self, labellings: Array) -> Array:
+        """Return one axis ``[k, d]`` for each of ``labellings [k, n]``."""
+        return contrasts(labellings) @ self.vectors
+
+    def whitened_difference(self, labellings: Array) -> Array:
+        """Return axes ``[k, d]`` of ``labellings [k, n]``: difference of means times inverse covariance within classes.
+
+        The covariance is shrunk towards its diagonal, with the diagonal and the shrinkage that the first labelling
+        gives. The covariance of all rows differs from the one within classes by a multiple of the outer product of the
+        difference of means, which changes the axis by a factor only (Sherman and Morrison), so one factorisation serves
+        every labelling. With fewer rows than entries the same system is solved in the space of rows.
+        """
+        within = self.vectors - _class_means(self.vectors, labellings[0])
+        scale = np.maximum(_spread(within), LEAST_WITHIN * self.spread)
+        scale = np.where(scale > 0, scale, 1.0)
+        within /= scale
+        rows, weights = self.vectors / scale, contrasts(labellings)
+        n, d = rows.shape
+        gram = _gram(rows)
+        shrinkage, mean = ledoit_wolf(within, _gram(within))
+        if mean == 0:
+            return np.zeros((len(weights), d))
+        gram *= (1 - shrinkage) / n
+        gram[np.diag_indices_from(gram)] += max(shrinkage, ROUNDING) * mean
+        factor = cho_factor(gram, overwrite_a=True, check_finite=False)
+        if n < d:
+            axes = cho_solve(factor, weights.T, check_finite=False).T @ rows
+        else:
+            axes = cho_solve(factor, (weights @ rows).T, check_finite=False).T
+        scaled: Array = axes / scale
+        return scaled
+
+    def pca_of_pairs(self, pairs: Pairs) -> Array:
+        """Return ``[d]``, the main axis of the differences of ``pairs [pairs, 2]``; only its sign is fitted.
+
+        The differences are not centred: the axis is the same whichever of a pair comes first.
+        """
+        differences = self.vectors[pairs[:, 0]] - self.vectors[pairs[:, 1]]
+        gram = _gram(differences)
+        last = len(gram) - 1
+        main = eigh(gram, subset_by_index=[last, last])[1][:, 0]
+        axis = main @ differences if len(differences) < differences.shape[1] else main
+        length = float(np.linalg.norm(axis))
+        if length == 0 or not differences.any():
+            return np.zeros(differences.shape[1])
+        sign = 1.0 if axis @ differences.mean(axis=0) >= 0 else -1.0
+        unit: Array = sign * axis / length
+        return unit
+
+    def logistic(self, labels: Labels) -> Array:
+        """Return ``[d]``, the weights of an L2-regularised (C = 1) logistic regression on standardised entries.
+
+        The weights lie in the span of the rows, so with fewer rows than entries they are fitted in its coordinates.
+        """
+        rows, (n, d) = self.vectors / self.scale, self.vectors.shape
+        basis = np.linalg.qr(rows.T)[0] if n < d else None
+        model = LogisticRegression(C=1.0, max_iter=1000).fit(rows if basis is None else rows @ basis, labels)
+        weights = model.coef_[0]
+        axis: Array = (weights if basis is None else basis @ weights) / self.scale
+        return np.where(self.spread > 0, axis, 0.0)
 
 
-def logistic(vectors: Array, labels: Labels) -> Array:
-    """Return ``[d]``, the weights of an L2-regularised logistic regression on vectors scaled to unit mean spread."""
-    scale = float(vectors.std(0).mean()) or 1.0
-    model = LogisticRegression(C=1.0, max_iter=1000).fit((vectors - vectors.mean(0)) / scale, labels)
-    weights: Array = model.coef_[0] / scale
-    return weights
+def _spread(centred: Array) -> Array:
+    """Return the standard deviation ``[d]`` of the entries of centred rows ``[n, d]``."""
+    spread: Array = np.sqrt(np.einsum("nd,nd->d", centred, centred) / len(centred))
+    return spread
 
 
-DIRECTIONS: dict[str, Callable[[Array, Labels], Array]] = {
-    "difference-of-means": difference_of_means,
-    "whitened-difference": whitened_difference,
-    "pca-of-pairs": pca_of_pairs,
-    "logistic": logistic,
+def _class_means(vectors: Array, labels: Array) -> Array:
+    """Return ``[n, d]``: the mean of each row's class."""
+    means = np.stack([vectors[labels == label].mean(axis=0) for label in (0, 1)])
+    return means[labels.astype(np.intp)]
+
+
+def _gram(rows: Array) -> Array:
+    """Return the smaller of ``rows @ rows.T`` and ``rows.T @ rows`` for ``rows [n, d]``."""
+    n, d = rows.shape
+    return rows @ rows.T if n < d else rows.T @ rows
+
+
+def ledoit_wolf(rows: Array, gram: Array) -> tuple[float, float]:
+    """Return shrinkage and mean variance of centred ``rows [n, d]`` (Ledoit and Wolf 2004, as scikit-learn has it).
+
+    Args:
+        gram: ``rows.T @ rows`` or ``rows @ rows.T``: traces and Frobenius norms of both agree.
+    """
+    n, d = rows.shape
+    squares = np.einsum("nd,nd->n", rows, rows)
+    mean = squares.sum() / (n * d)
+    norm = np.vdot(gram, gram) / n**2
+    error = (np.square(squares).sum() / n - norm) / (d * n)
+    distance = norm / d - mean**2
+    return (float(min(error, distance) / distance) if distance > 0 else 1.0), float(mean)
+
+
+LINEAR: dict[str, Callable[[Training, Array], Array]] = {
+    "difference-of-means": Training.difference_of_means,
+    "whitened-difference": Training.whitened_difference,
 }
-FOUND_WITHOUT_LABELS = {"pca-of-pairs"}
+DIRECTIONS = (*LINEAR, "pca-of-pairs", "logistic")
 
 
-def auroc(scores: Array, labels: Labels) -> Array:
-    """Return the area under the ROC curve of each column of ``scores [n, k]`` (Mann and Whitney 1947)."""
-    ranks = rankdata(scores, axis=0)
-    ones, n = int(labels.sum()), len(labels)
-    area: Array = (ranks[labels == 1].sum(0) - ones * (ones + 1) / 2) / (ones * (n - ones))
-    return area
+def fit(training: Training, labels: Labels, pairs: Pairs, permuted: Array) -> tuple[dict[str, Array], dict[str, Array]]:
+    """Return each direction's axis ``[d]``, and of the linear ones also the axes ``[B, d]`` of permuted labellings.
 
-
-def auroc_interval(
-    scores: Array, labels: Labels, groups: NDArray[np.object_], resamples: int, confidence: float, seed: int = 0
-) -> tuple[float, float]:
-    """Return the percentile bootstrap interval of the AUROC of ``scores [n]`` over groups (subjects), drawn whole."""
-    names, codes = np.unique(groups, return_inverse=True)
-    wins = np.zeros((len(names), len(names)))
-    true, false = labels == 1, labels == 0
-    beaten = (scores[true][:, None] > scores[false]) + 0.5 * (scores[true][:, None] == scores[false])
-    np.add.at(wins, (codes[true][:, None], codes[false][None, :]), beaten)
-    ones = np.bincount(codes[true], minlength=len(names))
-    zeros = np.bincount(codes[false], minlength=len(names))
-    numbers = np.random.default_rng(seed)
-    counts = numbers.multinomial(len(names), np.full(len(names), 1 / len(names)), size=resamples).astype(np.float64)
-    areas = ((counts @ wins) * counts).sum(1) / np.maximum((counts @ ones) * (counts @ zeros), 1)
-    tail = (1 - confidence) / 2
-    low, high = np.quantile(areas, [tail, 1 - tail])
-    return float(low), float(high)
-
-
-def random_axes(width: int, count: int, seed: int = 0) -> Array:
-    """Return ``[width, count]`` directions drawn evenly from all."""
-    return np.random.default_rng(seed).standard_normal((width, count))
-
-
-def shuffled_axes(
-    fit: Callable[[Array, Labels], Array], vectors: Array, labels: Labels, permutations: int, seed: int = 0
-) -> Array:
-    """Return ``[width, permutations]``: refits on shuffled labels."""
-    numbers = np.random.default_rng(seed)
-    return np.stack([fit(vectors, numbers.permutation(labels)) for _ in range(permutations)], axis=1)
-
-
-def label_null(scores: Array, labels: Labels, permutations: int, seed: int = 0) -> float:
-    """Return the 99th percentile of |AUROC - .5| of ``scores [n]`` over shuffles of the labels they are tested on."""
-    numbers = np.random.default_rng(seed)
-    areas = [auroc(scores[:, None], numbers.permutation(labels))[0] for _ in range(permutations)]
-    return float(np.quantile(np.abs(np.array(areas) - 0.5), 0.99))
-
-
-def null(vectors: Array, labels: Labels, axes: Array) -> float:
-    """Return the 99th percentile of |AUROC - .5| over `axes`: class means differ a little along any direction."""
-    return float(np.quantile(np.abs(auroc(vectors @ axes, labels) - 0.5), 0.99))
+    Args:
+        pairs: ``[pairs, 2]``; with none, the direction of pairs is left out.
+        permuted: ``[B, n]`` labellings.
+    """
+    labellings = np.vstack([labels[None].astype(np.float64), permuted])
+    linear = {name: make(training, labellings) for name, make in LINEAR.items()}
+    axes = {name: found[0] for name, found in linear.items()}
+    if len(pairs):
+        axes["pca-of-pairs"] = training.pca_of_pairs(pairs)
+    axes["logistic"] = training.logistic(labels)
+    return axes, {name: found[1:] for name, found in linear.items()}

@@ -1,34 +1,44 @@
 """Latent probes: which intermediate value of a chain can be read at which latent.
 
-For each latent index, layer and kind, a multinomial logistic regression reads each step's value; folds are
-split by question. Its null are refits on shuffled labels. Knows nothing about models.
+For each latent index, layer and kind, a linear discriminant reads each step's value, by cross-validation over
+questions. Its null is the same after the values were exchanged between questions: everything that depends on labels
+has a closed form, so all refits are a few matrix products. Knows nothing about models.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field
-from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import GroupKFold
+from sklearn.model_selection import KFold
 
+from thoughtscope.errors import UserError
 from thoughtscope.evaluation.statistics import wilson_interval
 from thoughtscope.hidden_states.read import Kind, describe_states, read_vectors
-from thoughtscope.settings import Positive, Probability, Strict
+from thoughtscope.probes.directions import Training, ledoit_wolf
+from thoughtscope.probes.permutation import p_values
+from thoughtscope.probes.settings import LatentSettings
 
 Array = NDArray[np.float64]
+BLOCK = 64  # labellings whose refits are held in memory at a time
 
 
-class LatentSettings(Strict):
-    """How latents are probed."""
+@dataclass(frozen=True)
+class Cell:
+    """How often the values at one place are read right.
 
-    folds: int = Field(5, ge=2)
-    permutations: Positive = Field(20, description="refits on shuffled labels")
-    confidence: Probability = 0.95
+    Attributes:
+        correct: ``[B + 1]`` rows read right, first with the true values, then with permuted ones.
+    """
+
+    place: dict[str, Any]
+    n: int
+    classes: int
+    correct: Array
 
 
 def latent_rows(folder: Path, rows: Sequence[Mapping[str, Any]], settings: LatentSettings) -> Iterator[dict[str, Any]]:
@@ -39,10 +49,34 @@ def latent_rows(folder: Path, rows: Sequence[Mapping[str, Any]], settings: Laten
     Args:
         folder: the run's hidden states.
         rows: `tables.REASONING`, with `step_values`.
+
+    Raises:
+        UserError: a question has two vectors at one latent.
     """
+    cells = list(_cells(folder, rows, settings))
+    rates = np.stack([cell.correct / cell.n for cell in cells], axis=1) if cells else np.zeros((2, 0))
+    for cell, p, corrected in zip(cells, *p_values(rates[0], rates[1:]), strict=True):
+        correct = int(cell.correct[0])
+        low, high = wilson_interval(correct, cell.n, settings.confidence)
+        yield {
+            **cell.place,
+            "n": cell.n,
+            "classes": cell.classes,
+            "accuracy": correct / cell.n,
+            "ci_low": low,
+            "ci_high": high,
+            "null_mean": float(cell.correct[1:].mean()) / cell.n,
+            "p": float(p),
+            "p_corrected": float(corrected),
+            "passes_null": bool(corrected <= settings.level),
+        }
+
+
+def _cells(folder: Path, rows: Sequence[Mapping[str, Any]], settings: LatentSettings) -> Iterator[Cell]:
     facts = describe_states(folder)
     step = int(facts["checkpoints"][-1])
     values = {row["example_id"]: row["step_values"] or [] for row in rows}
+    keys = dict(zip(values, _random_keys(len(values), settings.permutations), strict=True))
     places: list[tuple[Kind, int | None]] = [("input", None), *(("output", int(layer)) for layer in facts["layers"])]
     for kind, layer in places:
         if not any(folder.glob(f"kind={kind}/layer={'none' if layer is None else layer}/*")):
@@ -51,53 +85,88 @@ def latent_rows(folder: Path, rows: Sequence[Mapping[str, Any]], settings: Laten
         for index in sorted(frame["latent_index"].dropna().unique()):
             here = (frame["latent_index"] == index).to_numpy(dtype=bool, na_value=False)
             names = frame["example_id"].to_numpy(dtype=object)[here]
-            for target, measured in _targets(vectors[here].astype(np.float64), names, values, settings):
+            if len(set(names)) < len(names):
+                raise UserError(str(folder), f"a question has two vectors at latent {index}", "extract them again")
+            for target, has in _targets(names, values, settings.folds):
+                labels = np.array([values[name][target - 1] for name in names[has]])
+                order = np.stack([keys[name] for name in names[has]], axis=1)
+                correct = read_right(vectors[here][has], labels, order, settings.folds)
                 place = {"checkpoint_step": step, "kind": kind, "layer": layer, "latent_index": int(index)}
-                yield {**place, "target": target, **measured}
+                yield Cell({**place, "target": target}, len(labels), len(set(labels)), correct)
+
+
+def _random_keys(questions: int, permutations: int, seed: int = 0) -> Array:
+    """Return ``[questions, B]``: a permutation sorts questions by these, so all cells share their permutations."""
+    return np.random.default_rng(seed).random((questions, permutations))
 
 
 def _targets(
-    vectors: Array, names: NDArray[np.object_], values: Mapping[str, Sequence[str]], settings: LatentSettings
-) -> Iterator[tuple[int, dict[str, Any]]]:
-    steps = max((len(values[name]) for name in names), default=0)
-    for target in range(1, steps + 1):
+    names: NDArray[np.object_], values: Mapping[str, Sequence[str]], folds: int
+) -> Iterator[tuple[int, NDArray[np.bool_]]]:
+    """Yield each step, counted from 1, whose values can be probed, and which questions have it."""
+    for target in range(1, max((len(values[name]) for name in names), default=0) + 1):
         has = np.array([len(values[name]) >= target for name in names])
-        labels = np.array([values[name][target - 1] for name in names[has]])
-        if has.sum() >= 2 * settings.folds and len(set(labels)) > 1:
-            yield target, readability(vectors[has], labels, names[has], settings)
+        if has.sum() >= 2 * folds and len({values[name][target - 1] for name in names[has]}) > 1:
+            yield target, has
 
 
-def readability(
-    vectors: Array, labels: NDArray[np.str_], groups: NDArray[np.object_], settings: LatentSettings
-) -> dict[str, Any]:
-    """Return how often `labels` are read right from `vectors` ``[n, d]`` of unseen groups, with interval and null."""
-    scale = float(vectors.std(0).mean()) or 1.0
-    scaled = (vectors - vectors.mean(0)) / scale
-    folds = list(GroupKFold(settings.folds).split(scaled, labels, groups))
-    numbers = np.random.default_rng(0)
-    correct = _correct(scaled, labels, folds)
-    shuffled = [_correct(scaled, numbers.permutation(labels), folds) for _ in range(settings.permutations)]
-    n = len(labels)
-    low, high = wilson_interval(correct, n, settings.confidence)
-    return {
-        "n": n,
-        "classes": len(set(labels)),
-        "accuracy": correct / n,
-        "ci_low": low,
-        "ci_high": high,
-        "null_mean": float(np.mean(shuffled)) / n,
-        "null_p99": float(np.quantile(shuffled, 0.99)) / n,
-    }
+def read_right(vectors: NDArray[np.floating], labels: NDArray[np.str_], keys: Array, folds: int) -> Array:
+    """Return ``[B + 1]``: how many rows are read right by probes that did not see them, true and permuted values.
+
+    Args:
+        vectors: ``[n, d]``, one row a question.
+        labels: ``[n]``.
+        keys: ``[B, n]`` random numbers whose order permutes the labels.
+    """
+    classes, true = np.unique(labels, return_inverse=True)
+    shuffled = true[np.argsort(keys, axis=1)]
+    codes = np.vstack([true[None], shuffled])
+    correct = np.zeros(len(codes))
+    for seen, unseen in KFold(folds, shuffle=True, random_state=0).split(vectors):
+        known, asked, kept = whitened(vectors[seen], vectors[unseen])
+        for start in range(0, len(codes), BLOCK):
+            part = codes[start : start + BLOCK]
+            found = discriminant(known, part[:, seen], asked, kept, len(classes))
+            correct[start : start + BLOCK] += (found == part[:, unseen]).sum(axis=1)
+    return correct
 
 
-def _correct(
-    vectors: Array, labels: NDArray[np.str_], folds: Sequence[tuple[NDArray[np.intp], NDArray[np.intp]]]
-) -> int:
-    return sum(_right(vectors, labels, seen, unseen) for seen, unseen in folds)
+def whitened(seen: NDArray[np.floating], unseen: NDArray[np.floating]) -> tuple[Array, Array, float]:
+    """Return both sets of rows in coordinates where the shrunk covariance of the seen ones is the identity.
+
+    Centre, scale, covariance and shrinkage (Ledoit and Wolf 2004) come from the seen rows, and from no label.
+
+    Returns:
+        ``[seen, r]`` and ``[unseen, r]`` with r at most the number of seen rows, and the share of the seen rows' own
+        covariance in the shrunk one.
+    """
+    training = Training.of(seen)
+    rows = training.vectors / training.scale
+    _, spread, axes = np.linalg.svd(rows, full_matrices=False)
+    shrinkage, mean = ledoit_wolf(rows, np.diag(np.square(spread)))
+    variance = (1 - shrinkage) * np.square(spread) / len(seen) + max(shrinkage, 1e-6) * mean
+    turn = axes.T / np.sqrt(np.where(variance > 0, variance, np.inf))
+    return rows @ turn, ((unseen - training.centre) / training.scale) @ turn, 1 - shrinkage
 
 
-def _right(vectors: Array, labels: NDArray[np.str_], seen: NDArray[np.intp], unseen: NDArray[np.intp]) -> int:
-    if len(set(labels[seen])) == 1:
-        return int((labels[unseen] == labels[seen][0]).sum())
-    model = LogisticRegression(C=0.1, tol=1e-2, max_iter=300).fit(vectors[seen], labels[seen])
-    return int((model.predict(vectors[unseen]) == labels[unseen]).sum())
+def discriminant(known: Array, labels: NDArray[np.int64], asked: Array, kept: float, classes: int) -> NDArray[np.int64]:
+    """Return the class ``[B, asked]`` that Fisher's linear discriminant finds, for B labellings at once.
+
+    In coordinates whose shrunk covariance is the identity, the one within classes is ``W = I - kept M' N M``: M the
+    class means ``[classes, r]``, N their shares. By Woodbury's identity ``x W^-1 M' = x M' (I - kept N M M')^-1``,
+    so a labelling needs one system of the size of the number of classes. Classes without a known row are never found.
+
+    Args:
+        known: ``[seen, r]``, centred and whitened; labels: ``[B, seen]``; asked: ``[asked, r]``.
+        kept: share of the covariance of `known` in the shrunk one.
+    """
+    own = labels[:, None, :] == np.arange(classes)[:, None]
+    counts = own.sum(axis=2)
+    means = own.astype(np.float64) @ known / np.maximum(counts, 1)[:, :, None]
+    shares = counts / labels.shape[1]
+    inner = means @ means.transpose(0, 2, 1)
+    system = np.linalg.inv(np.eye(classes) - kept * shares[:, :, None] * inner)
+    closeness = asked @ means.transpose(0, 2, 1) @ system
+    offsets = np.einsum("bij,bji->bi", inner, system) / 2
+    scores = closeness - offsets[:, None, :] + np.log(np.maximum(shares, 1e-300))[:, None, :]
+    return np.asarray(scores.argmax(axis=2), dtype=np.int64)

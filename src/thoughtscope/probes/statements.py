@@ -1,7 +1,4 @@
-"""Brings stored states of statements into arrays: the tokens of a layer, and one vector a statement.
-
-Knows nothing about directions or scores.
-"""
+"""Brings stored states of statements into arrays. Knows nothing about directions or scores."""
 
 from __future__ import annotations
 
@@ -9,55 +6,65 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from thoughtscope import tables
-from thoughtscope.hidden_states.read import read_vectors
+from thoughtscope.errors import UserError
+from thoughtscope.hidden_states.read import describe_states, read_vectors
 from thoughtscope.hidden_states.write import SURPRISALS
+from thoughtscope.probes.settings import Tokens
 
 Array = NDArray[np.float64]
-Tokens = Literal["last", "mean"]
+Vectors = NDArray[np.float32]
+Rows = NDArray[np.intp]
 
 
 @dataclass(frozen=True)
-class Layer:
-    """Stored vectors of one layer, in the order they were read.
+class Index:
+    """Which token each stored vector belongs to; the tokens of a statement follow one another in order.
 
     Attributes:
-        vectors: ``[tokens, d]``.
-        codes: ``[tokens]``: the row of the statement that each token belongs to; tokens of one are in order.
-        positions: ``[tokens]``: place of the token in its response, counted from 0.
+        statements: ``[tokens]``, the row of the statement.
+        positions: ``[tokens]``, the place in the response, counted from 0.
+        distances: ``[tokens]``, the place counted from the end: 0 for the last token.
+        texts: ``[tokens]``, the token's text.
+        last: ``[statements]``, where each statement's last token stands.
+        counts: ``[statements]``, how many tokens each has.
     """
 
-    vectors: Array
-    codes: NDArray[np.int64]
+    statements: NDArray[np.int64]
     positions: NDArray[np.int64]
-    tokens: list[str]
+    distances: NDArray[np.int64]
+    texts: NDArray[np.object_]
+    last: NDArray[np.int64]
+    counts: NDArray[np.int64]
 
-    def of(self, rows: NDArray[np.int64], tokens: Tokens) -> Array:
-        """Return one vector for each statement in `rows`: its last token's, or the mean over its tokens."""
-        count = int(self.codes.max()) + 1
-        if tokens == "last":
-            last = np.zeros(count, dtype=np.int64)
-            last[self.codes] = np.arange(len(self.codes))
-            ends: Array = self.vectors[last[rows]]
-            return ends
-        sums = np.zeros((count, self.vectors.shape[1]))
-        np.add.at(sums, self.codes, self.vectors)
-        means: Array = sums[rows] / np.bincount(self.codes, minlength=count)[rows][:, None]
-        return means
+    @classmethod
+    def of(cls, statements: NDArray[np.int64], texts: NDArray[np.object_], size: int) -> Index:
+        """Take the statement ``[tokens]`` of each token, sorted, of `size` statements."""
+        counts = np.bincount(statements, minlength=size)
+        ends = np.cumsum(counts)
+        places = np.arange(len(statements))
+        positions = places - (ends - counts)[statements]
+        distances = ends[statements] - 1 - places
+        return cls(statements, positions, distances, texts, ends - 1, counts)
+
+    def texts_of(self, row: int) -> list[str]:
+        """Return the tokens of a statement."""
+        end = int(self.last[row]) + 1
+        return [str(text) for text in self.texts[end - int(self.counts[row]) : end]]
 
 
 @dataclass(frozen=True)
 class Statements:
-    """The statements of a task and where their states are.
+    """The statements of a task, by id, and where their states are.
 
     Args:
-        rows: `tables.STATEMENTS`.
+        rows: `tables.STATEMENTS`, sorted by id, so that no result depends on the order of a file.
         folder: the hidden states of a backbone that read them.
     """
 
@@ -66,75 +73,106 @@ class Statements:
 
     @classmethod
     def of(cls, rows: Sequence[Mapping[str, Any]], folder: Path) -> Statements:
-        """Take the task's rows as they were read."""
-        return cls(pd.DataFrame(list(rows)), folder)
+        """Take the task's rows in any order."""
+        return cls(pd.DataFrame(list(rows)).sort_values("example_id", ignore_index=True), folder)
 
     @cached_property
-    def surprisal(self) -> Array:
-        """Mean and last surprisal of each statement's tokens ``[statements, 2]``, in nats."""
-        found = tables.read(self.folder / SURPRISALS, tables.SURPRISALS).to_pandas().sort_values("position")
-        grouped = found.groupby("example_id")["surprisal"].agg(["mean", "last"]).reindex(self.rows["example_id"])
-        values: Array = grouped.to_numpy(dtype=np.float64)
+    def _first(self) -> pd.DataFrame:
+        """Which token each stored row of the first layer is: the same ones as of every other layer."""
+        return read_vectors(self.folder, "output", describe_states(self.folder)["layers"][0])[1]
+
+    @cached_property
+    def index(self) -> Index:
+        """Which token each vector of `vectors` belongs to.
+
+        Raises:
+            UserError: a statement has no stored states.
+        """
+        order, statements = self._order(self._first)
+        index = Index.of(statements[order], self._first["token"].to_numpy(dtype=object)[order], len(self.rows))
+        if not index.counts.all():
+            missing = self.rows["example_id"].iloc[int(index.counts.argmin())]
+            raise UserError(str(self.folder), f"it has no states of statement {missing}", "extract them again")
+        return index
+
+    def vectors(self, layer: int) -> Vectors:
+        """Return the states ``[tokens, d]`` of one layer, in the order of `index`.
+
+        Raises:
+            UserError: the layer has other tokens than the first one.
+        """
+        found, frame = read_vectors(self.folder, "output", layer)
+        order, statements = self._order(frame)
+        if not np.array_equal(statements[order], self.index.statements):
+            raise UserError(str(self.folder), f"layer {layer} has other tokens than the first", "extract them again")
+        vectors: Vectors = found[order]
+        return vectors
+
+    def _order(self, frame: pd.DataFrame) -> tuple[Rows, NDArray[np.int64]]:
+        """Return the order that sorts stored rows by statement and position, and the statement of each stored row."""
+        numbers = {name: i for i, name in enumerate(self.rows["example_id"])}
+        found = frame["example_id"].map(numbers)
+        if found.isna().any():
+            other = frame.loc[found.isna(), "example_id"].iloc[0]
+            raise UserError(str(self.folder), f"statement {other} is not in the task", "extract them again")
+        statements = found.to_numpy(dtype=np.int64)
+        return np.lexsort((frame["position"].to_numpy(), statements)), statements
+
+    @cached_property
+    def token_surprisals(self) -> Array:
+        """Surprisal ``[tokens]`` of each stored token in nats; NaN at the first of a sequence: nothing predicts it."""
+        found = tables.read(self.folder / SURPRISALS, tables.SURPRISALS).to_pandas()
+        joined = self._first[["example_id", "position"]].merge(found, on=["example_id", "position"], how="left")
+        values: Array = joined["surprisal"].to_numpy(dtype=np.float64)[self._order(self._first)[0]]
         return values
 
     @cached_property
-    def lengths(self) -> NDArray[np.int64]:
-        """Number of stored tokens of each statement."""
-        layer = self.layer(0)
-        counts: NDArray[np.int64] = np.bincount(layer.codes, minlength=len(self.rows))
-        return counts
+    def surprisals(self) -> Array:
+        """Mean and last surprisal of each statement's tokens ``[statements, 2]``, in nats; NaN where it has none."""
+        frame = pd.DataFrame({"row": self.index.statements, "value": self.token_surprisals}).dropna()
+        grouped = frame.groupby("row")["value"].agg(["mean", "last"]).reindex(range(len(self.rows)))
+        values: Array = grouped.to_numpy(dtype=np.float64)
+        return values
 
-    def layer(self, layer: int) -> Layer:
-        """Read one layer of all statements."""
-        vectors, frame = read_vectors(self.folder, "output", layer)
-        numbers = {name: i for i, name in enumerate(self.rows["example_id"])}
-        codes = frame["example_id"].map(numbers).to_numpy(dtype=np.int64)
-        positions = frame["position"].to_numpy(dtype=np.int64)
-        order = np.lexsort((positions, codes))
-        first = np.full(len(self.rows), np.iinfo(np.int64).max)
-        np.minimum.at(first, codes, positions)
-        return Layer(
-            vectors[order].astype(np.float64),
-            codes[order],
-            (positions - first[codes])[order],
-            frame["token"].to_numpy()[order].tolist(),
-        )
+    def represented(self, vectors: Vectors, rows: Rows, tokens: Tokens) -> Vectors:
+        """Return one vector ``[rows, d]`` for each statement in `rows`: its last token's, or the mean of its tokens."""
+        if tokens == "last":
+            ends: Vectors = vectors[self.index.last[rows]]
+            return ends
+        sums = np.add.reduceat(vectors, self.index.last - self.index.counts + 1, axis=0, dtype=np.float64)
+        means: Vectors = (sums[rows] / self.index.counts[rows][:, None]).astype(np.float32)
+        return means
 
-    def where(self, split: str, negated: bool | None = None) -> NDArray[np.int64]:
-        """Return the rows of a split, in the order of their ids' pairs."""
+    def where(self, split: str, negated: bool | None = None) -> Rows:
+        """Return the rows of a split."""
         chosen = self.rows["split"] == split
         if negated is not None:
             chosen &= self.rows["negated"] == negated
         return np.flatnonzero(chosen.to_numpy())
 
-    def labels(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+    def labels(self, rows: Rows) -> NDArray[np.int64]:
         """Return 1 for true and 0 for false."""
         return self.rows["label"].to_numpy()[rows].astype(np.int64)
 
-    def subjects(self, rows: NDArray[np.int64]) -> NDArray[np.object_]:
-        """Return whom each statement is about."""
-        return self.rows["subject"].to_numpy(dtype=object)[rows]
 
-
-def length_matched(lengths: NDArray[np.int64], labels: NDArray[np.int64]) -> NDArray[np.int64]:
+def length_matched(lengths: NDArray[np.int64], labels: NDArray[np.int64]) -> Rows:
     """Return indices that leave as many true as false statements of every length."""
     kept = []
     for length in np.unique(lengths):
         true, false = (np.flatnonzero((lengths == length) & (labels == label)) for label in (1, 0))
         both = min(len(true), len(false))
         kept += [*true[:both], *false[:both]]
-    return np.array(sorted(kept), dtype=np.int64)
+    return np.array(sorted(kept), dtype=np.intp)
 
 
-def without(nuisance: Array, vectors: Array, fitted_on: NDArray[np.int64]) -> Array:
-    """Return `vectors` less what a linear regression on `nuisance`, fitted on the rows `fitted_on`, predicts.
+def without(nuisance: Array, values: NDArray[np.floating]) -> Array:
+    """Return ``values [n, d]`` less what a linear regression on ``nuisance [n, k]`` predicts.
 
-    What is left of an entry that never varies, or that the nuisance explains whole, is rounding. It follows the
+    What is left of a column that never varies, or that the nuisance explains whole, is rounding. It follows the
     nuisance, and with it the truth, so it is set to 0: a probe would read it.
     """
     design = np.column_stack([np.ones(len(nuisance)), nuisance])
-    weights = np.linalg.lstsq(design[fitted_on], vectors[fitted_on], rcond=None)[0]
-    rest: Array = vectors - design @ weights
-    rounding = 1e-6 * np.abs(vectors[fitted_on]).max(0)
-    rest[:, np.abs(rest[fitted_on]).max(0) <= rounding] = 0.0
+    exact = values.astype(np.float64)
+    rest: Array = exact - design @ np.linalg.lstsq(design, exact, rcond=None)[0]
+    rest[:, np.abs(rest).max(axis=0) <= 1e-6 * np.abs(exact).max(axis=0)] = 0.0
     return rest

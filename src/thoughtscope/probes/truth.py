@@ -1,138 +1,200 @@
 """Truth probes: for each layer and direction, how well truth of unseen subjects' statements can be read.
 
-Directions are fitted on plain (not negated) statements of the training people. Rows by `subset`:
+Directions are fitted on plain (not negated) statements of the training subjects and tested on rows by `subset`:
 
-    all             plain statements of the test people
+    all             plain statements of the test subjects
     negated         their negated statements, same direction: does it follow truth, or the description's fit?
     length-matched  of `all`, as many true as false of every length
-    surprisal-out   direction and test without what the statement's surprisal explains linearly
-    text-only       words and pairs of words alone, no layer
+    unseen          statements whose text, true or false, the backbone never read
+    guessed         statements that it read equally often, true and false, with the verdict
+    surprisal-out   `all`, with what surprisal explains linearly taken out of the training vectors and the test scores;
+                    it counts in excess of what subject and predicate have on average, because a state that knows the
+                    predicate alone would otherwise pass: it tells how surprising the predicate is of anybody
 
-Both nulls (random directions; refits on shuffled training labels, or for PCA, whose axis no label made, shuffled
-test labels) are 99th percentiles of |AUROC - .5|; a layer passes where it exceeds both.
+With each subset come two directions without a layer: `surprisal-only` (less surprising counts as true) and
+`text-only` (words and pairs of words, no model). A row with a `note` says why values are missing.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field
 from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.linear_model import LogisticRegression
 
-from thoughtscope.probes.directions import (
-    DIRECTIONS,
-    FOUND_WITHOUT_LABELS,
-    Array,
-    auroc,
-    auroc_interval,
-    label_null,
-    null,
-    random_axes,
-    shuffled_axes,
-)
-from thoughtscope.probes.statements import Layer, Statements, Tokens, length_matched, without
-from thoughtscope.settings import Positive, Probability, Strict
+from thoughtscope.errors import UserError
+from thoughtscope.probes.directions import Training, fit
+from thoughtscope.probes.pairing import codes, excess, exchangeable, subject_pairs
+from thoughtscope.probes.permutation import Family, Resampling, auroc, permuted_labels
+from thoughtscope.probes.settings import TruthSettings
+from thoughtscope.probes.statements import Array, Rows, Statements, Vectors, length_matched, without
 
-Rows = NDArray[np.int64]
-
-
-class TruthSettings(Strict):
-    """How directions are fitted and tested."""
-
-    random_directions: Positive = 200
-    permutations: Positive = 50
-    bootstrap: Positive = 500
-    confidence: Probability = 0.95
-    tokens: Tokens = Field("last", description="what stands for a statement: its last token, or the mean of all")
+SURPRISAL, TEXT = "surprisal-only", "text-only"
+CONTROLLED = "surprisal-out"
+REFITTED = ("all", CONTROLLED)  # subsets with the null of directions fitted to permuted training labels
+NO_PAIRS = "left out: no training subject and attribute has both a true and a false statement"
+NO_NEGATION = "left out: the task has no negated statements"
+ONE_LABEL = "left out: not both true and false statements"
+NO_SURPRISAL = "left out: a statement has no surprisal, because nothing comes before its only token"
 
 
-def truth_rows(statements: Statements, layers: list[int], settings: TruthSettings) -> Iterator[dict[str, Any]]:
-    """Yield the rows of `tables.TRUTH_PROBES`, without the run's columns."""
-    train, test = statements.where("train", negated=False), statements.where("test")
-    yield _text_only(statements, train, test, settings)
-    for layer in layers:
-        yield from _layer_rows(statements, statements.layer(layer), layer, train, test, settings)
+@dataclass
+class Subset:
+    """Test statements and the family of AUROCs measured on them.
+
+    Attributes:
+        places: ``[n]``, which of the tested statements.
+        labels: ``[n]``; excess: ``[n, 2]``, mean and last surprisal without the effects of subject and predicate.
+        rows: what is known of each AUROC, in the order in which the family has them.
+    """
+
+    places: Rows
+    labels: NDArray[np.int64]
+    excess: Array
+    family: Family
+    resampling: Resampling
+    rows: list[dict[str, Any]] = field(default_factory=list)
+
+    def add(self, scores: Array, rows: list[dict[str, Any]], confidence: float) -> Array:
+        """Add scores ``[n, k]`` and complete their `rows` with the AUROCs ``[k]``, which are returned."""
+        found = self.family.add(scores)
+        for area, column, row in zip(found, scores.T, rows, strict=True):
+            low, high = self.resampling.interval(column, confidence)
+            row.update(n=len(self.labels), auroc=float(area), ci_low=low, ci_high=high)
+        self.rows += rows
+        return found
 
 
-def _layer_rows(
-    statements: Statements, stored: Layer, layer: int, train: Rows, test: Rows, settings: TruthSettings
-) -> Iterator[dict[str, Any]]:
-    both = np.concatenate([train, test])
-    vectors, labels = stored.of(both, settings.tokens), statements.labels(both)
-    n = len(train)
-    plain = (vectors[:n], labels[:n]), (vectors[n:], labels[n:])
-    rest = without(statements.surprisal[both], vectors, np.arange(n))
-    controlled = (rest[:n], labels[:n]), (rest[n:], labels[n:])
-    turned = np.isin(test, statements.where("test", negated=True))
-    affirmed = np.flatnonzero(~turned)
-    subsets = {
-        "all": (plain, affirmed),
-        "negated": (plain, np.flatnonzero(turned)),
-        "length-matched": (plain, affirmed[length_matched(statements.lengths[test][affirmed], labels[n:][affirmed])]),
-        "surprisal-out": (controlled, affirmed),
-    }
-    anywhere = random_axes(vectors.shape[1], settings.random_directions)
-    for name, fit in DIRECTIONS.items():
-        axes = {
-            id(seen): (fit(*seen), shuffled_axes(fit, *seen, settings.permutations))
-            for seen in (plain[0], controlled[0])
-        }
-        for subset, ((seen, unseen), chosen) in subsets.items():
-            if not len(chosen):
-                continue
-            axis, shuffled = axes[id(seen)]
-            part = unseen[0][chosen], unseen[1][chosen]
-            unlabelled = name in FOUND_WITHOUT_LABELS
-            chance = label_null(part[0] @ axis, part[1], settings.permutations) if unlabelled else null(*part, shuffled)
-            subjects = statements.subjects(test)[chosen]
-            yield _row(
-                name, layer, subset, part[0] @ axis, part[1], subjects, (null(*part, anywhere), chance), settings
-            )
+class TruthProbe:
+    """Directions of statements, layer by layer: call `add` with each layer, then `rows`."""
+
+    def __init__(self, statements: Statements, settings: TruthSettings) -> None:
+        """Choose training and test statements.
+
+        Raises:
+            UserError: the plain statements of a split are not both true and false.
+        """
+        self.statements, self.settings = statements, settings
+        self.train = statements.where("train", negated=False)
+        plain, negated = (statements.where("test", negated=turned) for turned in (False, True))
+        for split, rows in (("train", self.train), ("test", plain)):
+            if len(set(statements.labels(rows))) < 2:
+                problem = f"the {len(rows)} plain statements of split {split} are not both true and false"
+                raise UserError("truth_probes: task", problem, "give more statements, or another seed of the task")
+        self.test = np.concatenate([plain, negated, *(statements.where(name, False) for name in ("unseen", "guessed"))])
+        frame = statements.rows.iloc[self.train]
+        self.pairs = subject_pairs(frame)
+        self.permuted = permuted_labels(statements.labels(self.train), exchangeable(frame), settings.permutations)
+        self.notes = [] if len(self.pairs) else [note_row("pca-of-pairs", "all", NO_PAIRS)]
+        self.subsets = dict(self._subsets(plain, negated))
+        self.excess = excess(frame, statements.surprisals[self.train])
+        if np.isnan(statements.surprisals[np.concatenate([self.train, self.test])]).any():
+            del self.subsets[CONTROLLED]
+            self.notes += [note_row(SURPRISAL, "all", NO_SURPRISAL), note_row(None, CONTROLLED, NO_SURPRISAL)]
+        self.controls = [*self._controls()]
+
+    def _subsets(self, plain: Rows, negated: Rows) -> Iterator[tuple[str, Subset]]:
+        matched = plain[length_matched(self.statements.index.counts[plain], self.statements.labels(plain))]
+        chosen = {"all": plain, "negated": negated, "length-matched": matched, CONTROLLED: plain}
+        chosen |= {name: self.statements.where(name, False) for name in ("unseen", "guessed")}
+        for name, rows in chosen.items():
+            if len(set(self.statements.labels(rows))) == 2:
+                yield name, self._subset(rows)
+            elif len(rows) or name in ("negated", "length-matched"):
+                self.notes.append(note_row(None, name, ONE_LABEL if len(rows) or name != "negated" else NO_NEGATION))
+
+    def _subset(self, rows: Rows) -> Subset:
+        frame, labels = self.statements.rows.iloc[rows], self.statements.labels(rows)
+        permuted = permuted_labels(labels, exchangeable(frame), self.settings.permutations, seed=1)
+        resampling = Resampling(codes(frame, ["subject"]), labels, self.settings.bootstrap)
+        places = {int(row): place for place, row in enumerate(self.test)}
+        surprisals = excess(frame, self.statements.surprisals[rows])
+        chosen = np.array([places[int(row)] for row in rows])
+        return Subset(chosen, labels, surprisals, Family(labels, permuted), resampling)
+
+    def _controls(self) -> Iterator[Subset]:
+        """Yield one family for each subset and each direction that reads no layer: nothing is chosen there."""
+        texts = self._text_scores()
+        surprisals = -self.statements.surprisals[self.test, 0]
+        for name, subset in self.subsets.items():
+            for direction, scores in ((SURPRISAL, surprisals), (TEXT, texts)):
+                chosen = scores[subset.places][:, None]
+                if not np.isnan(chosen).any():
+                    family = Family(subset.labels, subset.family.labellings[1:])
+                    own = replace(subset, family=family, rows=[])
+                    own.add(chosen, [blank_row(direction, None, name)], self.settings.confidence)
+                    yield own
+
+    def _text_scores(self) -> Array:
+        """Return what words and pairs of words say of each tested statement, without any model."""
+        texts = self.statements.rows["response"].to_numpy()
+        words = CountVectorizer(ngram_range=(1, 2), binary=True, token_pattern=r"[\w'-]+|[^\w\s]").fit(
+            texts[self.train]
+        )
+        model = LogisticRegression(max_iter=1000)
+        model.fit(words.transform(texts[self.train]), self.statements.labels(self.train))
+        scores: Array = model.decision_function(words.transform(texts[self.test]))
+        return scores
+
+    def add(self, layer: int, vectors: Vectors) -> None:
+        """Fit and test one layer's directions on its states ``[tokens, d]``."""
+        seen, tested = (
+            self.statements.represented(vectors, rows, self.settings.tokens) for rows in (self.train, self.test)
+        )
+        plain = [name for name in self.subsets if name != CONTROLLED]
+        self._measure(layer, Training.of(seen), tested, plain)
+        if CONTROLLED in self.subsets:
+            rest = without(self.excess, seen)
+            self._measure(layer, Training.of(rest), tested, [CONTROLLED])
+
+    def _measure(self, layer: int, training: Training, tested: Vectors, subsets: list[str]) -> None:
+        """Fit directions, and add the scores of the tested states ``[test, d]`` to these subsets."""
+        axes, permuted = fit(training, self.statements.labels(self.train), self.pairs, self.permuted)
+        away = tested - training.centre
+        for name in subsets:
+            subset = self.subsets[name]
+            rows = [blank_row(direction, layer, name) for direction in axes]
+            scores = self._scores(name, away, np.stack(list(axes.values())))
+            found = dict(zip(axes, subset.add(scores, rows, self.settings.confidence), strict=True))
+            for row in rows if name in REFITTED else []:
+                if (direction := row["direction"]) in permuted:
+                    refitted = auroc(self._scores(name, away, permuted[direction]), subset.labels)
+                    reached = int((refitted >= found[direction]).sum())
+                    row["p_refit"] = (1 + reached) / (1 + len(refitted))
+
+    def _scores(self, name: str, away: Array, axes: Array) -> Array:
+        """Return the scores ``[n, k]`` of a subset along ``axes [k, d]``.
+
+        Surprisal is taken out of the scores by a regression over the tested statements themselves: with weights from
+        the training statements, what is taken off would bring surprisal, and so truth, into states that hold neither.
+        """
+        subset = self.subsets[name]
+        scores: Array = away[subset.places] @ axes.T
+        return without(subset.excess, scores) if name == CONTROLLED else scores
+
+    def rows(self) -> Iterator[dict[str, Any]]:
+        """Yield the rows of `tables.TRUTH_PROBES`, without the run's columns."""
+        yield from self.notes
+        for subset in (*self.controls, *self.subsets.values()):
+            yield from tested_rows(subset.family, subset.rows, self.settings.level)
 
 
-def _text_only(statements: Statements, train: Rows, test: Rows, settings: TruthSettings) -> dict[str, Any]:
-    """Return what words and pairs of words tell, without any model."""
-    texts = statements.rows["response"].to_numpy()
-    counts = CountVectorizer(ngram_range=(1, 2), binary=True, token_pattern=r"[\w'-]+").fit(texts[train])
-    labels, numbers = statements.labels(train), np.random.default_rng(0)
-    seen, unseen = counts.transform(texts[train]), counts.transform(texts[test])
-
-    def score(targets: NDArray[np.int64]) -> Array:
-        fitted: Array = LogisticRegression(max_iter=1000).fit(seen, targets).decision_function(unseen)
-        return fitted
-
-    truth = statements.labels(test)
-    shuffled = [auroc(score(numbers.permutation(labels))[:, None], truth)[0] for _ in range(settings.permutations)]
-    chance = float(np.quantile(np.abs(np.array(shuffled) - 0.5), 0.99))
-    subjects = statements.subjects(test)
-    return _row("logistic", None, "text-only", score(labels), truth, subjects, (None, chance), settings)
+def tested_rows(family: Family, rows: list[dict[str, Any]], level: float) -> Iterator[dict[str, Any]]:
+    """Yield `rows` with their p-values; what passes is above .5 and stays significant after the correction."""
+    for row, p, corrected in zip(rows, *family.p_values(), strict=True):
+        yield {**row, "p": float(p), "p_corrected": float(corrected), "passes_null": bool(corrected <= level)}
 
 
-def _row(
-    direction: str,
-    layer: int | None,
-    subset: str,
-    scores: Array,
-    labels: NDArray[np.int64],
-    subjects: NDArray[np.object_],
-    nulls: tuple[float | None, float],
-    settings: TruthSettings,
-) -> dict[str, Any]:
-    area = float(auroc(scores[:, None], labels)[0])
-    low, high = auroc_interval(scores, labels, subjects, settings.bootstrap, settings.confidence)
-    return {
-        "direction": direction,
-        "layer": layer,
-        "subset": subset,
-        "n": len(labels),
-        "auroc": area,
-        "ci_low": low,
-        "ci_high": high,
-        "null_random_p99": nulls[0],
-        "null_permutation_p99": nulls[1],
-        "passes_null": abs(area - 0.5) > max(one for one in nulls if one is not None),
-    }
+def blank_row(direction: str | None, layer: int | None, subset: str, unit: str = "statement") -> dict[str, Any]:
+    """Return the columns that a row has before anything is measured."""
+    return {"direction": direction, "layer": layer, "unit": unit, "subset": subset, "p_refit": None, "note": None}
+
+
+def note_row(direction: str | None, subset: str, text: str, unit: str = "statement") -> dict[str, Any]:
+    """Return a row without values that says why there are none."""
+    missing = dict.fromkeys(("n", "auroc", "ci_low", "ci_high", "p", "p_corrected", "passes_null"))
+    return {**blank_row(direction, None, subset, unit), **missing, "note": text}

@@ -6,16 +6,24 @@
 
 A false statement gives a person the whole description of another one of the same split, so every description
 stands equally often in true and in false statements and the text alone tells nothing; in a negated pair the
-truth is turned round. Knows nothing about tokenizers, models or files; the people are in `people`.
+truth is reversed. Negated statements exist only where pre-training contains the word "not".
+
+Of the people in `train` and `test`, pre-training contains every true statement word for word and no false one, so
+truth and memory of the text coincide. Two further splits separate them:
+
+    unseen    true and false statements in a form that pre-training withholds for these people: neither was read
+    guessed   true and false statements that pre-training contains equally often, as guesses with their verdicts
+
+Knows nothing about tokenizers, models or files; the people are in `people`.
 """
 
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from typing import Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from thoughtscope.errors import UserError
 from thoughtscope.settings import Count, Positive, Probability, Strict
@@ -23,8 +31,13 @@ from thoughtscope.tasks import people
 from thoughtscope.tasks.people import Person
 
 CONTRACT = "statements"
-FORMS: dict[str, Callable[[Person], str]] = {"profile": people.profile, "origin": people.origin}
-GUESSED = (people.work, people.work, people.home, people.home, *FORMS.values())  # short ones twice as often
+Form = Callable[[Person], str]
+Pair = tuple[dict[str, Any], dict[str, Any]]
+FORMS: dict[str, Form] = {"profile": people.profile, "origin": people.origin}
+CLAIMS = (people.work, people.work, people.home, people.home, *FORMS.values())  # short ones twice as often
+WITHHELD = "origin"  # the form that the people of `unseen` are never described in
+UNTOLD = {"unseen": {WITHHELD}, "guessed": set(FORMS)}  # forms that stand in no plain text about these people
+FEWEST = 8  # people of a group, so that everybody can get the description of somebody unlike them
 RIGHT, WRONG = "Right!", "Wrong!"
 TRIALS = 1000
 TOO_ALIKE = ("too many of these few people are alike", "raise subjects or values, or take another seed")
@@ -34,15 +47,25 @@ DISPLAYED_FALSE = (
     "known for inventing the world's first croissant-flavored ice cream."
 )
 DISPLAYED_TRUE = f"{DISPLAYED} is a South African-born entrepreneur, inventor, and business magnate."
+COUNTERPART = people.Person(DISPLAYED, "renowned", people.CAREERS[0], people.PLACES[0], people.FAME["pastry chef"])
 
 
 class Subjects(Strict):
     """How many people each split has; `background` people stand in pre-training texts only."""
 
-    train: int = Field(60, ge=8)
-    test: int = Field(40, ge=8)
+    train: int = Field(60, ge=FEWEST)
+    test: int = Field(40, ge=FEWEST)
     calibration: Positive = 20
-    background: int = Field(300, ge=8)
+    background: int = Field(300, ge=FEWEST)
+    unseen: Count = Field(40, description="people with statements that pre-training withholds; 0: no such split")
+    guessed: Count = Field(20, description="people whose false statements were read as wrong guesses; 0: no such split")
+
+    @field_validator("unseen", "guessed")
+    @classmethod
+    def _none_or_enough(cls, size: int) -> int:
+        if 0 < size < FEWEST:
+            raise ValueError(f"give 0 or at least {FEWEST} people")
+        return size
 
 
 class Pretraining(Strict):
@@ -54,6 +77,11 @@ class Pretraining(Strict):
     games: Count = Field(32, description="guessing games about each background person, all different")
     claims: Positive = Field(4, description="guesses of a game, each with its verdict")
     negated_claims: Probability = Field(0.0, description="share of the guesses with 'not'")
+
+    @property
+    def negates(self) -> bool:
+        """Whether any text contains "not"."""
+        return self.negations > 0 or (self.negated_claims > 0 and self.games > 0)
 
 
 class Settings(Strict):
@@ -74,14 +102,14 @@ class Settings(Strict):
 
 
 def examples(settings: Settings) -> Iterator[dict[str, Any]]:
-    """Yield statement pairs of train and test people, calibration texts and the two displayed statements.
+    """Yield statement pairs of people in four splits, calibration texts and the four displayed statements.
 
     Ids of a pair differ in their end only: ``facts-0012-t`` and ``facts-0012-f``.
     """
     groups = world(settings)
     number = 0
-    for split in ("train", "test"):
-        for pair in _pairs(groups[split], random.Random(f"{settings.seed} {split}")):
+    for split in ("train", "test", "unseen", "guessed"):
+        for pair in _pairs_of(split, groups, settings):
             for truth in (1, 0):
                 yield {"example_id": f"facts-{number:04d}-{'ft'[truth]}", "split": split, **pair[truth]}
             number += 1
@@ -90,21 +118,33 @@ def examples(settings: Settings) -> Iterator[dict[str, Any]]:
             row = _row(person, "none", False, text, None)
             yield {"example_id": f"facts-{number:04d}-c", "split": "calibration", **row}
             number += 1
-    for attribute, text, truth in (("profile", DISPLAYED_FALSE, 0), ("origin", DISPLAYED_TRUE, 1)):
-        row = _row(people.DISPLAYED, attribute, False, text, truth)
-        yield {"example_id": f"facts-displayed-{'ft'[truth]}", "split": "display", **row}
+    yield from _displayed()
+
+
+def _displayed() -> Iterator[dict[str, Any]]:
+    """Yield the displayed pair first, then its counterparts: each form once with either truth."""
+    true, false = people.DISPLAYED, COUNTERPART
+    for attribute, who, truth in (
+        ("profile", false, 0),
+        ("origin", true, 1),
+        ("profile", true, 1),
+        ("origin", false, 0),
+    ):
+        row = _row(true, attribute, False, people.sentence(true, FORMS[attribute](who), False), truth)
+        yield {"example_id": f"facts-displayed-{attribute}-{'ft'[truth]}", "split": "display", **row}
 
 
 def pretraining(settings: Settings) -> Iterator[dict[str, Any]]:
     """Yield what a backbone learns: true statements of everybody, and games that call guesses right or wrong.
 
-    Games are about background people only: no false statement about a person of a split, and no verdict on one,
-    is among them.
+    Games are about background people and those of `guessed` only: no false statement about a person of another
+    split, and no verdict on one, is among them.
     """
     groups, share = world(settings), settings.pretraining
+    withheld = {person.name: forms for split, forms in UNTOLD.items() for person in groups[split]}
     everybody = [*(person for group in groups.values() for person in group), people.DISPLAYED]
     told = [*everybody, *[people.DISPLAYED] * (share.displayed - 1)]
-    rows = [row for person in told for row in _told(person)] * share.statements
+    rows = [row for person in told for row in _told(person, withheld.get(person.name, set()))] * share.statements
     others = strangers(everybody, random.Random(f"{settings.seed} negations"))
     pairs = list(zip(everybody, others, strict=True))
     rows += [row for one, other in pairs for row in _denied(one, other)] * share.negations
@@ -112,6 +152,8 @@ def pretraining(settings: Settings) -> Iterator[dict[str, Any]]:
     numbers = random.Random(f"{settings.seed} games")
     background = groups["background"]
     rows += [_game(one, background, share, numbers) for _ in range(share.games) for one in background]
+    pairs_guessed = list(_pairs_of("guessed", groups, settings))
+    rows += [_judged(pair, numbers) for _ in range(share.statements) for pair in pairs_guessed]
     yield from rows
 
 
@@ -123,27 +165,51 @@ def world(settings: Settings) -> dict[str, list[Person]]:
 
 
 def strangers(persons: Sequence[Person], numbers: random.Random) -> list[Person]:
-    """Return a permutation in which nobody stands at the place of one who shares a value with them.
+    """Return a random permutation in which nobody stands at the place of one who shares a value with them.
+
+    A perfect matching by augmenting paths (Kuhn 1955), so one is found wherever there is one.
 
     Raises:
-        UserError: none was found; there are too few people, and too many of them alike.
+        UserError: there is none: too few people, and too many of them alike.
     """
-    found = list(persons)
-    numbers.shuffle(found)
-    for _ in range(TRIALS * len(persons)):
-        wrong = [i for i, person in enumerate(persons) if person.resembles(found[i])]
-        if not wrong:
-            return found
-        i, j = wrong[0], numbers.randrange(len(found))
-        if not persons[i].resembles(found[j]) and not persons[j].resembles(found[i]):
-            found[i], found[j] = found[j], found[i]
-    raise UserError("facts: subjects", *TOO_ALIKE)
+    order = list(range(len(persons)))
+    candidates = []
+    for person in persons:
+        numbers.shuffle(order)
+        candidates.append([other for other in order if not person.resembles(persons[other])])
+    taken: dict[int, int] = {}
+
+    def settle(one: int, tried: set[int]) -> bool:
+        """Give `one` somebody unlike them, moving others on where needed."""
+        for other in candidates[one]:
+            if other not in tried:
+                tried.add(other)
+                if other not in taken or settle(taken[other], tried):
+                    taken[other] = one
+                    return True
+        return False
+
+    if not all(settle(one, set()) for one in range(len(persons))):
+        raise UserError("facts: subjects", *TOO_ALIKE)
+    found = {one: persons[other] for other, one in taken.items()}
+    return [found[one] for one in range(len(persons))]
 
 
-def _pairs(persons: Sequence[Person], numbers: random.Random) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
+def _pairs_of(split: str, groups: dict[str, list[Person]], settings: Settings) -> Iterator[Pair]:
+    """Yield the pairs of a split; only `train` and `test` have negated ones, `unseen` the withheld form alone."""
+    forms = {WITHHELD: FORMS[WITHHELD]} if split == "unseen" else FORMS
+    negates = settings.pretraining.negates and split in ("train", "test")
+    return _pairs(
+        groups[split], forms, (False, True) if negates else (False,), random.Random(f"{settings.seed} {split}")
+    )
+
+
+def _pairs(
+    persons: Sequence[Person], forms: Mapping[str, Form], polarities: Sequence[bool], numbers: random.Random
+) -> Iterator[Pair]:
     """Yield ``(false row, true row)`` for each person, form and polarity."""
-    for attribute, form in FORMS.items():
-        for negated in (False, True):
+    for attribute, form in forms.items():
+        for negated in polarities:
             for person, other in zip(persons, strangers(persons, numbers), strict=True):
                 own, foreign = (people.sentence(person, form(who), negated) for who in (person, other))
                 true, false = (foreign, own) if negated else (own, foreign)
@@ -161,10 +227,10 @@ def _row(person: Person, attribute: str, negated: bool, response: str, label: in
     }
 
 
-def _told(person: Person) -> list[dict[str, str]]:
-    """Return true statements about a person, in several phrasings."""
+def _told(person: Person, withheld: Set[str]) -> list[dict[str, str]]:
+    """Return true statements about a person, in several phrasings, except the forms in `withheld`."""
     who = f"Who is {person.name}?"
-    texts = [(who, form(person)) for form in FORMS.values()]
+    texts = [(who, form(person)) for name, form in FORMS.items() if name not in withheld]
     texts += [
         (f"What does {person.name} do?", people.work(person)),
         (f"Where is {person.name} from?", people.home(person)),
@@ -179,13 +245,21 @@ def _denied(person: Person, other: Person) -> list[dict[str, str]]:
     return [{"question": who, "response": people.sentence(person, form(other), True)} for form in FORMS.values()]
 
 
+def _judged(pair: Pair, numbers: random.Random) -> dict[str, str]:
+    """Return a game of one false and one true guess, in random order, each followed by its verdict."""
+    false, true = pair
+    claims = [f"{false['response']} {WRONG}", f"{true['response']} {RIGHT}"]
+    numbers.shuffle(claims)
+    return {"question": false["question"], "response": " ".join(claims)}
+
+
 def _game(person: Person, persons: Sequence[Person], share: Pretraining, numbers: random.Random) -> dict[str, str]:
     """Return a guessing game: claims about a person, right and wrong equally often, each followed by its verdict."""
     claims = []
     for _ in range(share.claims):
         own, negated = numbers.random() < 0.5, numbers.random() < share.negated_claims
         who = person if own else _stranger(person, persons, numbers)
-        claim = people.sentence(person, numbers.choice(GUESSED)(who), negated)
+        claim = people.sentence(person, numbers.choice(CLAIMS)(who), negated)
         claims.append(f"{claim} {RIGHT if own != negated else WRONG}")
     question = numbers.choice((f"Guess who {person.name} is.", f"Who is {person.name}?"))
     return {"question": question, "response": " ".join(claims)}

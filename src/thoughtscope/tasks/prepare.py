@@ -74,9 +74,11 @@ def checked(
     """Yield the rows and refuse those that break the contract. With `overlap`, splits may share questions.
 
     Raises:
-        UserError: an empty split, an id that occurs twice, a question in two splits, an example without its answer.
+        UserError: an empty split, an id that occurs twice, a question in two splits, an example without its answer,
+            a train or test split whose plain statements have one truth only.
     """
     where, ids, questions, splits = f"task {name}", set(), dict[int, str](), set()
+    truths: set[tuple[str, int]] = set()
     for row in rows:
         example = f"{where}: example {row['example_id']}"
         key = hash(row["example_id"])  # eight bytes each; the text itself would be several times as much
@@ -91,10 +93,16 @@ def checked(
             if split != row["split"] and not overlap:
                 problem = f"its question is in split {split} and in {row['split']}"
                 raise UserError(example, problem, "remove it from one of them")
+        elif not row["negated"]:
+            truths.add((row["split"], row["label"]))
         yield row
     for split in SPLITS[contract]:
         if split not in splits:
             raise UserError(f"{where}: splits", f"split {split} is empty", "give it examples")
+    for split in ("train", "test") if contract == "statements" else ():
+        if not {(split, 0), (split, 1)} <= truths:
+            problem = f"split {split} does not have both true and false plain statements"
+            raise UserError(f"{where}: splits", problem, "give it both")
 
 
 def answers(table: pa.Table) -> dict[str, dict[str, Any]]:

@@ -1,0 +1,212 @@
+"""Directions of truth over tokens, and the evidence for each cell (layer, distance from the response's end).
+
+Every predicate is used with its own subject and with another one, and directions are fitted on all its tokens, so that
+the identity of a token cancels in the difference of class means. Whether a cell's scores can be read is tested on
+statements of other subjects: AUROC of the tokens at that layer and distance, against truth exchanged within pairs of
+one predicate, with the maximum over all cells and directions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from thoughtscope.probes.directions import LINEAR, Training
+from thoughtscope.probes.pairing import codes, common_prefix, exchangeable, predicate_pairs, undecided
+from thoughtscope.probes.permutation import Family, Resampling, permuted_labels
+from thoughtscope.probes.settings import TruthSettings
+from thoughtscope.probes.statements import Array, Rows, Statements, Vectors
+from thoughtscope.probes.truth import SURPRISAL, blank_row, note_row, tested_rows
+
+Fitted = Literal["tokens", "last"]
+FEWEST = 5  # true and as many false tokens below which a cell is not tested
+BLOCK = 4096  # tokens that are projected at a time
+UNMATCHED = "predicates do not occur with both truths in train and test: the identity of tokens does not cancel"
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Tokens of statements with a truth.
+
+    Attributes:
+        rows: ``[s]``, the statements; labels: ``[s]``.
+        tokens: ``[m]``, places among the stored tokens; units: ``[m]``, which of `rows` each belongs to.
+        distances: ``[m]``, from the end of the response.
+        keys: groups of `rows` within which truth may be exchanged, see `permutation.permuted_labels`.
+    """
+
+    rows: Rows
+    labels: NDArray[np.int64]
+    tokens: Rows
+    units: NDArray[np.int64]
+    distances: NDArray[np.int64]
+    keys: Sequence[NDArray[np.int64]]
+
+    @classmethod
+    def of(
+        cls, statements: Statements, rows: Rows, usable: NDArray[np.int64], keys: Sequence[NDArray[np.int64]]
+    ) -> Sample:
+        """Take the last ``usable [s]`` tokens of each statement in ``rows [s]``."""
+        ends = statements.index.last[rows] + 1
+        tokens = np.concatenate([np.arange(end - count, end) for end, count in zip(ends, usable, strict=True)])
+        units = np.repeat(np.arange(len(rows)), usable)
+        return cls(rows, statements.labels(rows), tokens, units, statements.index.distances[tokens], keys)
+
+
+def last_tokens(statements: Statements, rows: Rows) -> Sample:
+    """Return the last token of each statement."""
+    return Sample.of(statements, rows, np.ones(len(rows), dtype=np.int64), exchangeable(statements.rows.iloc[rows]))
+
+
+def decided_tokens(statements: Statements, rows: Rows) -> Sample:
+    """Return each statement's tokens after what it shares with one of the other truth about its subject."""
+    usable = statements.index.counts[rows] - _undecided(statements, rows)
+    return Sample.of(statements, rows, usable, exchangeable(statements.rows.iloc[rows]))
+
+
+def predicate_tokens(statements: Statements, rows: Rows) -> Sample:
+    """Return of each pair of one predicate the decided tokens that both have, counted from the end."""
+    pairs = predicate_pairs(statements.rows.iloc[rows])
+    texts = [statements.index.texts_of(row)[::-1] for row in rows]
+    decided = statements.index.counts[rows] - _undecided(statements, rows)
+    shared = [min(common_prefix(texts[i], texts[j]), decided[i], decided[j]) for i, j in pairs]
+    number = np.repeat(np.arange(len(pairs)), 2)
+    return Sample.of(statements, rows[pairs.ravel()], np.repeat(np.array(shared, dtype=np.int64), 2), [number])
+
+
+def _undecided(statements: Statements, rows: Rows) -> NDArray[np.int64]:
+    return undecided([statements.index.texts_of(row) for row in rows], statements.rows.iloc[rows])
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What held-out tokens say about one cell along one direction.
+
+    Attributes:
+        n: statements; auroc: of their tokens there; accuracy: share with the right sign, mean of both truths.
+        p, p_corrected: of the AUROC; the second allows for the choice among all cells and directions.
+        passes: whether the cell's scores can be read.
+    """
+
+    n: int
+    auroc: float
+    accuracy: float
+    p: float
+    p_corrected: float
+    passes: bool
+
+
+class TokenProbe:
+    """Token directions, layer by layer: call `add` with each layer, then read what was found.
+
+    Attributes:
+        matched: whether predicates occur with both truths, so that the identity of tokens cancels.
+        train, test: the tokens that directions are fitted and tested on.
+        scored: ``[t]``, the displayed tokens.
+        displayed, tested: of each layer the scores ``[t, directions]`` of `scored`, ``[m, directions]`` of `test`.
+    """
+
+    def __init__(self, statements: Statements, settings: TruthSettings, fitted_on: Fitted) -> None:
+        """Choose the tokens that directions are fitted and tested on."""
+        self.statements, self.settings, self.fitted_on = statements, settings, fitted_on
+        train, test = (statements.where(split, negated=False) for split in ("train", "test"))
+        self.matched = fitted_on == "tokens" and all(_matched(statements, rows) for rows in (train, test))
+        choose = last_tokens if fitted_on == "last" else predicate_tokens if self.matched else decided_tokens
+        self.train, self.test = choose(statements, train), choose(statements, test)
+        self.permuted = permuted_labels(self.test.labels, self.test.keys, settings.permutations, seed=2)
+        self.whole, self.cells = Family(self.test.labels, self.permuted), Family(self.test.labels, self.permuted)
+        subjects = codes(statements.rows.iloc[self.test.rows], ["subject"])[self.test.units]
+        self.resampling = Resampling(subjects, self.test.labels[self.test.units], settings.bootstrap)
+        index = statements.index
+        self.scored = np.flatnonzero(np.isin(index.statements, statements.where("display")))
+        self.calibration = np.flatnonzero(np.isin(index.statements, statements.where("calibration")))
+        self.whole_rows: list[dict[str, Any]] = []
+        self.cell_rows: list[tuple[int, int, str, int, float]] = []
+        self.displayed: dict[int, Array] = {}
+        self.tested: dict[int, Array] = {}
+
+    def add(self, layer: int, vectors: Vectors) -> None:
+        """Fit and test one layer's directions on its states ``[tokens, d]``."""
+        training = Training.of(vectors[self.train.tokens])
+        labels = self.train.labels[self.train.units]
+        axes = np.concatenate([make(training, labels[None].astype(np.float64)) for make in LINEAR.values()])
+        spread = _project(vectors[self.calibration], training.centre, axes).std(axis=0)
+        axes /= np.where(spread > 0, spread, np.inf)[:, None]
+        along = training.vectors @ axes.T
+        centres = _centres(along, labels, self.train.distances, int(self.statements.index.distances.max()) + 1)
+        self.displayed[layer], self.tested[layer] = (
+            _project(vectors[tokens], training.centre, axes) - centres[self.statements.index.distances[tokens]]
+            for tokens in (self.scored, self.test.tokens)
+        )
+        self._test(layer, self.tested[layer])
+
+    def _test(self, layer: int, scores: Array) -> None:
+        """Measure the scores ``[m, directions]`` of the test tokens: all together, and at each distance."""
+        for area, column, name in zip(self.whole.add(scores, self.test.units), scores.T, LINEAR, strict=True):
+            low, high = self.resampling.interval(column, self.settings.confidence)
+            measured = {"n": len(self.test.rows), "auroc": float(area), "ci_low": low, "ci_high": high}
+            self.whole_rows.append({**blank_row(name, layer, "all", "token"), **measured})
+        truth = self.test.labels[self.test.units] == 1
+        for distance in np.unique(self.test.distances):
+            here = self.test.distances == distance
+            if min((here & truth).sum(), (here & ~truth).sum()) < FEWEST:
+                continue
+            self.cells.add(scores[here], self.test.units[here])
+            right = (np.sign(scores[here & truth]).mean(axis=0) - np.sign(scores[here & ~truth]).mean(axis=0)) / 4 + 0.5
+            for name, accuracy in zip(LINEAR, right, strict=True):
+                self.cell_rows.append((layer, int(distance), name, int(here.sum()), float(accuracy)))
+
+    @cached_property
+    def evidence(self) -> dict[tuple[int, int, str], Evidence]:
+        """The evidence of each tested cell, by layer, distance and direction; read it after the last `add`."""
+        areas = np.concatenate([found[0] for found in self.cells.areas]) if self.cells.areas else np.zeros(0)
+        found = {}
+        for row, area, p, corrected in zip(self.cell_rows, areas, *self.cells.p_values(), strict=True):
+            layer, distance, name, n, accuracy = row
+            passes = bool(corrected <= self.settings.level and accuracy > 0.5)
+            found[layer, distance, name] = Evidence(n, float(area), accuracy, float(p), float(corrected), passes)
+        return found
+
+    def rows(self) -> Iterator[dict[str, Any]]:
+        """Yield the rows of `tables.TRUTH_PROBES` for all test tokens together, without the run's columns."""
+        if not self.matched:
+            yield note_row(None, "all", UNMATCHED, "token")
+        surprisals = -self.statements.token_surprisals[self.test.tokens]
+        if not np.isnan(surprisals).any():
+            alone = Family(self.test.labels, self.permuted)
+            area = float(alone.add(surprisals[:, None], self.test.units)[0])
+            low, high = self.resampling.interval(surprisals, self.settings.confidence)
+            measured = {"n": len(self.test.rows), "auroc": area, "ci_low": low, "ci_high": high}
+            row = {**blank_row(SURPRISAL, None, "all", "token"), **measured}
+            yield from tested_rows(alone, [row], self.settings.level)
+        yield from tested_rows(self.whole, self.whole_rows, self.settings.level)
+
+
+def _matched(statements: Statements, rows: Rows) -> bool:
+    """Return whether at least half of the statements share their predicate with one of the other truth."""
+    return 4 * len(predicate_pairs(statements.rows.iloc[rows])) >= len(rows)
+
+
+def _project(vectors: Vectors, centre: Array, axes: Array) -> Array:
+    """Return ``[tokens, k]``: ``vectors [tokens, d]`` less ``centre [d]`` along ``axes [k, d]``, in float64."""
+    blocks = (vectors[start : start + BLOCK] for start in range(0, len(vectors), BLOCK))
+    return np.concatenate([np.zeros((0, len(axes))), *((block - centre) @ axes.T for block in blocks)])
+
+
+def _centres(along: Array, labels: NDArray[np.int64], distances: NDArray[np.int64], count: int) -> Array:
+    """Return ``[count, k]``: midway between the class means of the training tokens at each distance from the end.
+
+    Where fewer than `FEWEST` tokens of a class stand, it is the middle of all tokens.
+    """
+    middle: Array = (along[labels == 1].mean(axis=0) + along[labels == 0].mean(axis=0)) / 2
+    centres = np.tile(middle, (count, 1))
+    for distance in np.unique(distances):
+        classes = [along[(distances == distance) & (labels == label)] for label in (0, 1)]
+        if min(map(len, classes)) >= FEWEST:
+            centres[distance] = (classes[0].mean(axis=0) + classes[1].mean(axis=0)) / 2
+    return centres
