@@ -166,7 +166,8 @@ def example(place: str, row: Row, reading: Reading, split: str) -> dict[str, Any
             return Skipped(split, "unreadable answer")
         mend = "correct it, or answer_format, or set unreadable: skip"
         raise UserError(f"{place}: {columns.answer}", str(error), mend) from error
-    return {"split": split, "question": question, "steps": steps, "answer": answer, **judge.columns}
+    texts = {"split": split, "question": question, "steps": steps, "answer": answer}
+    return {**texts, **judge.columns, "step_values": [], "overlap": None}
 
 
 def _answer(place: str, row: Row, column: str, judge: Judge) -> str:
