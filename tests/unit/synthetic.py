@@ -90,6 +90,7 @@ def _prediction(example: str, correct: bool, stopped: str, passes: int) -> dict[
         "visible_tokens": 4,
         "forward_passes": passes,
         "stopped": stopped,
+        "overlap": "train" if int(example.rpartition("-")[2]) % 5 == 4 else None,
     }
 
 

@@ -34,3 +34,13 @@ def test_the_gpu_benchmark_trains_all_three_kinds_on_a_cpu() -> None:
     for row in found.values():
         assert float(row["tokens/s"]) > 0
         assert float(row["last loss"]) < float(row["first loss"]), "the same four batches again and again: it must fall"
+
+
+def test_the_preparation_benchmark_prepares_and_measures() -> None:
+    command = [sys.executable, "bench/preparation.py", "--share", "0.001"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert "{'train': 386, 'validation': 10, 'test': 10}" in done.stdout
+    cells = [cell.strip() for cell in done.stdout.splitlines()[-1].split("|")[1:-1]]
+    assert cells[0] == "386"
+    assert float(cells[-1]) < 1, "gigabytes"

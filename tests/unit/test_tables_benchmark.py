@@ -48,6 +48,7 @@ def test_seeds_are_taken_together_and_sets_weigh_alike(folders: list[Path]) -> N
     assert mean["accuracy"] == pytest.approx(0.65)
     assert mean["ci_low"] < 0.65 < mean["ci_high"]
     assert (mean["lowest_seed"], mean["highest_seed"]) == pytest.approx((0.45, 0.85))
+    assert (test["overlap"], svamp["overlap"], mean["overlap"]) == (2, 0, 2), "items that are in train are counted"
     assert test["label"] == "Coconut"
     assert test["mean_forward_passes"] == 5, "as the engine counted them, not latents and tokens"
     assert (test["seeds_solved"], test["solved_low"]) == (0, 0)

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import re
+from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
@@ -13,8 +18,11 @@ from pydantic import ValidationError
 from thoughtscope import tables
 from thoughtscope.errors import UserError
 from thoughtscope.tasks import chain
-from thoughtscope.tasks.prepare import check, write_task
-from thoughtscope.tasks.reasoning import answer_text, extract_answer, response_text, step_texts
+from thoughtscope.tasks.answers import Judge
+from thoughtscope.tasks.prepare import REPORT, check, write_task
+from thoughtscope.tasks.reasoning import answer_text, response_text, step_texts
+
+ROOT = Path(__file__).parents[2]
 
 
 def settings(**changes: object) -> chain.Settings:
@@ -68,17 +76,103 @@ def test_more_questions_than_there_are_is_an_error_with_its_mend() -> None:
 def test_a_response_is_the_text_of_its_pieces_and_its_answer_is_found() -> None:
     pieces = "".join(step_texts(["6", "3"])) + answer_text("3")
     assert pieces.strip() == response_text(["6", "3"], "3") == "6 ; 3 ; #### 3"
-    assert extract_answer("6 ; 3 ; #### 3") == "3"
-    assert extract_answer("6 ; 3") is None
-    assert extract_answer("#### ") is None
-    assert extract_answer("#### 1 #### 2 ") == "2"
+    assert Judge().read(pieces) == "3"
 
 
 def test_a_written_task_reads_back(tmp_path: Path) -> None:
     sizes = write_task("chain", chain, settings(), tmp_path)
     assert sizes == {"train": 300, "validation": 50, "test": 50}
     rows = tables.read(tmp_path / "task.parquet", tables.REASONING).to_pylist()
-    assert rows == [{**row, "answer_format": "text"} for row in chain.examples(settings())]
+    assert rows == [{**row, **Judge().columns, "overlap": None} for row in chain.examples(settings())]
+    report = json.loads((tmp_path / REPORT).read_text())
+    assert report["chance"] == 1 / 7
+    answers = Counter(row["answer"] for row in rows if row["split"] == "test")
+    assert report["answers"]["test"]["best_constant"] == max(answers.values()) / 50
+    train = Counter(row["answer"] for row in rows if row["split"] == "train").most_common(1)[0][0]
+    assert report["answers"]["test"]["train_constant"] == answers[train] / 50
+
+
+def terms(row: dict[str, Any]) -> tuple[str, ...]:
+    return tuple(row["question"].removesuffix(" =").split())
+
+
+def reordered(row: dict[str, Any]) -> tuple[Any, ...]:
+    """Return a question as runs of one operator, each with its operands in order: equal ones have equal answers."""
+    first, *rest = terms(row)
+    runs: list[tuple[str, list[str]]] = [(rest[0], [first])]
+    for operator, operand in zip(rest[::2], rest[1::2], strict=True):
+        if operator != runs[-1][0]:
+            runs.append((operator, []))
+        runs[-1][1].append(operand)
+    return tuple((operator, *sorted(operands)) for operator, operands in runs)
+
+
+LOOKUPS: dict[str, Callable[[dict[str, Any]], Any]] = {
+    "the last operation": lambda row: terms(row)[-2:],
+    "the last two operations": lambda row: terms(row)[-4:],
+    "the first value and all later operations": lambda row: (row["step_values"][0], *terms(row)[3:]),
+    "the question with its first operands swapped": lambda row: (
+        *sorted(terms(row)[:3:2]),
+        *terms(row)[1::2][:1],
+        *terms(row)[3:],
+    ),
+    "the first operation": lambda row: terms(row)[:3],
+    "the first two operations": lambda row: terms(row)[:5],
+    "first and last operation": lambda row: (*terms(row)[1:3], *terms(row)[-2:]),
+    "the operands and operators in any order": lambda row: tuple(sorted(terms(row))),
+    "any order with the same result": reordered,
+    "nothing": lambda row: None,
+}
+
+
+@pytest.fixture(scope="module")
+def shipped() -> dict[str, list[dict[str, Any]]]:
+    made = chain.Settings.model_validate(yaml.safe_load((ROOT / "config/tasks/chain.yaml").read_text()))
+    rows: dict[str, list[dict[str, Any]]] = {"train": [], "validation": [], "test": []}
+    for row in chain.examples(made):
+        rows[row["split"]].append(row)
+    return rows
+
+
+def test_the_shipped_sizes_are_kept(shipped: dict[str, list[dict[str, Any]]]) -> None:
+    assert {split: len(rows) for split, rows in shipped.items()} == {"train": 8000, "validation": 128, "test": 512}
+    single = {term for row in shipped["train"] for term in zip(terms(row)[1::2], terms(row)[2::2], strict=True)}
+    assert len(single) == 12, "train has every operation"
+
+
+@pytest.mark.parametrize("lookup", LOOKUPS)
+def test_what_train_memorises_is_of_no_use(shipped: dict[str, list[dict[str, Any]]], lookup: str) -> None:
+    """The most frequent answer among the training questions that agree in some part is right one time in seven."""
+    key = LOOKUPS[lookup]
+    known: dict[Any, Counter[str]] = {}
+    for row in shipped["train"]:
+        known.setdefault(key(row), Counter())[row["answer"]] += 1
+    usual = Counter(row["answer"] for row in shipped["train"])
+    for split in ("validation", "test"):
+        guesses = [known.get(key(row), usual).most_common(1)[0][0] for row in shipped[split]]
+        right = sum(guess == row["answer"] for guess, row in zip(guesses, shipped[split], strict=True))
+        n = len(shipped[split])
+        assert right / n < 1 / 7 + 2.6 * (6 / 49 / n) ** 0.5
+
+
+@pytest.mark.parametrize("operations", [1, 2, 3, 4])
+def test_splits_share_no_ending_and_no_reordering(operations: int) -> None:
+    made = settings(operations=operations, splits={"train": 40, "validation": 3, "test": 6})
+    orders: dict[str, set[Any]] = {}
+    ends: dict[str, set[Any]] = {}
+    for row in chain.examples(made):
+        orders.setdefault(row["split"], set()).add(reordered(row))
+        values = row["step_values"]
+        end = {1: reordered(row), 2: (values[0], *terms(row)[-2:])}.get(operations, terms(row)[-4:])
+        ends.setdefault(row["split"], set()).add(end)
+    for found in (orders, ends):
+        assert not found["train"] & (found["validation"] | found["test"])
+        assert not found["validation"] & found["test"]
+
+
+def test_too_few_endings_are_an_error() -> None:
+    with pytest.raises(UserError, match=r"splits\.(validation|test): .* with endings of its own; lower the splits"):
+        list(chain.examples(settings(operations=3, splits={"train": 10_300, "validation": 10, "test": 10})))
 
 
 @pytest.mark.parametrize(

@@ -136,9 +136,9 @@ def test_what_is_displayed_can_be_given(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "columns", "words"),
     [
-        ({"label": "perhaps"}, CITY, "a.csv:1: label: 'perhaps' is neither true nor false; write 1 or 0"),
-        ({"statement": " "}, CITY, "a.csv:1: statement: it is empty; complete or remove the row"),
-        ({}, {**CITY, "subject": "town"}, "no column 'town' for columns.subject; name one of city, correct_country"),
+        ({"label": "perhaps"}, CITY, "a.csv:2: label: 'perhaps' is neither true nor false, "),
+        ({"statement": " "}, CITY, "a.csv:2: statement: it is empty, "),
+        ({}, {**CITY, "subject": "town"}, "and 55 more; name one of city, correct_country"),
         ({}, {**CITY, "question": "{town}?"}, "no column 'town' for columns.question"),
         ({"label": "1"}, {**CITY, "question": "{statement}"}, "no question has a true and a false answer"),
     ],
@@ -150,9 +150,38 @@ def test_bad_rows_are_one_line(tmp_path: Path, change: dict[str, str], columns: 
     assert words in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"question": None}, "question: the value is missing (null)"),
+        ({"category": None}, "category: the value is missing (null)"),
+        ({"correct_answers": ["a", None]}, "correct_answers: the value is missing (null)"),
+        ({"correct_answers": None}, "correct_answers: it holds no right answer"),
+        ({"correct_answers": 5}, "correct_answers: it is no list of answers"),
+        ({"correct_answers": [["a"]]}, "correct_answers: it holds a list, not a text"),
+        ({"correct_answers": {"choices": ["a", "b"], "labels": [1]}}, "correct_answers: its labels are not one 1 or 0"),
+        ({"correct_answers": {"choices": ["a"], "labels": [None]}}, "correct_answers: its labels are not one 1 or 0"),
+    ],
+)
+def test_nothing_that_is_missing_or_nested_becomes_a_statement(
+    tmp_path: Path, change: dict[str, Any], words: str
+) -> None:
+    made = questions()
+    path = written(tmp_path / "q.jsonl", [*made[:3], made[3] | change, *made[4:]])
+    with pytest.raises(UserError) as caught:
+        list(statements.examples(settings(path, QUESTION)))
+    assert f"q.jsonl:4: {words}" in str(caught.value)
+
+
+def test_a_missing_label_is_no_label(tmp_path: Path) -> None:
+    path = written(tmp_path / "a.jsonl", [*cities(), {**cities()[0], "label": None}])
+    with pytest.raises(UserError, match=r"a.jsonl:61: label: the value is missing \(null\)"):
+        list(statements.examples(settings(path, CITY)))
+
+
 def test_a_row_without_answers_and_too_few_subjects_are_one_line(tmp_path: Path) -> None:
     path = written(tmp_path / "q.jsonl", [row | {"incorrect_answers": []} for row in questions()])
-    with pytest.raises(UserError, match=r"q\.jsonl:1: incorrect_answers: it holds no wrong answer"):
+    with pytest.raises(UserError, match=r"30 rows .*q\.jsonl:1: incorrect_answers: it holds no wrong answer"):
         list(statements.examples(settings(path, QUESTION)))
     few = settings(written(tmp_path / "a.csv", cities(5)), CITY)
     with pytest.raises(UserError, match="split train of 4 subjects has not both true and false plain statements"):

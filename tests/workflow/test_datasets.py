@@ -34,6 +34,7 @@ TRAINED = {
     "commonsenseqa": "no-cot",
     "prontoqa": "coconut",
     "prosqa": "coconut-prosqa",
+    "prosqa-published": "coconut-prosqa",
 }
 STUDY = {
     "runs": [{"task": task, "backbone": "qwen3", "method": method} for task, method in TRAINED.items()],
@@ -49,7 +50,8 @@ STUDY = {
     },
     "overrides": {
         "tasks": {
-            **{task: {"hold_out": 3} for task in ("gsm8k", "commonsenseqa", "prontoqa")},
+            **{task: {"hold_out": 3} for task in ("gsm8k", "commonsenseqa")},
+            "prontoqa": {"splits": {"validation": 2, "test": 2}},
             "prosqa": {"concepts": 8, "hops": [2, 2], "splits": {"train": 12, "validation": 2, "test": 2}},
             **{task: {"calibration": 3} for task in ("cities", "truthfulqa")},
         },
@@ -129,19 +131,32 @@ def write_files(folder: Path) -> None:
             path.write_text("".join(json.dumps(row) + "\n" for row in rows) if lines else json.dumps(rows))
 
     equations = [{"question": WORDS[i], "steps": [f"<<{i}+{i}={2 * i}>>"], "answer": str(2 * i)} for i in NUMBERS]
-    for part in ("train", "valid", "test"):
-        write(f"gsm8k-aug/{part}.json", equations if part == "train" else equations[:2])
+    equations[0] |= {"steps": [""]}  # as Coconut's script writes a problem without equations
+    for part, rows in (("train", equations[:8]), ("valid", equations[8:10]), ("test", equations[10:])):
+        write(f"gsm_{part}.json", rows)
     write("asdiv-aug/test.jsonl", [{"question": WORDS[3], "answer": "6 apples"}])
-    logic = [
-        {
-            "question": f"Wumpus {i} is a cat. Every cat is red. True or false: {i} is red.",
-            "steps": [f"Wumpus {i} is a cat.", f"Wumpus {i} is red."],
-            "answer": "True" if i % 2 else "False",
+    logic = {
+        f"example{i + 1}": {
+            "test_example": {
+                "question": f"Wumpus {i} is a cat. Every cat is red. ", "query": f"True or false: Wumpus {i} is red.",
+                "chain_of_thought": [f"Wumpus {i} is a cat.", "Every cat is red.", f"Wumpus {i} is red."],
+                "answer": "False" if i % 2 else "True",
+            }
         }
         for i in NUMBERS
-    ]
-    write("prontoqa/train.jsonl", logic)
-    write("prontoqa/test.jsonl", logic[:2])
+    }  # fmt: skip
+    (folder / "data/5hop_0shot_random.json").write_text(json.dumps(logic, indent=1))
+    graphs = [
+        {
+            "question": f"Every rempus is a cat{i}. Tom is a rempus. Is Tom a cat{i} or a dog{i}?",
+            "steps": ["Tom is a rempus.", f"Every rempus is a cat{i}."], "answer": f"Tom is a cat{i}.",
+            "idx_to_symbol": ["Tom", "rempus", f"cat{i}", f"dog{i}"], "edges": [[0, 1], [1, 2]], "root": 0,
+            "target": 2, "neg_target": 3,
+        }
+        for i in NUMBERS
+    ]  # fmt: skip
+    for part, rows in (("train", graphs[:8]), ("valid", graphs[8:10]), ("test", graphs[10:])):
+        write(f"prosqa_{part}.json", rows)
     for name, verb, true in (("cities", "is", 1), ("neg_cities", "is not", 0)):
         rows = [
             {

@@ -15,7 +15,7 @@ rule prepare_task:
         "../../envs/workflow.yaml"
     threads: 1
     resources:
-        mem_mb=lambda w, attempt: 2000 * attempt,
+        mem_mb=lambda w, input, attempt: int(1500 + 6 * input.size_mb) * attempt,
         runtime=lambda w, attempt: 30 * attempt,
         light=1,
     params:

@@ -22,7 +22,7 @@ from thoughtscope.evaluation.settings import TableSettings
 MEAN = "mean"
 GROUP = ["task", "backbone", "method", "trainable"]
 COLUMNS = [
-    *GROUP, "label", "split", "seeds", "n", "accuracy", "ci_low", "ci_high", "lowest_seed", "highest_seed",
+    *GROUP, "label", "split", "seeds", "n", "overlap", "accuracy", "ci_low", "ci_high", "lowest_seed", "highest_seed",
     "seeds_solved", "solved_low", "solved_high", "accuracy_solved",
     "difference", "difference_low", "difference_high",
     "mean_visible_tokens", "mean_latents", "mean_forward_passes", "published", "published_source",
@@ -35,16 +35,19 @@ class Answers:
 
     Args:
         right: which items were right: rows of items, columns of seeds.
+        overlap: items whose question stands in train, whole or thirteen words in a row, or in validation.
         cost: means over items and seeds.
     """
 
     right: pd.DataFrame
+    overlap: int
     cost: dict[str, float]
 
 
 def benchmark(folders: Sequence[Path], settings: TableSettings) -> pd.DataFrame:
     """Return one row for each (task, backbone, method, trainable) and test set, and one for the sets' mean.
 
+    overlap is the number of items that training or the choice of stages has seen (`tasks.overlap`).
     accuracy is the mean over `seeds`, lowest_seed and highest_seed are the ends of their range; n counts items, the
     mean weighs every set alike. Intervals are over items and seeds (`evaluation.seeds`). seeds_solved of the seeds end
     at `settings.solved_at` or above, with Wilson's interval of their share; accuracy_solved is the mean of these.
@@ -91,7 +94,8 @@ def _answers(folders: Sequence[Path]) -> dict[str, Answers]:
             "mean_latents": items["latents"].mean(),
             "mean_forward_passes": items["forward_passes"].mean(),
         }
-        found[str(split)] = Answers(right.astype(float), cost)
+        overlap = int(items.groupby("example_id")["overlap"].first().notna().sum())
+        found[str(split)] = Answers(right.astype(float), overlap, cost)
     return found
 
 
@@ -103,6 +107,7 @@ def _measured(sets: Mapping[str, Answers], settings: TableSettings) -> dict[str,
     return {
         "seeds": len(seeds),
         "n": sum(len(one.right) for one in sets.values()),
+        "overlap": sum(one.overlap for one in sets.values()),
         "accuracy": seeds.mean(),
         "ci_low": low,
         "ci_high": high,

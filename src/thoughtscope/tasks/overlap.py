@@ -56,20 +56,37 @@ def overlaps(splits: Mapping[str, Sequence[str]]) -> dict[str, Overlap]:
     """
     hasher = _Hasher()
     others = {name: hasher.hash(questions) for name, questions in splits.items() if name != "train"}
-    whole = {name: np.zeros(len(one.whole), bool) for name, one in others.items()}
-    pieces = {name: np.zeros(len(one.pieces), bool) for name, one in others.items()}
+    whole = _Sought(np.concatenate([one.whole for one in others.values()]))
+    pieces = _Sought(np.concatenate([one.pieces for one in others.values()]))
     for batch in _batches(splits.get("train", [])):
         train = hasher.hash(batch)
-        for name, one in others.items():
-            whole[name] |= np.isin(one.whole, train.whole)
-            pieces[name] |= np.isin(one.pieces, train.pieces)
+        whole.seen(train.whole)
+        pieces.seen(train.pieces)
     chosen = others["validation"].whole if "validation" in others else np.empty(0, np.uint64)
     found = {}
     for name, one in others.items():
-        part = np.bincount(one.owners, pieces[name], minlength=len(one.whole)) > 0
+        part = np.bincount(one.owners, pieces.found(one.pieces), minlength=len(one.whole)) > 0
         validation = np.isin(one.whole, chosen) & (name != "validation")
-        found[name] = Overlap(whole[name], part, validation)
+        found[name] = Overlap(whole.found(one.whole), part, validation)
     return found
+
+
+class _Sought:
+    """Notes which of some hashes have been seen; the many that are not sought are not kept."""
+
+    def __init__(self, sought: Hashes) -> None:
+        self.sought = np.unique(sought)
+        self.was_seen = np.zeros(len(self.sought), bool)
+
+    def seen(self, hashes: Hashes) -> None:
+        """Note hashes."""
+        if len(self.sought):
+            places = np.searchsorted(self.sought, hashes).clip(max=len(self.sought) - 1)
+            self.was_seen[places[self.sought[places] == hashes]] = True
+
+    def found(self, hashes: Hashes) -> NDArray[np.bool_]:
+        """Return which of these hashes, all of them sought, were seen."""
+        return self.was_seen[np.searchsorted(self.sought, hashes)]
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from thoughtscope.artifacts import write_json
 from thoughtscope.errors import UserError
 from thoughtscope.tasks.answers import Judge
 from thoughtscope.tasks.overlap import overlaps
-from thoughtscope.tasks.reasoning import Skipped
+from thoughtscope.tasks.reasoning import Skipped, response_text
 
 EXAMPLES, PRETRAINING, REPORT = "task.parquet", "pretraining.parquet", "report.json"
 SPLITS = {"reasoning": ("train", "validation", "test"), "statements": ("train", "test", "calibration")}
@@ -47,7 +47,8 @@ def write_task(name: str, module: ModuleType, settings: Any, folder: Path) -> di
     counted = getattr(module, "OVERLAP", "refused") == "counted"
     place = folder / EXAMPLES
     tables.write(place, SCHEMAS[module.CONTRACT], checked(name, module.CONTRACT, rows(), overlap=counted))
-    tables.write(folder / PRETRAINING, tables.PRETRAINING, module.pretraining(settings))
+    texts = module.pretraining(settings) if hasattr(module, "pretraining") else training_texts(place)
+    tables.write(folder / PRETRAINING, tables.PRETRAINING, texts)
     if module.CONTRACT == "reasoning":
         report: dict[str, Any] = {"answers": answers(pq.read_table(place, columns=["split", "answer", "steps"]))}
         if skipped:
@@ -103,6 +104,15 @@ def checked(
         if not {(split, 0), (split, 1)} <= truths:
             problem = f"split {split} does not have both true and false plain statements"
             raise UserError(f"{where}: splits", problem, "give it both")
+
+
+def training_texts(path: Path) -> Iterator[dict[str, str]]:
+    """Yield the questions and responses of a written task's training examples."""
+    with pq.ParquetFile(path) as file:
+        for batch in file.iter_batches(batch_size=10_000, columns=["split", "question", "steps", "answer"]):
+            for row in batch.to_pylist():
+                if row["split"] == "train":
+                    yield {"question": row["question"], "response": response_text(row["steps"], row["answer"])}
 
 
 def answers(table: pa.Table) -> dict[str, dict[str, Any]]:

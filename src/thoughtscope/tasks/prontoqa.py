@@ -19,7 +19,6 @@ from thoughtscope.errors import UserError
 from thoughtscope.settings import Positive, Strict
 from thoughtscope.tasks.columns import as_text
 from thoughtscope.tasks.reading import Row, Source, collect, read
-from thoughtscope.tasks.reasoning import response_text
 from thoughtscope.tasks.table import Reading, example
 
 CONTRACT = "reasoning"
@@ -59,13 +58,6 @@ def examples(settings: Settings) -> Iterator[dict[str, Any]]:
     for number, row in enumerate(rows):
         split = "train" if number < train else "validation" if number < train + settings.splits.validation else "test"
         yield {**row, "example_id": f"prontoqa-{number}", "split": split}
-
-
-def pretraining(settings: Settings) -> Iterator[dict[str, Any]]:
-    """Yield the training examples as text, for a tiny backbone that is to learn the words."""
-    for row in examples(settings):
-        if row["split"] == "train":
-            yield {"question": row["question"], "response": response_text(row["steps"], row["answer"])}
 
 
 def chance(settings: Settings) -> float:

@@ -95,7 +95,8 @@ def examples(settings: Settings) -> Iterator[dict[str, Any]]:
     for split, size in settings.splits.model_dump().items():
         made = 0
         while made < size:
-            row = _example(settings, numbers, fewest + made % (most - fewest + 1), first=made // 2 % 2 == 0)
+            rounds, further = divmod(made, most - fewest + 1)  # the place of the answer tells no number of hops
+            row = _example(settings, numbers, fewest + further, first=rounds % 2 == 0)
             if row["question"] not in seen:
                 seen.add(row["question"])
                 yield {"example_id": f"prosqa-{split}-{made}", "split": split, **row}

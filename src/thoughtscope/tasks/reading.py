@@ -94,7 +94,7 @@ def collect(rows: Iterable[tuple[str, Any]], where: str, make: Callable[[str, An
 def _together(where: str, refused: Sequence[UserError], count: int) -> UserError:
     if count == 1:
         return refused[0]
-    named = ", ".join(f"{one.where} ({one.problem})" for one in refused)
+    named = ", ".join(f"{one.where}: {one.problem}" for one in refused)
     more = f", and {count - len(refused)} more" if count > len(refused) else ""
     return UserError(where, f"{count} rows cannot be used: {named}{more}", refused[0].mend)
 
@@ -165,7 +165,7 @@ def _lines(path: Path, encoding: str) -> Iterator[tuple[str, Any]]:
             if line.strip():
                 place = f"{path}:{number}"
                 try:
-                    yield place, JSON.decode(line)
+                    yield place, JSON.decode(line.rstrip())
                 except (ValueError, RecursionError) as error:
                     yield place, _broken(place, error)
 

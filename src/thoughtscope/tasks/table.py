@@ -21,7 +21,7 @@ from thoughtscope.settings import Positive, Strict
 from thoughtscope.tasks.answers import MARKS, AnswerFormat, Judge, Tolerance, UnreadableError
 from thoughtscope.tasks.columns import Column, as_text, choice_labels, text_of, value_of
 from thoughtscope.tasks.reading import Row, Source, collect, read
-from thoughtscope.tasks.reasoning import ANSWER, Skipped, response_text
+from thoughtscope.tasks.reasoning import ANSWER, Skipped
 
 CONTRACT = "reasoning"
 OVERLAP = "counted"
@@ -137,13 +137,6 @@ def hold_out(rows: Iterator[dict[str, Any] | Skipped], count: int, seed: int) ->
             number += 1
 
 
-def pretraining(settings: Settings) -> Iterator[dict[str, Any]]:
-    """Yield the training rows as text, for a tiny backbone that is to learn the words."""
-    for row in examples(settings):
-        if not isinstance(row, Skipped) and row["split"] == "train":
-            yield {"question": row["question"], "response": response_text(row["steps"], row["answer"])}
-
-
 def example(place: str, row: Row, reading: Reading, split: str) -> dict[str, Any] | Skipped:
     """Return an example without its id: question, steps, canonical answer, and how answers are compared.
 
@@ -173,7 +166,8 @@ def example(place: str, row: Row, reading: Reading, split: str) -> dict[str, Any
             return Skipped(split, "unreadable answer")
         mend = "correct it, or answer_format, or set unreadable: skip"
         raise UserError(f"{place}: {columns.answer}", str(error), mend) from error
-    return {"split": split, "question": question, "steps": steps, "answer": answer, **judge.columns}
+    texts = {"split": split, "question": question, "steps": steps, "answer": answer}
+    return {**texts, **judge.columns, "step_values": [], "overlap": None}
 
 
 def _answer(place: str, row: Row, column: str, judge: Judge) -> str:
