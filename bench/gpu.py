@@ -28,7 +28,7 @@ from thoughtscope.config.training import Training
 from thoughtscope.latents.fill import Fill
 from thoughtscope.latents.layout import Sequence, sequence
 from thoughtscope.latents.packing import pack
-from thoughtscope.methods.fills import FillSettings
+from thoughtscope.latents.settings import Fusion, Hidden
 from thoughtscope.reasoner import device_and_dtype
 from thoughtscope.training.engine import Engine
 from thoughtscope.training.network import Network
@@ -44,8 +44,8 @@ SHAPES: dict[str, dict[str, int]] = {
 PEAKS = {"H200": 989e12, "H100": 989e12, "A100": 312e12}  # dense bf16, from the makers' data sheets
 FILLS = {
     "plain": None,
-    "coconut": FillSettings(kind="hidden"),
-    "lt-tuning": FillSettings(kind="fusion", alpha=0.6),
+    "coconut": Hidden(kind="hidden"),
+    "lt-tuning": Fusion(kind="fusion", alpha=0.6),
 }
 
 

@@ -29,7 +29,7 @@ from thoughtscope.latents.layout import Sequence, sequence
 from thoughtscope.latents.packing import pack
 from thoughtscope.latents.passes import forward
 from thoughtscope.latents.scoring import loss_sum
-from thoughtscope.methods.fills import FillSettings
+from thoughtscope.latents.settings import Hidden
 
 VOCABULARY, PAD, EOS, LATENT = 512, 0, 1, 2
 SHAPES = {"2 x 64": (2, 64), "4 x 256": (4, 256)}
@@ -55,7 +55,7 @@ def llama(layers: int, width: int) -> Any:
 
 def hidden_fill(width: int) -> Fill:
     """Return Coconut's fill."""
-    return Fill(FillSettings(kind="hidden"), width, LATENT)
+    return Fill(Hidden(kind="hidden"), width, LATENT)
 
 
 def block(rows: int, prefix: int, latents: int, suffix: int) -> list[Sequence]:
@@ -178,9 +178,7 @@ def sweeps(rounds: int) -> pd.DataFrame:
     rows = []
     for (shape, size), prefix in itertools.product(SHAPES.items(), (16, 64)):
         model, laid = llama(*size), block(32, prefix, 6, 6)
-        contenders = {
-            count: Fill(FillSettings(kind="hidden", sweeps=count), size[1], LATENT) for count in (1, 2, 3, None)
-        }
+        contenders = {count: Fill(Hidden(kind="hidden", sweeps=count), size[1], LATENT) for count in (1, 2, 3, None)}
         seconds = times(rounds, {str(k): partial(our_step, model, fill, laid) for k, fill in contenders.items()})
         row = {f"{k} sweeps": ratio(seconds, str(k), "None") for k in (1, 2, 3)}
         rows.append({"shape": shape, "prefix": prefix, **row})

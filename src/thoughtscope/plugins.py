@@ -1,22 +1,27 @@
 """Finds the module that implements a kind of task, method or figure, or a table: `thoughtscope.<group>.<kind>`.
 
 This is the only dynamic import of the package, so that a new kind is one new module and no list
-elsewhere grows. `provenance.stage_sources` is told the kind and follows it as a source. What fills latents
-is loaded here too, so that a method without latents does not depend on it.
+elsewhere grows. `provenance.stage_sources` is told the kind and follows it as a source. A kind of task or method is
+checked against its group's `contract.Contract`. What fills latents is loaded here too, so that a method without
+latents does not depend on it.
 """
 
 from __future__ import annotations
 
 import importlib
 import importlib.util
+import inspect
 import pkgutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from types import ModuleType
-from typing import Any
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
+from thoughtscope.config.parse import parse
 from thoughtscope.errors import UserError
+from thoughtscope.settings import Strict
 
 LATENTS = "thoughtscope.latents.fill"
+CONTRACTS = ("tasks", "methods")  # groups that have a module `contract`
 
 
 def latents() -> ModuleType:
@@ -30,18 +35,57 @@ def module_name(group: str, kind: str) -> str:
 
 
 def implementation(group: str, kind: str, where: str) -> ModuleType:
-    """Import the module of `kind`; it offers `Settings` and the functions its group's docstring names.
+    """Import the module of `kind`; it offers `Settings` and what its group's contract names.
 
     Raises:
-        UserError: no such kind; the message lists those there are.
+        UserError: no such kind, or its module does not keep the contract.
     """
     name = module_name(group, kind)
     if not kind.replace("-", "").isidentifier() or importlib.util.find_spec(name) is None:
         raise UserError(f"{where}: kind", f"no kind {kind!r}", f"use one of {', '.join(kinds(group))}")
     module = importlib.import_module(name)
     if not hasattr(module, "Settings"):
-        raise UserError(f"{where}: kind", f"no kind {kind!r}", f"use one of {', '.join(kinds(group))}")
+        raise UserError(f"{where}: kind", f"{name} has no Settings", f"add it, or use one of {', '.join(kinds(group))}")
+    if group in CONTRACTS:
+        contract = importlib.import_module(f"thoughtscope.{group}.contract")
+        if broken := _breach(contract.Contract, module):
+            raise UserError(f"{where}: kind", f"{name} {broken}", f"complete it as {contract.__name__} describes")
     return module
+
+
+def read_settings(group: str, raw: Mapping[str, Any], where: str) -> tuple[ModuleType, Strict]:
+    """Return the module of a small file's `kind`, and the file's settings as that module defines them.
+
+    Raises:
+        UserError: no kind or no such kind, or a mistake in the settings.
+    """
+    if not isinstance(raw.get("kind"), str):
+        raise UserError(where, "key kind is missing", f"set it to one of {', '.join(kinds(group))}")
+    module = implementation(group, raw["kind"], where)
+    settings: Strict = parse(module.Settings, raw, where)
+    return module, settings
+
+
+def _breach(contract: type, module: ModuleType) -> str | None:
+    """Return how a module breaks a contract, in a few words: a name it lacks, a wrong value, other arguments."""
+    hints = get_type_hints(contract)
+    functions = {name: value for name, value in vars(contract).items() if inspect.isfunction(value) and name[0] != "_"}
+    for name in [*hints, *functions]:
+        if not hasattr(module, name):
+            return f"has no {name}"
+    for name, hint in hints.items():
+        value, allowed = getattr(module, name), get_args(hint)
+        if get_origin(hint) is Literal and value not in allowed:
+            return f"has {name} {value!r}, not one of {', '.join(map(repr, allowed))}"
+        if get_origin(hint) is type and not (isinstance(value, type) and issubclass(value, allowed)):
+            return f"has a {name} that is no subclass of {allowed[0].__module__}.{allowed[0].__name__}"
+    for name, function in functions.items():
+        arguments = [one for one in inspect.signature(function).parameters if one != "self"]
+        try:
+            inspect.signature(getattr(module, name)).bind(*arguments)
+        except TypeError:
+            return f"has a {name} that does not take ({', '.join(arguments)})"
+    return None
 
 
 def table(name: str) -> Callable[..., Any]:

@@ -22,8 +22,8 @@ from thoughtscope.backbones.load import ending_ids, load_backbone
 from thoughtscope.backbones.prompt import decoded, prompt_ids, response_ids
 from thoughtscope.errors import UserError
 from thoughtscope.latents.generate import Decoding, Generation, generate
-from thoughtscope.methods.curriculum import Example, Stage, TokenIds
-from thoughtscope.plugins import implementation, latents
+from thoughtscope.methods.curriculum import Example, Stage, TokenIds, check_tokens
+from thoughtscope.plugins import latents, read_settings
 from thoughtscope.settings import Strict
 from thoughtscope.tasks.answers import Judge
 from thoughtscope.tasks.reasoning import answer_text, step_texts
@@ -43,7 +43,7 @@ class Prompting(Strict):
 
 @dataclass(frozen=True)
 class Method:
-    """A method's kind and settings, with the functions that its module offers (see `thoughtscope.methods`)."""
+    """A method's kind and settings, with the functions that its module offers (see `thoughtscope.methods.contract`)."""
 
     name: str
     module: ModuleType
@@ -51,9 +51,15 @@ class Method:
 
     @classmethod
     def parse(cls, name: str, raw: Mapping[str, Any]) -> Method:
-        """Read a method from its settings as they stand in a file."""
-        module = implementation("methods", raw["kind"], f"method {name}")
-        return cls(name, module, module.Settings.model_validate(raw))
+        """Read a method from its settings as they stand in a file.
+
+        Raises:
+            UserError: no such kind of method, or a mistake in its settings.
+        """
+        where = f"method {name}"
+        module, settings = read_settings("methods", raw, where)
+        check_tokens(module, settings, where)
+        return cls(name, module, settings)
 
     def stages(self, steps: int) -> list[Stage]:
         """Return its curriculum for tasks of at most `steps` steps."""

@@ -19,7 +19,11 @@ FROZEN = Run("chain", "qwen3", "coconut", "frozen", 0)
 @pytest.mark.parametrize(
     ("run", "training", "expected"),
     [
-        (COT, {"max_gradient_norm": 1e-6}, "gradient norm is .* above training.max_gradient_norm; lower the learning"),
+        (
+            COT,
+            {"abort_gradient_norm": 1e-6},
+            "gradient norm is .* above training.abort_gradient_norm; lower",
+        ),
         (COT, {"optimizer": {"learning_rate": 1e-30}}, "no weight changed up to update 8; raise the learning rate"),
         (COCONUT, {"updates": 2}, "2 updates leave it none; raise training.updates or its share"),
     ],

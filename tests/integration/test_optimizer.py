@@ -45,7 +45,7 @@ def test_gradient_accumulation_changes_nothing(world: World) -> None:
 
 @pytest.mark.parametrize("form", FORMS, ids=str)
 def test_gradients_are_clipped_after_their_norm_is_measured(world: World, form: dict[str, str]) -> None:
-    run = world.here(f"clipped {form}", COT, training={"optimizer": {"clip": 1e-3}, **form})
+    run = world.here(f"clipped {form}", COT, training={"optimizer": {"max_grad_norm": 1e-3}, **form})
     run._begin_stage()
     run._update()
     moments = run.engine.take_moments()

@@ -86,7 +86,7 @@ def test_a_frozen_run_moves_nothing_of_its_backbone(world: World) -> None:
     ("changes", "expected"),
     [
         ({"overrides": {"methods": {"lt-tuning": {"curriculum": None}}}}, None),
-        ({"training": {"optimizer": {"learning_rate": 1e30, "clip": None}}}, "lower the learning rate"),
+        ({"training": {"optimizer": {"learning_rate": 1e30, "max_grad_norm": None}}}, "lower the learning rate"),
         ({"training": {"gradient_checkpointing": True}}, "the cache that latents need"),
     ],
 )

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+import random
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,9 @@ from thoughtscope.backbones.settings import Pretraining, Settings
 from thoughtscope.backbones.tokenizer import train_tokenizer
 from thoughtscope.errors import UserError
 from thoughtscope.latents.attention import attention_windows
+from thoughtscope.methods import step_removal
+from thoughtscope.methods.curriculum import TokenIds
+from thoughtscope.reasoner import Prompting, encode
 from thoughtscope.tasks import chain
 
 ROOT = Path(__file__).parents[2]
@@ -30,6 +35,13 @@ FAMILIES = {
     "gemma3": "Gemma3ForCausalLM",
     "qwen2.5": "Qwen2ForCausalLM",
 }
+NORMED = {"qwen3", "gemma3"}  # queries and keys
+WIDTH, LENGTH = 64, 22  # of the families; of a question of the default task with six latents and its answer
+TINY = [
+    path.stem
+    for path in sorted((ROOT / "config/backbones").glob("*.yaml"))
+    if yaml.safe_load(path.read_text())["source"] == "tiny"
+]
 CHAIN = chain.Settings.model_validate(
     {"kind": "chain", "modulus": 7, "operations": 3, "splits": {"train": 9, "validation": 9, "test": 9}}
 )
@@ -39,6 +51,10 @@ TEXTS = list(chain.pretraining(CHAIN))
 @pytest.fixture(scope="module")
 def tokenizer() -> Any:
     return train_tokenizer(f"{row['question']} {row['response']}" for row in TEXTS)
+
+
+def methods_settings(name: str) -> step_removal.Settings:
+    return step_removal.Settings.model_validate(yaml.safe_load((ROOT / f"config/methods/{name}.yaml").read_text()))
 
 
 def settings(name: str) -> Settings:
@@ -86,10 +102,70 @@ def test_embeddings_come_out_at_the_asked_for_scale_also_where_the_module_scales
 
 
 def test_what_makes_families_special_is_switched_on(tokenizer: Any) -> None:
-    assert attention_windows(build_tiny(settings("mistral"), tokenizer, 0).config) == {"sliding_attention": 12}
-    assert attention_windows(build_tiny(settings("qwen3"), tokenizer, 0).config) == {"full_attention": None}
-    assert build_tiny(settings("qwen2.5"), tokenizer, 0).model.layers[0].self_attn.q_proj.bias is not None
-    assert hasattr(build_tiny(settings("qwen3"), tokenizer, 0).model.layers[0].self_attn, "q_norm")
+    models = {name: build_tiny(settings(name), tokenizer, 0) for name in FAMILIES}
+    attentions = {name: model.model.layers[0].self_attn for name, model in models.items()}
+    assert {name for name, one in attentions.items() if hasattr(one, "q_norm") and hasattr(one, "k_norm")} == NORMED
+    assert {name for name, one in attentions.items() if one.q_proj.bias is not None} == {"qwen2.5"}
+    biases = [getattr(attentions["qwen2.5"], f"{kind}_proj").bias for kind in "qkv"]
+    assert all(bias.std().item() == pytest.approx(WIDTH**-0.5, rel=0.4) for bias in biases)
+    assert [bool(layer.self_attn.use_rope) for layer in models["smollm3"].model.layers] == [True, False]
+    windows = {name: attention_windows(model.config) for name, model in models.items()}
+    assert windows["mistral"] == {"sliding_attention": 12}
+    assert windows["gemma3"] == {"sliding_attention": 12, "full_attention": None}
+    assert all(windows[name] == {"full_attention": None} for name in ("qwen3", "llama3.2", "smollm3", "qwen2.5"))
+    sizes = {name: (one.config.num_hidden_layers, one.config.hidden_size) for name, one in models.items()}
+    assert set(sizes.values()) == {(2, WIDTH)}, "families are compared at the same depth and width"
+
+
+def question(tokenizer: Any) -> torch.Tensor:
+    """Return the ids of a question of the default task with its whole response, `[1, LENGTH]`."""
+    row = next(iter(chain.examples(CHAIN)))
+    example = encode(tokenizer, Prompting(), row)
+    coconut = methods_settings("coconut")
+    ids = TokenIds(dict.fromkeys(step_removal.tokens(coconut), 2))  # any id: it is the length that counts
+    last = step_removal.stages(coconut, 3)[-1]
+    laid = step_removal.layout(coconut, last, example, ids, random.Random(0), None)
+    text = torch.tensor([example.prompt + example.response])
+    assert len(laid.token_ids) == LENGTH
+    return torch.cat([text, text], 1)[:, :LENGTH]
+
+
+def logits(model: Any, ids: torch.Tensor) -> torch.Tensor:
+    with torch.no_grad():
+        return model.eval()(ids).logits  # type: ignore[no-any-return]
+
+
+@pytest.mark.parametrize(("one", "other"), itertools.combinations(TINY, 2))
+def test_no_two_tiny_backbones_compute_the_same_with_the_same_weights(tokenizer: Any, one: str, other: str) -> None:
+    first, second = build_tiny(settings(one), tokenizer, 0), build_tiny(settings(other), tokenizer, 0)
+    given, own = first.state_dict(), second.state_dict()
+    shared = {key: value for key, value in given.items() if key in own and own[key].shape == value.shape}
+    assert "model.layers.0.self_attn.o_proj.weight" in shared
+    second.load_state_dict({**own, **shared})
+    expected = logits(first, question(tokenizer))
+    difference = (logits(second, question(tokenizer)) - expected).abs().max() / expected.abs().max()
+    assert difference > 0.01
+
+
+@pytest.mark.parametrize("name", ["mistral", "gemma3"])
+def test_windows_change_what_is_computed_at_the_length_of_the_default_task(name: str, tokenizer: Any) -> None:
+    family = settings(name)
+    wide = family.model_copy(update={"config": {**family.config, "sliding_window": 100}})
+    near, far = (logits(build_tiny(one, tokenizer, 0), question(tokenizer))[0] for one in (family, wide))
+    moved = (near - far).abs().amax(1) / far.abs().max()
+    assert (moved[:12] < 1e-6).all(), "up to the window nothing is out of sight"
+    assert (moved[12:] > 0.01).all()
+
+
+def test_positions_of_a_layer_without_rotation_do_not_matter_to_it(tokenizer: Any) -> None:
+    family, ids = settings("smollm3"), question(tokenizer)
+    bare = family.model_copy(update={"config": {**family.config, "no_rope_layers": [0, 0]}})
+    apart = torch.arange(LENGTH)[None] * 3
+    for one, same in ((family, False), (bare, True)):
+        model = build_tiny(one, tokenizer, 0)
+        with torch.no_grad():
+            moved = model.eval()(ids, position_ids=apart).logits
+        assert torch.allclose(moved, logits(model, ids), atol=1e-5) is same
 
 
 def test_each_symbol_is_one_token_and_text_survives(tokenizer: Any) -> None:

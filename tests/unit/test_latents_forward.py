@@ -21,15 +21,15 @@ from thoughtscope.latents.layout import IGNORE, Sequence, sequence
 from thoughtscope.latents.packing import Batch, pack
 from thoughtscope.latents.passes import forward
 from thoughtscope.latents.scoring import label_probabilities, loss_sum
-from thoughtscope.methods.fills import FillSettings
+from thoughtscope.latents.settings import Fusion, Hidden
 
 FILLS = {
-    "hidden": FillSettings(kind="hidden"),
-    "middle layer": FillSettings(kind="hidden", layer=2),
-    "fusion": FillSettings(kind="fusion"),
-    "fusion of a middle layer": FillSettings(kind="fusion", layer=1, alpha=0.3, keep_crossing=True),
-    "fusion with adapter": FillSettings(kind="fusion", adapter=16),
-    "fusion of all words": FillSettings(kind="fusion", top_p=1.0, keep_crossing=True),  # smooth: rounding flips nothing
+    "hidden": Hidden(kind="hidden"),
+    "middle layer": Hidden(kind="hidden", layer=2),
+    "fusion": Fusion(kind="fusion"),
+    "fusion of a middle layer": Fusion(kind="fusion", layer=1, alpha=0.3, keep_crossing=True),
+    "fusion with adapter": Fusion(kind="fusion", adapter=16),
+    "fusion of all words": Fusion(kind="fusion", top_p=1.0, keep_crossing=True),  # smooth: rounding flips nothing
 }
 
 
@@ -178,14 +178,14 @@ def test_pause_needs_no_recurrence() -> None:
 def test_fusion_with_alpha_one_is_the_hidden_state() -> None:
     rows, model = interleaved(1), make_model("qwen3")
     batch = pack(rows, HIDDEN)
-    fusion = Fill(FillSettings(kind="fusion", alpha=1.0), WIDTH, LATENT)
+    fusion = Fill(Fusion(kind="fusion", alpha=1.0), WIDTH, LATENT)
     assert torch.equal(forward(model, batch, fusion).last, forward(model, batch, make_fill("hidden")).last)
 
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_fusion_with_alpha_zero_and_a_certain_prediction_is_that_tokens_embedding(family: str) -> None:
     model = make_model(family)
-    fill = Fill(FillSettings(kind="fusion", alpha=0.0, top_p=0.01), WIDTH, LATENT)
+    fill = Fill(Fusion(kind="fusion", alpha=0.0, top_p=0.01), WIDTH, LATENT)
     last = torch.randn(3, WIDTH, dtype=torch.float64)
     scores = model.lm_head(last)
     scores[:, LATENT] = -torch.inf
@@ -270,7 +270,7 @@ def naive_sweeps(model: Any, one: Sequence, sweeps: int) -> Tensor:
 @pytest.mark.parametrize("sweeps", [1, 2, 3])
 def test_jacobi_sweeps_are_those_of_their_definition(layout: str, sweeps: int) -> None:
     rows, model = LAYOUTS[layout](7), make_model("gemma3_text")
-    fill = Fill(FillSettings(kind="hidden", sweeps=sweeps), WIDTH, LATENT)
+    fill = Fill(Hidden(kind="hidden", sweeps=sweeps), WIDTH, LATENT)
     batch = pack(rows, fill.settings)
     assert len(batch.passes) <= 1 + sweeps
     states = rows_of(batch, forward(model, batch, fill).last, rows)
@@ -282,7 +282,7 @@ def test_jacobi_sweeps_are_those_of_their_definition(layout: str, sweeps: int) -
 
 def test_as_many_sweeps_as_latents_are_exact() -> None:
     rows, model = block(7), make_model("llama")
-    fill = Fill(FillSettings(kind="hidden", sweeps=max(one.latents for one in rows)), WIDTH, LATENT)
+    fill = Fill(Hidden(kind="hidden", sweeps=max(one.latents for one in rows)), WIDTH, LATENT)
     one_by_one, swept = pack(rows, HIDDEN), pack(rows, fill.settings)
     losses = [loss_sum(model, forward(model, batch, fill), batch) for batch in (one_by_one, swept)]
     assert relative(losses[1], losses[0]) < 1e-12

@@ -15,9 +15,9 @@ from tests.unit.test_latents_forward import naive_states
 from thoughtscope.latents.fill import Fill
 from thoughtscope.latents.generate import Decoding, Generation, generate, loops
 from thoughtscope.latents.layout import Sequence, sequence
-from thoughtscope.methods.fills import FillSettings
+from thoughtscope.latents.settings import Fusion, Hidden, Pause
 
-FILLS = {"hidden": FillSettings(kind="hidden"), "fusion": FillSettings(kind="fusion", layer=2)}
+FILLS = {"hidden": Hidden(kind="hidden"), "fusion": Fusion(kind="fusion", layer=2)}
 
 
 def prompts(rows: int = 6, seed: int = 0, forced: int = 0) -> list[Sequence]:
@@ -164,9 +164,9 @@ def test_a_loop_is_what_its_definition_says(response: list[int], tokens: int, re
 def test_serial_passes_count_the_prompts_own_and_one_for_each_further_position() -> None:
     model = fond_of(LATENT, "qwen3")
     for fill, forced, passes in (
-        (FillSettings(kind="pause"), 3, 1),
+        (Pause(kind="pause"), 3, 1),
         (FILLS["hidden"], 3, 4),
-        (FillSettings(kind="hidden", sweeps=2), 3, 3),
+        (Hidden(kind="hidden", sweeps=2), 3, 3),
         (FILLS["hidden"], 0, 1),
     ):
         rows = prompts(rows=8, forced=forced)

@@ -38,7 +38,7 @@ TRAINED = {
 }
 STUDY = {
     "runs": [{"task": task, "backbone": "qwen3", "method": method} for task, method in TRAINED.items()],
-    "training": {"updates": 10, "batch_size": 4, "keep_checkpoints": [1.0], "max_gradient_norm": 1e6},
+    "training": {"updates": 10, "batch_size": 4, "keep_checkpoints": [1.0], "abort_gradient_norm": 1e6},
     "evaluation": {"every": 10, "max_new_tokens": 8, "validation_examples": 2},
     "pretraining": {"tasks": [*TRAINED, "cities", "truthfulqa"], "updates": 2, "batch_size": 4},
     "truth_probes": {

@@ -7,9 +7,8 @@ from pathlib import Path
 
 from thoughtscope.artifacts import artifact_folder, sha256
 from thoughtscope.cache import keep, take
-from thoughtscope.config.parse import parse
 from thoughtscope.errors import one_line_errors
-from thoughtscope.plugins import implementation
+from thoughtscope.plugins import read_settings
 from thoughtscope.provenance import add_options, record
 from thoughtscope.tasks.prepare import write_task
 
@@ -25,8 +24,7 @@ def main() -> None:
     add_options(parser)
     arguments = parser.parse_args()
     raw = json.loads(arguments.settings)
-    module = implementation("tasks", raw["kind"], f"task {arguments.task}")
-    settings = parse(module.Settings, raw, f"task {arguments.task}")
+    module, settings = read_settings("tasks", raw, f"task {arguments.task}")
     made_by = record("prepare_task", raw, arguments, data={str(file): sha256(file) for file in arguments.files})
     if take(arguments.output, made_by):
         print(f"task {arguments.task}: taken from the cache")

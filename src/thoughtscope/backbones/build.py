@@ -39,14 +39,16 @@ def build_tiny(settings: Settings, tokenizer: Any, seed: int, where: str = "back
 def initialise(model: Any, embedding_std: float) -> None:
     """Set the initial scale: matrices 1/sqrt(inputs), embeddings so that their module's output has `embedding_std`.
 
-    An output head of its own starts as the embeddings, scaled to 1/sqrt(width): at this size it learns
-    the first task several times faster than a random one. Norms and biases stay as the class has them.
+    Biases have the scale of their matrix: classes set them to zero, and a family with biases would start as one
+    without. An output head of its own starts as the embeddings, scaled to 1/sqrt(width): at this size it learns
+    the first task several times faster than a random one. Norms stay as the class has them.
     """
     embedding = model.get_input_embeddings()
     head = model.get_output_embeddings()
     for module in model.modules():
         if isinstance(module, nn.Linear) and module is not head:
-            module.weight.normal_(0, module.in_features**-0.5)
+            for parameter in module.parameters(recurse=False):
+                parameter.normal_(0, module.in_features**-0.5)
     scale = float(getattr(embedding, "embed_scale", torch.ones(())))
     embedding.weight.normal_(0, embedding_std / scale)
     if head.weight is not embedding.weight:

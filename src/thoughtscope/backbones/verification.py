@@ -33,7 +33,7 @@ from thoughtscope.latents.layout import Sequence as Row
 from thoughtscope.latents.packing import Batch, pack
 from thoughtscope.latents.passes import forward
 from thoughtscope.latents.scoring import loss_sum
-from thoughtscope.methods.fills import FillSettings
+from thoughtscope.latents.settings import FillSettings, Fusion, Hidden
 
 TOLERANCES = {torch.float64: 1e-4, torch.float32: 1e-4, torch.bfloat16: 0.1, torch.float16: 0.02}
 LENGTHS, LATENTS = (3, 7, 18), ((), (2, 4), (3, 4))  # of the rows, and where their latents are
@@ -42,8 +42,8 @@ NEEDED = {
     "past_key_values": "cache of keys and values",
     "position_ids": "positions",
 }
-HIDDEN = FillSettings(kind="hidden")
-FUSION = FillSettings(kind="fusion", top_p=1.0, keep_crossing=True)  # all words: no rounding decides which are kept
+HIDDEN = Hidden(kind="hidden")
+FUSION = Fusion(kind="fusion", top_p=1.0, keep_crossing=True)  # all words: no rounding decides which are kept
 
 
 @dataclass(frozen=True)
@@ -314,7 +314,7 @@ class _Comparison:
             if latent:
                 left = self._run(None, inputs_embeds=fed[:, :t])
                 vector = left.last[-1]
-                if settings.kind == "fusion":
+                if isinstance(settings, Fusion):
                     scores = (
                         left.logits[-1]
                         .float()

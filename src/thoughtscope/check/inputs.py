@@ -12,7 +12,7 @@ from thoughtscope import tables
 from thoughtscope.backbones.make import make_tiny, refer
 from thoughtscope.config.load import Study
 from thoughtscope.errors import UserError
-from thoughtscope.plugins import implementation
+from thoughtscope.plugins import read_settings
 from thoughtscope.tasks.prepare import EXAMPLES, write_task
 
 
@@ -26,8 +26,8 @@ def prepare_tasks(study: Study, folder: Path) -> dict[str, dict[str, int]]:
     for name in study.named("tasks"):
         place = folder / name
         place.mkdir(parents=True)
-        module = implementation("tasks", study.raw("tasks", name)["kind"], f"task {name}")
-        sizes[name] = write_task(name, module, study.task(name), place)
+        module, settings = read_settings("tasks", study.raw("tasks", name), study.file("tasks", name))
+        sizes[name] = write_task(name, module, settings, place)
     return sizes
 
 

@@ -17,7 +17,7 @@ from thoughtscope.config.parse import merge, parse
 from thoughtscope.config.run import Run
 from thoughtscope.config.schema import Compute
 from thoughtscope.config.training import Training
-from thoughtscope.methods.fills import FillSettings
+from thoughtscope.latents.settings import BaseFill
 
 PROGRAM_MB = 2500  # what Snakemake, torchrun and a rank with a tiny model take; measured below 1500
 RANK_MB = 1500  # each further rank
@@ -197,8 +197,8 @@ def _sequential(method: BaseModel) -> bool:
     return any(fill.sequential for fill in _fills(method))
 
 
-def _fills(value: Any) -> Iterator[FillSettings]:
-    if isinstance(value, FillSettings):
+def _fills(value: Any) -> Iterator[BaseFill]:
+    if isinstance(value, BaseFill):
         yield value
     elif isinstance(value, BaseModel):
         for _, inner in value:

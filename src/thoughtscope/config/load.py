@@ -21,7 +21,8 @@ from thoughtscope.config.schema import Config, Figure, RunFilter, RunGrid
 from thoughtscope.config.training import Training
 from thoughtscope.errors import UserError
 from thoughtscope.figures.settings import INPUT, OPTIONS, SHARED
-from thoughtscope.plugins import implementation
+from thoughtscope.methods.curriculum import check_tokens
+from thoughtscope.plugins import read_settings
 from thoughtscope.settings import Strict
 
 MAIN = Path("config/config.yaml")
@@ -92,11 +93,13 @@ class Study:
 
     def task(self, name: str) -> Strict:
         """Return the settings of a task, as its kind's module defines them."""
-        return self._plugin("tasks", name)
+        return read_settings("tasks", self.raw("tasks", name), self.file("tasks", name))[1]
 
     def method(self, name: str) -> Strict:
         """Return the settings of a method, as its kind's module defines them."""
-        return self._plugin("methods", name)
+        module, settings = read_settings("methods", self.raw("methods", name), self.file("methods", name))
+        check_tokens(module, settings, self.file("methods", name))
+        return settings
 
     def backbone(self, name: str) -> BackboneSettings:
         """Return the settings of a backbone."""
@@ -161,14 +164,6 @@ class Study:
             self._read[group, name] = with_revisions(merge(read_yaml(path), overrides), commits)
         return self._read[group, name]
 
-    def _plugin(self, group: str, name: str) -> Strict:
-        raw, where = self.raw(group, name), self.file(group, name)
-        if "kind" not in raw:
-            raise UserError(where, "key kind is missing", f"say of which kind of {group} it is")
-        module = implementation(group, raw["kind"], where)
-        settings: Strict = parse(module.Settings, raw, where)
-        return settings
-
     def _check(self) -> None:
         """Load every file that is named and every filter, so that mistakes show before anything runs."""
         for group, names in self.config.overrides.items():
@@ -198,7 +193,7 @@ class Study:
 
     def _check_statements(self, task: str) -> None:
         where = self.file("tasks", task)
-        if implementation("tasks", self.raw("tasks", task)["kind"], where).CONTRACT != "statements":
+        if read_settings("tasks", self.raw("tasks", task), where)[0].CONTRACT != "statements":
             raise UserError(
                 f"{self.source}: truth_probes.task", f"{where} has no true and false statements", "name a task that has"
             )

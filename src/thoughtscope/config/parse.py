@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 import yaml
 from pydantic import BaseModel, ValidationError
@@ -24,27 +24,47 @@ def parse(model: type[M], raw: Mapping[str, Any], where: str) -> M:
         return model.model_validate(raw)
     except ValidationError as error:
         first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"])
+        parts, known = _follow(model, first["loc"])
+        key = ".".join(parts)
         mends = {
-            "extra_forbidden": (
-                "unknown key",
-                f"remove it; known keys: {', '.join(_fields(model, first['loc']))}",
-            ),
+            "extra_forbidden": ("unknown key", f"remove it; known keys: {', '.join(known)}"),
             "missing": ("key is missing", "add it"),
         }
         problem, mend = mends.get(first["type"], (f"{first['msg']}, not {first['input']!r}", "correct the value"))
         raise UserError(f"{where}: {key}" if key else where, problem, mend) from error
 
 
-def _fields(model: type[BaseModel], location: tuple[Any, ...]) -> list[str]:
-    """Return the known keys of the mapping in which an unknown key stood, as far as it can be followed."""
-    for part in location[:-1]:
-        field = model.model_fields.get(str(part))
-        inner = field.annotation if field else None
-        if not (isinstance(inner, type) and issubclass(inner, BaseModel)):
-            return ["see config/README.md"]
-        model = inner
-    return list(model.model_fields)
+def _follow(model: type[BaseModel], location: tuple[Any, ...]) -> tuple[list[str], list[str]]:
+    """Return the keys on the way to where a mistake is, and the known keys of the mapping that it is in.
+
+    Pydantic's location also names the variant of a union that it chose; that is no key of the file.
+    """
+    parts: list[str] = []
+    found: list[type[BaseModel]] = [model]
+    for place, part in enumerate(location, start=1):
+        chosen = [one for one in found if variant_of(one) == part]
+        if len(found) > 1 and chosen:
+            found = chosen
+            continue
+        parts.append(str(part))
+        if place < len(location) and not isinstance(part, int):
+            fields = [one.model_fields[part] for one in found if part in one.model_fields]
+            found = [inner for field in fields for inner in models_of(field.annotation)]
+    known = list(found[0].model_fields) if len(found) == 1 else ["see config/README.md"]
+    return parts, known
+
+
+def models_of(annotation: Any) -> list[type[BaseModel]]:
+    """Return the models that a type holds: itself, options of a union, items of a list, values of a mapping."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return list(dict.fromkeys(model for part in get_args(annotation) for model in models_of(part)))
+
+
+def variant_of(model: type[BaseModel]) -> object:
+    """Return the `kind` that tells a model from the others of its union."""
+    field = model.model_fields.get("kind")
+    return next(iter(get_args(field.annotation)), None) if field else None
 
 
 def read_yaml(path: Path) -> dict[str, Any]:

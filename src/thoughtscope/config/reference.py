@@ -17,6 +17,7 @@ from pydantic_core import PydanticUndefined
 
 from thoughtscope.backbones.settings import Settings as BackboneSettings
 from thoughtscope.config.deepspeed import DeepSpeed
+from thoughtscope.config.parse import models_of, variant_of
 from thoughtscope.config.schema import Config
 from thoughtscope.plugins import implementation, kinds
 
@@ -58,24 +59,16 @@ def _table(title: str, model: type[BaseModel]) -> str:
     return "\n".join(lines)
 
 
-def _rows(model: type[BaseModel], prefix: str) -> Iterator[str]:
+def _rows(model: type[BaseModel], prefix: str, only: str = "") -> Iterator[str]:
+    """Yield a row for each key; `only` says of which variant of its mapping they are keys."""
     for name, field in model.model_fields.items():
-        inner = _model_of(field)
-        text = field.description or (" ".join((inner.__doc__ or "").split()) if inner else "")
-        yield f"| `{prefix}{name}` | {_type(field)} | {_default(field)} | {text} |"
-        if inner:
-            yield from _rows(inner, f"{prefix}{name}.")
-
-
-def _model_of(field: FieldInfo) -> type[BaseModel] | None:
-    """Return the model a field holds, directly, as an option, in a list or as the values of a mapping."""
-    waiting = [field.annotation]
-    while waiting:
-        one = waiting.pop()
-        if isinstance(one, type) and issubclass(one, BaseModel):
-            return one
-        waiting += [part for part in getattr(one, "__args__", ()) if not isinstance(part, str)]
-    return None
+        inner = models_of(field.annotation)
+        about = inner[0] if len(inner) == 1 else model if only and name == "kind" else None
+        text = field.description or (" ".join((about.__doc__ or "").split()) if about else "")
+        yield f"| `{prefix}{name}` | {_type(field)} | {_default(field)} | {only}{text} |"
+        for one in inner:
+            variant = f"{variant_of(one)}: " if len(inner) > 1 else ""
+            yield from _rows(one, f"{prefix}{name}.", variant)
 
 
 def _type(field: FieldInfo) -> str:
@@ -90,7 +83,7 @@ def _type_text(annotation: Any) -> str:
     if origin is Literal:
         return " or ".join(f"`{part}`" for part in parts)
     if origin in (Union, UnionType):
-        return " or ".join(_type_text(part) for part in parts)
+        return " or ".join(dict.fromkeys(_type_text(part) for part in parts))
     if origin in (list, tuple):
         return f"list of {_type_text(parts[0])}"
     if (isinstance(annotation, type) and issubclass(annotation, BaseModel)) or origin is dict:

@@ -18,7 +18,9 @@ class Optimizer(Strict):
     weight_decay: float = 0.01
     betas: tuple[float, float] = (0.9, 0.999)
     fused: bool | None = Field(None, description="AdamW in one kernel; null: on CUDA")
-    clip: PositiveFloat | None = Field(1.0, description="largest gradient norm; null leaves gradients alone")
+    max_grad_norm: PositiveFloat | None = Field(
+        1.0, description="gradients are scaled down to this norm where theirs is larger; null: never"
+    )
     schedule: Literal["constant", "linear", "cosine", "hold-then-linear"] = "constant"
     decay: Probability = Field(0.3, description="hold-then-linear: share of the updates over which the rate falls to 0")
     warmup: Probability = Field(0.0, description="share of the updates over which the rate rises from 0")
@@ -35,8 +37,8 @@ class Training(Strict):
     batch_size: Positive = Field(64, description="global: over all ranks and accumulation steps")
     micro_batch_size: Positive | None = Field(None, description="examples a rank holds at once; null: its whole share")
     optimizer: Optimizer = Optimizer()
-    max_gradient_norm: PositiveFloat = Field(
-        1e6, description="a gradient norm above it, before clipping, stops the run"
+    abort_gradient_norm: PositiveFloat = Field(
+        1e6, description="a gradient norm above it, before it is scaled down, ends the run with an error"
     )
     precision: Literal["auto", "float32", "bf16"] = Field("auto", description="auto: bf16 on CUDA, else float32")
     deepspeed: str = Field("zero0", description="a file of config/deepspeed")
@@ -71,7 +73,9 @@ class Evaluation(Strict):
     check_every: Positive = Field(25, description="updates between two checks whether a stage is learned")
     batch_size: Positive = 256
     max_new_tokens: Positive = Field(64, description="text tokens a response may have")
-    max_latents: Positive = Field(16, description="latents a response may have when the model chooses them")
+    max_latents: Positive = Field(
+        32, description="latents a response may have where the model chooses them; at least as many as in training"
+    )
     max_latents_in_a_row: Positive = 4
     loop_tokens: Positive = Field(128, description="a response ends if one piece fills so many tokens at its end ...")
     loop_repeats: Annotated[int, Field(ge=2)] = Field(

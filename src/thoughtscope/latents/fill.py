@@ -17,14 +17,14 @@ from thoughtscope.latents.forward import segmented_forward
 from thoughtscope.latents.head import logits, nucleus
 from thoughtscope.latents.packing import Batch
 from thoughtscope.latents.passes import Trace
-from thoughtscope.methods.fills import FillSettings
+from thoughtscope.latents.settings import FillSettings, Fusion
 
 
 class Fill(nn.Module):
     """Computes the vectors fed at latents; holds parameters only if the settings ask for an adapter.
 
     Args:
-        settings: which fill.
+        settings: which fill; a network sets it anew at each stage.
         width: of the model.
         latent_id: the latent token, which never takes part in the prediction.
     """
@@ -33,7 +33,7 @@ class Fill(nn.Module):
         super().__init__()
         self.settings, self.latent_id = settings, latent_id
         self.adapter: nn.Module | None = None
-        if settings.adapter is not None:
+        if isinstance(settings, Fusion) and settings.adapter is not None:
             inner = settings.adapter
             self.adapter = nn.Sequential(
                 nn.Linear(width, inner), nn.GELU(), nn.Linear(inner, width), nn.LayerNorm(width)
@@ -49,21 +49,23 @@ class Fill(nn.Module):
         `last` is the hidden state after the final norm at t-1, `chosen` that of the settings' layer.
         The embedding table is read once, through the embedding module (Gemma3 scales there).
         """
-        if self.settings.kind != "fusion":
+        settings = self.settings
+        if not isinstance(settings, Fusion):
             return lambda last, chosen: chosen
         embed = model.get_input_embeddings()
         table = embed(torch.arange(model.config.get_text_config().vocab_size, device=model.device))
 
         def fuse(last: Tensor, chosen: Tensor) -> Tensor:
-            predicted = nucleus(self._prediction(model, last), self.settings.top_p, self.settings.keep_crossing)
+            prediction = self._prediction(model, last, settings.temperature)
+            predicted = nucleus(prediction, settings.top_p, settings.keep_crossing)
             expected = predicted.to(table.dtype) @ table[: predicted.shape[1]]
-            mixed = self.settings.alpha * chosen + (1 - self.settings.alpha) * expected
+            mixed = settings.alpha * chosen + (1 - settings.alpha) * expected
             adapted: Tensor = mixed if self.adapter is None else self.adapter(mixed)
             return adapted
 
         return fuse
 
-    def _prediction(self, model: Any, last: Tensor) -> Tensor:
-        scores = logits(model, last).float() / self.settings.temperature
+    def _prediction(self, model: Any, last: Tensor, temperature: float = 1.0) -> Tensor:
+        scores = logits(model, last).float() / temperature
         banned = torch.arange(scores.shape[1], device=scores.device) == self.latent_id
         return scores.masked_fill(banned, -torch.inf).softmax(-1)

@@ -23,7 +23,7 @@ import torch
 from torch import Tensor
 
 from thoughtscope.latents.layout import IGNORE, Sequence
-from thoughtscope.methods.fills import FillSettings
+from thoughtscope.latents.settings import FillSettings
 
 Ints = npt.NDArray[np.int64]
 

@@ -12,15 +12,19 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from thoughtscope.latents.layout import Sequence, sequence
+from thoughtscope.latents.settings import FillSettings, Fusion
 from thoughtscope.methods.curriculum import Ending, Example, MethodSettings, Stage, TokenIds
-from thoughtscope.methods.fills import FillSettings
 from thoughtscope.settings import Positive, Probability, Strict
 
 LATENT = "<thinking>"
 
 
 class Insertion(Strict):
-    """Where latents go: right before response tokens that the current model finds unlikely."""
+    """Where latents go: right before response tokens that the current model finds unlikely.
+
+    Up to `cap` of the candidates are drawn; each drawn one gets a latent with probability `keep`, and a second one
+    with probability `second`.
+    """
 
     tau: Probability | None = Field(None, description="a token is a candidate if its probability is below")
     quantile: Probability | None = Field(
@@ -28,16 +32,21 @@ class Insertion(Strict):
     )
     selection: Literal["random", "least-confident", "anywhere"] = Field(
         "random",
-        description="which candidates come first under the cap; anywhere: all tokens are candidates (control)",
+        description="which candidates are drawn; anywhere: at random, and all tokens are candidates (control)",
     )
-    keep: Probability = Field(..., description="chance that a selected candidate gets its latent")
-    second: Probability = Field(0.0, description="chance of a second latent in a row")
-    cap: Positive = Field(..., description="latents a response may have")
+    keep: Probability = Field(..., description="chance that a drawn candidate gets a latent")
+    second: Probability = Field(0.0, description="chance that a latent is followed by a second one")
+    cap: Positive = Field(
+        ...,
+        description="candidates drawn for a response; second latents come on top: at most twice as many",
+    )
     min_latents: float = Field(0.1, ge=0, description="mean latents a response must have, else the stage is an error")
 
     @model_validator(mode="after")
     def _one_threshold(self) -> Insertion:
-        if (self.tau is None) == (self.quantile is None):
+        if self.selection == "anywhere" and (self.tau, self.quantile) != (None, None):
+            raise ValueError("selection anywhere takes all tokens as candidates: leave out tau and quantile")
+        if self.selection != "anywhere" and (self.tau is None) == (self.quantile is None):
             raise ValueError("give tau or quantile, one of them")
         return self
 
@@ -71,6 +80,20 @@ class Settings(MethodSettings):
             raise ValueError("shares of the stages add up to more than 1")
         return self
 
+    @model_validator(mode="after")
+    def _stages_have_names_of_their_own(self) -> Settings:
+        names = [stage.name for stage in self.curriculum]
+        if len(set(names)) < len(names):
+            raise ValueError("two stages have the same name: tables tell them apart by it")
+        return self
+
+    @model_validator(mode="after")
+    def _one_adapter(self) -> Settings:
+        fills = [stage.fill for stage in self.curriculum]
+        if len({fill.adapter for fill in fills if isinstance(fill, Fusion)}) > 1:
+            raise ValueError("fusion stages share one adapter: give all of them the same width, or none")
+        return self
+
 
 def stages(settings: Settings, steps: int) -> list[Stage]:
     """Return the curriculum; the number of `steps` does not matter to it."""
@@ -79,6 +102,7 @@ def stages(settings: Settings, steps: int) -> list[Stage]:
             index=i,
             name=stage.name,
             share=stage.share,
+            payload=stage.insertion,
             min_updates=stage.ending.min_updates,
             learned_at=stage.ending.learned_at,
             fill=stage.fill,
@@ -113,7 +137,7 @@ def layout(
     Args:
         probabilities: of each response token under the current model; None in stages that need none.
     """
-    insertion = settings.curriculum[stage.index].insertion
+    insertion: Insertion | None = stage.payload
     response = example.response
     places = insertion_places(insertion, response, probabilities, random_numbers) if insertion else []
     filled: list[int] = []
@@ -132,22 +156,26 @@ def insertion_places(
     probabilities: list[float] | None,
     random_numbers: random.Random,
 ) -> list[int]:
-    """Return the indices of response tokens before which a latent goes; an index twice means two in a row."""
-    candidates = _candidates(insertion, response, probabilities)
-    if insertion.selection == "least-confident" and probabilities is not None:
+    """Return the indices of response tokens before which a latent goes; an index twice means two in a row.
+
+    Args:
+        probabilities: of each response token; used unless `insertion.selection` is `anywhere`.
+    """
+    candidates = _candidates(insertion, response, probabilities or [])
+    if insertion.selection == "least-confident" and probabilities:
         candidates.sort(key=lambda t: probabilities[t])
     else:
         random_numbers.shuffle(candidates)
     places: list[int] = []
-    for t in candidates:
-        wanted = (random_numbers.random() < insertion.keep) * (1 + (random_numbers.random() < insertion.second))
-        places += [t] * min(wanted, insertion.cap - len(places))
+    for t in candidates[: insertion.cap]:
+        if random_numbers.random() < insertion.keep:
+            places += [t] * (1 + (random_numbers.random() < insertion.second))
     return sorted(places)
 
 
-def _candidates(insertion: Insertion, response: list[int], probabilities: list[float] | None) -> list[int]:
+def _candidates(insertion: Insertion, response: list[int], probabilities: list[float]) -> list[int]:
     everywhere = list(range(len(response)))
-    if insertion.selection == "anywhere" or probabilities is None:
+    if insertion.selection == "anywhere":
         return everywhere
     if insertion.tau is not None:
         return [t for t in everywhere if probabilities[t] < insertion.tau]

@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import Field
 
 from thoughtscope.errors import UserError
-from thoughtscope.methods.fills import FillSettings
+from thoughtscope.latents.settings import FillSettings
 from thoughtscope.settings import Count, Probability, Strict
 from thoughtscope.tasks.answers import Judge
 
@@ -35,10 +35,13 @@ class Stage:
 
     Attributes:
         index: place in the curriculum, from 0.
+        name: what reports and tables call it; different for each stage of a curriculum.
         share: its longest duration, as a share of the run's updates.
+        payload: what the method's kind needs to lay out the stage; nothing else looks at it.
         min_updates: it lasts at least as long.
         learned_at: validation accuracy at which it ends early; None: never.
         fill: what is fed at its latents; None: it has none.
+        markers: whether tokens that the method adds stand in its text, although it may have no latents.
         chosen: whether the model itself chooses its latents at test time.
         min_latents: mean latents an example must have, else the stage is an error.
         scored: whether its layout needs the current model's probabilities.
@@ -47,9 +50,11 @@ class Stage:
     index: int
     name: str
     share: float
+    payload: Any = None
     min_updates: int = 0
     learned_at: float | None = None
     fill: FillSettings | None = None
+    markers: bool = False
     chosen: bool = False
     min_latents: float = 0.0
     scored: bool = False
@@ -80,9 +85,14 @@ class Example:
     overlap: str | None = None
 
     @property
+    def thoughts(self) -> list[int]:
+        """All steps, one after another."""
+        return [token for step in self.steps for token in step]
+
+    @property
     def response(self) -> list[int]:
         """The whole response in text."""
-        return [token for step in self.steps for token in step] + self.answer
+        return self.thoughts + self.answer
 
 
 @dataclass(frozen=True)
@@ -98,6 +108,24 @@ class TokenIds:
             raise UserError("tokenizer", f"token {token!r} is missing", "add it, or build the backbone anew") from None
 
 
+def check_tokens(module: Any, settings: Any, where: str) -> None:
+    """Refuse settings of a method that name tokens which it does not add.
+
+    Args:
+        module: the method's kind.
+
+    Raises:
+        UserError: a key of `initial_rows`, or the latent token, is none of its tokens.
+    """
+    added, latent = module.tokens(settings), module.latent_token(settings)
+    known = f"use one of {', '.join(added)}" if added else "remove it"
+    for token in settings.initial_rows:
+        if token not in added:
+            raise UserError(f"{where}: initial_rows", f"the method adds no token {token!r}", known)
+    if latent is not None and latent not in added:
+        raise UserError(f"{where}: kind", f"its latent token {latent!r} is none of its tokens", known)
+
+
 def draw(seed: int, *key: object) -> random.Random:
-    """Return random numbers of an example's own: the same whatever batch or rank it is in."""
+    """Return a generator of random numbers of an example's own: the same whatever batch or rank it is in."""
     return random.Random(":".join(map(str, (seed, *key))))

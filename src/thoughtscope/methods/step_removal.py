@@ -1,27 +1,32 @@
-"""Methods that take a response's first steps away, stage by stage, and may put latents in their place.
+"""Methods that remove a response's first steps, stage by stage, and may put latents in their place.
 
 Coconut (arXiv 2412.06769) and its controls are all of this kind; they differ in what is fed at the
 latents (`fill`), in how many stand for a step, and in the stages they go through:
 
     cot      stage 0 only           no-cot   the last stage only, no latents
-    icot     all stages, no latents pause    all stages, latents with an embedding of their own
+    pause    all stages, latents with an embedding of their own
     coconut  all stages, latents fed the hidden state of the position before
+    coconut-without-thoughts        all stages, no latents
+
+How many latents a response has depends on the stage alone, in training and at test time. (The published code, without
+`pad_latent_to_max`, takes the number at test time from the steps of the gold solution, so the prompt tells the model
+how hard the question is; with it, as all its recipes have it, the number is the stage's.)
 """
 
 from __future__ import annotations
 
 import random
+from dataclasses import dataclass
 from typing import Literal
 
 from pydantic import Field, model_validator
 
 from thoughtscope.errors import UserError
 from thoughtscope.latents.layout import Sequence, sequence
+from thoughtscope.latents.settings import FillSettings
 from thoughtscope.methods.curriculum import Ending, Example, MethodSettings, Stage, TokenIds
-from thoughtscope.methods.fills import FillSettings
 from thoughtscope.settings import Count, Probability
 
-REST = "all steps removed"
 START, LATENT, END = "<|start-latent|>", "<|latent|>", "<|end-latent|>"
 
 
@@ -32,21 +37,27 @@ class Settings(MethodSettings):
     fill: FillSettings | None = Field(None, description="what is fed at latents; null: steps go, nothing comes")
     latents_per_step: Count = Field(0, description="latents that stand for a removed step (c)")
     first_stage: Count | Literal["last"] = Field(0, description="steps removed in the first stage")
-    last_stage: Count | Literal["all"] = Field("all", description="steps removed in the last stage")
+    last_stage: Count | Literal["all"] = Field(
+        "all", description="steps removed in the last stage; all: as many as the longest training example has"
+    )
     remove_rest: bool = Field(
         False, description="after last_stage comes one more: all steps that are left go, and no latents are added"
     )
     shares: list[Probability] = Field(
         [], description="longest duration of each stage but the last, as shares of the updates; [] = equal"
     )
-    pad_to_last: bool = Field(False, description="always as many latents as the stage allows, also for short examples")
+    empty_markers: bool = Field(
+        False, description="start and end markers also stand where no latent is between them (stage 0)"
+    )
     mix_earlier: Probability = Field(0.0, description="chance that an example is laid out as in an earlier stage")
     ending: Ending = Ending()
 
     @model_validator(mode="after")
-    def _latents_need_a_fill(self) -> Settings:
+    def _keys_fit_together(self) -> Settings:
         if (self.fill is None) != (self.latents_per_step == 0):
             raise ValueError("fill and latents_per_step go together: set both, or neither")
+        if self.empty_markers and self.fill is None:
+            raise ValueError("empty_markers needs a method with latents: set fill and latents_per_step")
         if self.remove_rest and self.last_stage == "all":
             raise ValueError("remove_rest leaves nothing to remove after last_stage: all")
         if sum(self.shares) >= 1:
@@ -54,33 +65,59 @@ class Settings(MethodSettings):
         return self
 
 
+@dataclass(frozen=True)
+class Removal:
+    """What a stage does to an example.
+
+    Attributes:
+        steps: how many steps it removes from the front; None: all.
+        replaced: for how many steps latents stand.
+    """
+
+    steps: int | None
+    replaced: int
+
+
 def stages(settings: Settings, steps: int) -> list[Stage]:
     """Return one stage for each number of removed steps.
 
     Raises:
-        UserError: `shares` has not one entry for each stage but the last.
+        UserError: `shares` has not one entry for each stage but the last, the first stage removes more than the last,
+            or there are latents and no step that they could replace.
     """
     last = steps if settings.last_stage == "all" else settings.last_stage
     first = last if settings.first_stage == "last" else settings.first_stage
-    removed: list[int | None] = [*range(first, last + 1), *([None] if settings.remove_rest else [])]
-    shares = settings.shares or [1 / len(removed)] * (len(removed) - 1)
-    if len(shares) != len(removed) - 1:
+    where = f"method {settings.label}"
+    if first > last:
+        raise UserError(f"{where}: first_stage", f"it removes {first} steps, the last stage {last}", "lower it")
+    if settings.fill is not None and last == 0:
         raise UserError(
-            f"method {settings.label}: shares",
-            f"{len(shares)} shares for {len(removed)} stages",
-            f"give {len(removed) - 1}: one for each stage but the last",
+            f"{where}: fill", "no training example has a step that latents could replace", "use a task with steps"
+        )
+    removals = [Removal(count, count) for count in range(first, last + 1)]
+    names = [f"{count} of {last} steps removed" for count in range(first, last + 1)]
+    if settings.remove_rest:
+        removals, names = [*removals, Removal(None, last)], [*names, "all steps removed"]
+    shares = settings.shares or [1 / len(removals)] * (len(removals) - 1)
+    if len(shares) != len(removals) - 1:
+        raise UserError(
+            f"{where}: shares",
+            f"{len(shares)} shares for {len(removals)} stages",
+            f"give {len(removals) - 1}: one for each stage but the last",
         )
     return [
         Stage(
             index=i,
-            name=REST if r is None else f"{r} of {last} steps removed",
+            name=name,
             share=share,
+            payload=removal,
             min_updates=settings.ending.min_updates,
-            learned_at=settings.ending.learned_at if i < len(removed) - 1 else None,
-            fill=settings.fill if r != 0 else None,
-            min_latents=float(settings.fill is not None and r != 0),
+            learned_at=settings.ending.learned_at if i < len(removals) - 1 else None,
+            fill=settings.fill if removal.replaced else None,
+            markers=settings.empty_markers,
+            min_latents=float(settings.fill is not None and removal.replaced > 0),
         )
-        for i, (r, share) in enumerate(zip(removed, [*shares, 1 - sum(shares)], strict=True))
+        for i, (name, removal, share) in enumerate(zip(names, removals, [*shares, 1 - sum(shares)], strict=True))
     ]
 
 
@@ -103,44 +140,29 @@ def layout(
     probabilities: list[float] | None,
 ) -> Sequence:
     """Lay out an example for training: markers and latents unlabelled, all text after them labelled."""
-    removed, replaced = _removed(settings, stage, len(example.steps))
+    removal: Removal = stage.payload
     if settings.mix_earlier and random_numbers.random() < settings.mix_earlier:
-        removed = replaced = random_numbers.randint(0, replaced)
-    thoughts = _thoughts(settings, replaced, ids)
-    text = [token for step in example.steps[removed:] for token in step] + example.answer
-    return sequence(
-        example.example_id,
-        example.prompt,
-        thoughts + text,
-        is_latent=_are_latents(thoughts) + [False] * len(text),
-        labelled=[False] * len(thoughts) + [True] * len(text),
-    )
+        earlier = random_numbers.randint(0, removal.replaced)
+        removal = Removal(earlier, earlier)
+    left = [] if removal.steps is None else example.steps[removal.steps :]
+    text = [token for step in left for token in step] + example.answer
+    return _sequence(settings, removal, example, ids, text)
 
 
 def prompt(settings: Settings, stage: Stage, example: Example, ids: TokenIds) -> Sequence:
     """Return the question with the stage's forced markers and latents; text follows freely."""
-    thoughts = _thoughts(settings, _removed(settings, stage, len(example.steps))[1], ids)
+    return _sequence(settings, stage.payload, example, ids, [])
+
+
+def _sequence(settings: Settings, removal: Removal, example: Example, ids: TokenIds, text: list[int]) -> Sequence:
+    """Return the question, the latents that stand for the removed steps, and the text that is left."""
+    count = removal.replaced * settings.latents_per_step
+    marked = count > 0 or settings.empty_markers
+    thoughts = [ids[START], *([ids[LATENT]] * count), ids[END]] if marked else []
     return sequence(
         example.example_id,
         example.prompt,
-        thoughts,
-        is_latent=_are_latents(thoughts),
-        labelled=[False] * len(thoughts),
+        thoughts + text,
+        is_latent=[0 < t <= count for t in range(len(thoughts + text))],
+        labelled=[False] * len(thoughts) + [True] * len(text),
     )
-
-
-def _removed(settings: Settings, stage: Stage, steps: int) -> tuple[int, int]:
-    """Return how many steps a stage removes, and for how many of them latents stand."""
-    target = int(settings.last_stage) if stage.name == REST else int(stage.name.split()[0])
-    replaced = target if settings.pad_to_last else min(target, steps)
-    return (steps if stage.name == REST else replaced), replaced
-
-
-def _are_latents(thoughts: list[int]) -> list[bool]:
-    """Return which of `thoughts` are latents: all between the markers."""
-    return [0 < t < len(thoughts) - 1 for t in range(len(thoughts))]
-
-
-def _thoughts(settings: Settings, replaced: int, ids: TokenIds) -> list[int]:
-    count = replaced * settings.latents_per_step
-    return [ids[START], *([ids[LATENT]] * count), ids[END]] if count else []

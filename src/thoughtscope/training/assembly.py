@@ -14,14 +14,15 @@ from thoughtscope.backbones.load import check_rows, load_backbone, rows_of
 from thoughtscope.backbones.spellings import spellings
 from thoughtscope.config.training import Evaluation
 from thoughtscope.errors import UserError
+from thoughtscope.latents.decoder import context_length
+from thoughtscope.latents.settings import Fusion
 from thoughtscope.methods.curriculum import Example, Stage
 from thoughtscope.reasoner import Method, Reasoner, make_fill
 from thoughtscope.training.network import Network, add_tokens, freeze
 from thoughtscope.training.settings import TrainSettings
 
 if TYPE_CHECKING:
-    from thoughtscope.latents.decoder import context_length
-from thoughtscope.latents.fill import Fill
+    from thoughtscope.latents.fill import Fill
 
 
 @dataclass(frozen=True)
@@ -92,8 +93,9 @@ def assemble(
     token_ids, new_rows = add_tokens(model, tokenizer, method.tokens, method.settings.initial_rows)
     peft = freeze(model, settings.frozen, token_ids, seed) if settings.frozen else None
     model = peft.get_base_model() if peft is not None else model
-    most = max(len(row["steps"]) for row in rows)
+    most = max((len(row["steps"]) for row in rows if row["split"] == "train"), default=0)
     stages = method.stages(most)
+    check_layers(stages, model)
     reasoner = Reasoner(model.to(device), tokenizer, method, stages[0], None, settings.prompting, most)
     network = Network(model, _fill(reasoner, stages))
     splits = _encode(reasoner, rows, settings)
@@ -104,14 +106,14 @@ def assemble(
 
 
 def _fill(reasoner: Reasoner, stages: Sequence[Stage]) -> Fill | None:
-    """Return the module that holds the parameters of all fills: that of the last stage which has one."""
-    for stage in reversed(stages):
-        if stage.fill is not None:
-            last = copy.copy(reasoner)
-            last.stage = stage
-            fill = make_fill(last, reasoner.model.config.get_text_config().hidden_size)
-            return fill.to(reasoner.model.device) if fill is not None else None
-    return None
+    """Return the module that holds the parameters of all fills: an adapter, if a stage has one."""
+    filled = sorted((one for one in stages if one.fill is not None), key=lambda one: isinstance(one.fill, Fusion))
+    if not filled:
+        return None
+    chosen = copy.copy(reasoner)
+    chosen.stage = filled[-1]
+    fill = make_fill(chosen, reasoner.model.config.get_text_config().hidden_size)
+    return fill.to(reasoner.model.device) if fill is not None else None
 
 
 def _encode(reasoner: Reasoner, rows: Sequence[Mapping[str, Any]], settings: TrainSettings) -> Splits:
@@ -148,6 +150,23 @@ def check_context(reasoner: Reasoner, stages: Sequence[Stage], splits: Splits, e
             f"the model has {context}",
             "shorten or remove it, or lower evaluation.max_new_tokens",
         )
+
+
+def check_layers(stages: Sequence[Stage], model: Any) -> None:
+    """Refuse a fill that reads a layer which the model does not have.
+
+    Raises:
+        UserError: there is one.
+    """
+    layers = model.config.get_text_config().num_hidden_layers
+    for stage in stages:
+        layer = stage.fill.layer if stage.fill else None
+        if layer is not None and layer > layers:
+            raise UserError(
+                f"stage {stage.name!r}: fill.layer",
+                f"there is no layer {layer}, the model has {layers}",
+                f"give 0 (embeddings) to {layers}, or null for the last after the norm",
+            )
 
 
 def use_stage(reasoner: Reasoner, network: Network, stage: Stage) -> None:

@@ -72,7 +72,7 @@ class Engine:
                 **sharding(config, dtype),
                 "train_batch_size": training.batch_size,
                 "gradient_accumulation_steps": steps,
-                "gradient_clipping": training.optimizer.clip or 0.0,
+                "gradient_clipping": training.optimizer.max_grad_norm or 0.0,
                 "bf16": {"enabled": dtype == "bfloat16"},
                 "zero_allow_untested_optimizer": True,
                 "zero_force_ds_cpu_optimizer": False,  # PyTorch's own fused AdamW also steps on the CPU

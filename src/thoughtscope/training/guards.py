@@ -24,7 +24,7 @@ def check_update(run: str, step: int, loss: float, norm: float, largest_norm: fl
     if not norm <= largest_norm:
         raise UserError(
             f"run {run}",
-            f"the gradient norm is {norm:.3g} at update {step}, above training.max_gradient_norm",
+            f"the gradient norm is {norm:.3g} at update {step}, above training.abort_gradient_norm",
             "lower the learning rate, or raise that limit if this is expected",
         )
 

@@ -12,7 +12,7 @@ from thoughtscope.errors import UserError
 from thoughtscope.latents.layout import Sequence as TokenSequence
 from thoughtscope.latents.layout import sequence
 from thoughtscope.latents.scoring import label_probabilities
-from thoughtscope.methods.curriculum import Example, draw
+from thoughtscope.methods.curriculum import Example, Stage, draw
 from thoughtscope.reasoner import Reasoner
 from thoughtscope.training.ranks import Ranks
 
@@ -41,15 +41,26 @@ def lay_out(
     return laid
 
 
-def check_latents(stage_name: str, minimum: float, mean: float) -> None:
-    """Refuse a stage that needs latents and has too few.
+def check_latents(stage: Stage, counts: Sequence[int], limit: int) -> None:
+    """Refuse a stage that needs latents and has too few, or more than a response may have when it is measured.
+
+    Args:
+        counts: the latents of each training example.
+        limit: latents that a response may have where the model chooses them.
 
     Raises:
-        UserError: the mean number of latents an example is below the stage's minimum.
+        UserError: the mean number of latents is below the stage's minimum, or an example has more than `limit`.
     """
+    mean, minimum = sum(counts) / len(counts), stage.min_latents
     if mean < minimum or mean == 0:
         raise UserError(
-            f"stage {stage_name!r}",
+            f"stage {stage.name!r}",
             f"it inserts {mean:.3f} latents a response, fewer than its minimum of {minimum or 'any'}",
             "raise tau, take a quantile, shorten the stage before, or lower min_latents",
+        )
+    if stage.chosen and max(counts) > limit:
+        raise UserError(
+            f"stage {stage.name!r}",
+            f"a training example has {max(counts)} latents, a response may have {limit}",
+            "raise evaluation.max_latents, or lower the method's cap",
         )

@@ -160,11 +160,11 @@ class Run:
             with enough_memory("scoring a stage's responses", "evaluation.batch_size", batch_size):
                 self.probabilities = response_probabilities(scorer, self.splits.train, self.ranks, batch_size)
         if stage.fill is not None:
-            total = sum(self._laid_out(0, i).latents for i in range(len(self.splits.train)))
-            mean = total / len(self.splits.train)
-            check_latents(stage.name, stage.min_latents, mean)
-            self.report.line(f"stage {stage.name!r}: {mean:.2f} latents a response")
-        if stage.fill is not None and not any(past["latents"] for past in self.progress.realised):
+            counts = [self._laid_out(0, i).latents for i in range(len(self.splits.train))]
+            check_latents(stage, counts, self.settings.evaluation.max_latents)
+            self.report.line(f"stage {stage.name!r}: {sum(counts) / len(counts):.2f} latents a response")
+        added = [one.fill is not None or one.markers for one in self.stages[: stage.index + 1]]
+        if added[-1] and not any(added[:-1]):
             self._start_tokens()
         if self.progress.stage > 0 and self.training.optimizer.at_stage_switch != "keep":
             self.engine.forget_moments()
@@ -208,7 +208,7 @@ class Run:
         positions = sum(len(one.token_ids) for one in sequences)
         progress.positions += positions
         progress.labelled_tokens += labels
-        guards.check_update(self.settings.run, progress.step, loss, norm, self.training.max_gradient_norm)
+        guards.check_update(self.settings.run, progress.step, loss, norm, self.training.abort_gradient_norm)
         self._note(
             "metrics",
             {

@@ -1,0 +1,85 @@
+"""Methods that remove a chain of thought token by token, and put nothing in its place: iCoT (arXiv 2405.14838).
+
+Stage s removes the first s tokens of the steps; its successor removes one more. An example loses o tokens more than
+its stage says, with probability proportional to exp(-smoothing * o) ("removal smoothing", section 3.1). After
+`remove_all_at` tokens come all at once. The published recipes reset the optimiser whenever a token more is removed
+(`training.optimizer.at_stage_switch: reset`).
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from thoughtscope.latents.layout import Sequence, sequence
+from thoughtscope.methods.curriculum import Example, MethodSettings, Stage, TokenIds
+from thoughtscope.settings import Positive, PositiveFloat, Probability
+
+
+class Settings(MethodSettings):
+    """A curriculum that removes the tokens of the steps one by one, from the front."""
+
+    kind: Literal["token-removal"]
+    remove_all_at: Positive = Field(
+        ..., description="one token more goes in each stage up to this number, at which all that are left go"
+    )
+    first_share: Probability = Field(..., description="duration of the explicit chain of thought, of the updates")
+    token_share: Probability = Field(
+        ..., description="duration of each further stage but the last, which has the rest, of the updates"
+    )
+    smoothing: PositiveFloat | None = Field(
+        4.0, description="an example loses o tokens more with probability proportional to exp(-smoothing o); null: none"
+    )
+
+    @model_validator(mode="after")
+    def _the_last_stage_has_updates(self) -> Settings:
+        if self.first_share + (self.remove_all_at - 1) * self.token_share >= 1:
+            raise ValueError("first_share and token_share leave nothing to the stage without steps: lower them")
+        return self
+
+
+def stages(settings: Settings, steps: int) -> list[Stage]:
+    """Return one stage for each number of removed tokens, and one without steps; `steps` does not matter to them."""
+    shares = [settings.first_share, *([settings.token_share] * (settings.remove_all_at - 1))]
+    partial = [Stage(i, f"{i} tokens of the steps removed", share, payload=i) for i, share in enumerate(shares)]
+    return [*partial, Stage(len(shares), "all steps removed", 1 - sum(shares), payload=None)]
+
+
+def tokens(settings: Settings) -> list[str]:
+    """Return no token: the method adds none."""
+    return []
+
+
+def latent_token(settings: Settings) -> str | None:
+    """Return None: the method has no latents."""
+    return None
+
+
+def layout(
+    settings: Settings,
+    stage: Stage,
+    example: Example,
+    ids: TokenIds,
+    random_numbers: random.Random,
+    probabilities: list[float] | None,
+) -> Sequence:
+    """Return what is left of the response after the question, all of it labelled."""
+    if stage.payload is None:
+        return sequence(example.example_id, example.prompt, example.answer)
+    removed = stage.payload + _offset(settings.smoothing, random_numbers)
+    return sequence(example.example_id, example.prompt, example.thoughts[removed:] + example.answer)
+
+
+def prompt(settings: Settings, stage: Stage, example: Example, ids: TokenIds) -> Sequence:
+    """Return the question alone."""
+    return sequence(example.example_id, example.prompt, [])
+
+
+def _offset(smoothing: float | None, random_numbers: random.Random) -> int:
+    """Draw a number of further tokens: P(o) = (1 - exp(-smoothing)) exp(-smoothing o)."""
+    if smoothing is None:
+        return 0
+    return math.floor(-math.log(1 - random_numbers.random()) / smoothing)

@@ -1,0 +1,220 @@
+"""A task and a method that are written from their contracts alone work everywhere; what one lacks is one line."""
+
+from __future__ import annotations
+
+import random
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+import thoughtscope.methods.contract
+import thoughtscope.tasks.contract
+from thoughtscope.backbones.make import make_tiny
+from thoughtscope.backbones.settings import Pretraining
+from thoughtscope.backbones.settings import Settings as Backbone
+from thoughtscope.check.inputs import rows_of
+from thoughtscope.config import slices
+from thoughtscope.config.load import Study
+from thoughtscope.config.run import Run
+from thoughtscope.errors import UserError
+from thoughtscope.latents.generate import Decoding
+from thoughtscope.plugins import implementation, read_settings
+from thoughtscope.reasoner import load_reasoner
+from thoughtscope.tasks.prepare import write_task
+from thoughtscope.training.assembly import assemble, use_stage
+from thoughtscope.training.insertion import lay_out
+from thoughtscope.training.settings import TrainSettings
+
+ROOT = Path(__file__).parents[2]
+TASK = '''
+"""Repeat a digit."""
+
+from typing import Literal
+
+from thoughtscope.settings import Strict
+
+CONTRACT = "reasoning"
+
+
+class Settings(Strict):
+    """Digits."""
+
+    kind: Literal["echo"]
+    digits: int = 6
+
+
+def examples(settings):
+    for split in ("train", "validation", "test"):
+        for i in range(settings.digits):
+            question = f"{split} says {i}"
+            yield {
+                "example_id": f"{split}-{i}", "split": split, "question": question,
+                "steps": [str(i)], "answer": str(i), "step_values": [],
+            }
+
+
+def pretraining(settings):
+    for row in examples(settings):
+        yield {"question": row["question"], "response": row["answer"]}
+'''
+METHOD = '''
+"""Think once, wherever."""
+
+from typing import Literal
+
+from thoughtscope.latents.layout import sequence
+from thoughtscope.latents.settings import Hidden
+from thoughtscope.methods.curriculum import MethodSettings, Stage
+
+
+class Settings(MethodSettings):
+    """Thoughts."""
+
+    kind: Literal["once"]
+    share: float = 0.5
+
+
+def stages(settings, steps):
+    latent = Stage(1, "think", 1 - settings.share, fill=Hidden(kind="hidden"))
+    return [Stage(0, "text", settings.share), latent]
+
+
+def tokens(settings):
+    return ["<once>"]
+
+
+def latent_token(settings):
+    return "<once>"
+
+
+def layout(settings, stage, example, ids, random_numbers, probabilities):
+    thought = [ids["<once>"]] if stage.fill else []
+    where = [True] * len(thought) + [False] * len(example.answer)
+    return sequence(example.example_id, example.prompt, thought + example.answer, is_latent=where)
+
+
+def prompt(settings, stage, example, ids):
+    thought = [ids["<once>"]] if stage.fill else []
+    return sequence(example.example_id, example.prompt, thought, is_latent=[True] * len(thought))
+'''
+CONTRACTS = {"tasks": thoughtscope.tasks.contract.Contract, "methods": thoughtscope.methods.contract.Contract}
+NAMES = {
+    group: [name for name in {**vars(contract), **contract.__annotations__} if name[0] != "_" and name != "Settings"]
+    for group, contract in CONTRACTS.items()
+}
+
+
+@pytest.fixture
+def plugins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return a folder whose modules `tasks/echo.py` and `methods/once.py` are kinds of their groups."""
+    for package, name, text in ((thoughtscope.tasks, "echo", TASK), (thoughtscope.methods, "once", METHOD)):
+        folder = tmp_path / package.__name__.rpartition(".")[2]
+        folder.mkdir()
+        (folder / f"{name}.py").write_text(text)
+        monkeypatch.setattr(package, "__path__", [*package.__path__, str(folder)])
+    return tmp_path
+
+
+@pytest.fixture
+def study(plugins: Path) -> Study:
+    config = plugins / "config"
+    for group, text in {"tasks": "kind: echo\n", "methods": "kind: once\nlabel: Once\n"}.items():
+        (config / group).mkdir(parents=True)
+        (config / group / "mine.yaml").write_text(text)
+    for group, name in (("backbones", "qwen3"), ("deepspeed", "zero0")):
+        (config / group).mkdir()
+        (config / group / f"{name}.yaml").write_text((ROOT / f"config/{group}/{name}.yaml").read_text())
+    raw: dict[str, Any] = {
+        "runs": [{"task": "mine", "backbone": "qwen3", "method": "mine"}],
+        "training": {"updates": 4, "batch_size": 4},
+        "evaluation": {"every": 2, "max_new_tokens": 4},
+        "pretraining": {"tasks": ["mine"], "updates": 1, "batch_size": 4},
+        "figures": {},
+    }
+    return Study(raw, config)
+
+
+def test_a_minimal_task_and_method_go_through_every_part_that_asks_them(study: Study, tmp_path: Path) -> None:
+    run = Run("mine", "qwen3", "mine", "live", 0)
+    settings = TrainSettings.model_validate_json(slices.train_slice(study, run))
+    assert slices.method_modules(study, run) == ["thoughtscope.methods.once", "thoughtscope.latents.fill"]
+    module, task = read_settings("tasks", yaml.safe_load(slices.task_slice(study, "mine")), "task mine")
+    for folder in ("task", "backbone"):
+        (tmp_path / folder).mkdir()
+    assert write_task("mine", module, task, tmp_path / "task") == {"train": 6, "validation": 6, "test": 6}
+    backbone, once = Backbone.model_validate(study.raw("backbones", "qwen3")), study.pretraining("qwen3")
+    make_tiny(backbone, Pretraining.model_validate(once), 0, [tmp_path / "task"], tmp_path / "backbone", "backbone")
+    parts = assemble(settings, rows_of(tmp_path / "task"), tmp_path / "backbone", 0, "cpu")
+    latents = []
+    for stage in parts.stages:
+        use_stage(parts.reasoner, parts.network, stage)
+        latents.append(lay_out(parts.reasoner, parts.splits.train[0], 0, 0, None).latents)
+    assert latents == [0, 1]
+    decoding = Decoding(max_new_tokens=2, max_latents=2, max_latents_in_a_row=1, batch_size=4)
+    answers = [one.response for one in parts.reasoner.generate(parts.splits.test, decoding)]
+    parts.reasoner.save(tmp_path / "model")
+    again = load_reasoner(tmp_path / "model")
+    assert [one.response for one in again.generate(parts.splits.test, decoding)] == answers
+
+
+@pytest.mark.parametrize(("group", "name"), [(group, name) for group, names in NAMES.items() for name in names])
+def test_a_name_that_a_plug_in_lacks_is_one_line(plugins: Path, group: str, name: str) -> None:
+    kind = {"tasks": "echo", "methods": "once"}[group]
+    path = plugins / f"{group}/{kind}.py"
+    text = path.read_text()
+    path.with_name(f"without_{name.lower()}.py").write_text(re.sub(rf"^(def )?{name}\b", r"\1other", text, flags=re.M))
+    implementation(group, kind, "test")
+    with pytest.raises(UserError) as caught:
+        implementation(group, f"without-{name.lower()}", "here")
+    said = (
+        f"here: kind: thoughtscope.{group}.without_{name.lower()} has no {name}; complete it as thoughtscope.{group}."
+    )
+    assert str(caught.value) == f"{said}contract describes"
+
+
+@pytest.mark.parametrize(
+    ("group", "old", "new", "expected"),
+    [
+        (
+            "tasks",
+            '"reasoning"',
+            '"riddles"',
+            "has CONTRACT 'riddles', not one of 'reasoning', 'statements'",
+        ),
+        ("tasks", "def examples(settings)", "def examples()", "has a examples that does not take (settings)"),
+        ("methods", "Settings(MethodSettings)", "Settings(Stage)", "has a Settings that is no subclass of"),
+        (
+            "methods",
+            "prompt(settings, stage, example, ids)",
+            "prompt(stage)",
+            "does not take (settings, stage, example, ids)",
+        ),
+        ("methods", "class Settings", "class Options", "has no Settings; add it, or use one of confidence-insertion"),
+    ],
+)
+def test_a_plug_in_of_another_form_is_one_line(plugins: Path, group: str, old: str, new: str, expected: str) -> None:
+    text = (plugins / group / {"tasks": "echo.py", "methods": "once.py"}[group]).read_text()
+    assert old in text
+    name = f"broken{random.randrange(10**9)}"  # a module is imported once in a process
+    (plugins / f"{group}/{name}.py").write_text(text.replace(old, new))
+    with pytest.raises(UserError, match=re.escape(expected)):
+        implementation(group, name, "here")
+
+
+def test_contracts_name_everything_that_the_minimal_plug_ins_define() -> None:
+    assert NAMES == {
+        "tasks": ["examples", "pretraining", "CONTRACT"],
+        "methods": ["stages", "tokens", "latent_token", "layout", "prompt"],
+    }
+
+
+def test_the_shipped_kinds_keep_their_contracts() -> None:
+    for group, expected in (
+        ("tasks", {"chain", "facts", "prosqa", "statements", "table"}),
+        ("methods", {"confidence-insertion", "step-removal", "token-removal"}),
+    ):
+        for kind in expected:
+            assert implementation(group, kind, "test").Settings
