@@ -39,7 +39,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
         write_task("chain", implementation("tasks", "chain", "test"), study.task("chain"), target)
     with artifact_folder(made.folder / "backbone", {}) as target:
         learned = Pretraining(tasks=["chain"], updates=60, batch_size=32)
-        curve = make_tiny(study.backbone(QWEN), learned, [made.folder / "task"], target, "test")
+        curve = make_tiny(study.backbone(QWEN), learned, 0, [made.folder / "task"], target, "test")
         write_json(target / "pretraining.json", curve)
     return made
 

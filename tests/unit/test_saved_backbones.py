@@ -36,7 +36,7 @@ COCONUT = {"kind": "step-removal", "label": "c", "fill": {"kind": "hidden"}, "la
 def build(name: str, tied: bool, tokenizer: Any) -> Any:
     raw = TINY[name]
     config = {**raw["config"], "tie_word_embeddings": tied}
-    return build_tiny(Settings.model_validate({**raw, "config": config}), tokenizer)
+    return build_tiny(Settings.model_validate({**raw, "config": config}), tokenizer, 0)
 
 
 def tokenizer() -> Any:
