@@ -44,3 +44,12 @@ def test_the_preparation_benchmark_prepares_and_measures() -> None:
     cells = [cell.strip() for cell in done.stdout.splitlines()[-1].split("|")[1:-1]]
     assert cells[0] == "386"
     assert float(cells[-1]) < 1, "gigabytes"
+
+
+def test_the_benchmark_of_probes_compares_with_refitting() -> None:
+    command = [sys.executable, "bench/probes.py", "--sizes", "tiny", "--permutations", "199"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr[-2000:]
+    cells = [cell.strip() for cell in done.stdout.splitlines()[-1].split("|")[1:-1]]
+    assert cells[:4] == ["240", "3", "32", "199"]
+    assert float(cells[-1]) > 1, "all permutations at once must take less than one by one"
