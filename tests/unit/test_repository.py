@@ -108,3 +108,9 @@ def test_the_container_installs_what_the_makefile_installs() -> None:
         return [" ".join(word for word in one.split() if word not in flags) for one in found]
 
     assert installed((ROOT / "envs/Dockerfile").read_text()) == installed((ROOT / "Makefile").read_text())
+
+
+def test_the_latent_mechanism_imports_nothing_of_methods_tasks_or_training() -> None:
+    for file in (PACKAGE / "latents").glob("*.py"):
+        found = re.findall(r"^\s*from thoughtscope\.(\w+)", file.read_text(), re.M)
+        assert set(found) <= {"latents", "errors", "settings"}, file

@@ -163,7 +163,7 @@ class Run:
             counts = [self._laid_out(0, i).latents for i in range(len(self.splits.train))]
             check_latents(stage, counts, self.settings.evaluation.max_latents)
             self.report.line(f"stage {stage.name!r}: {sum(counts) / len(counts):.2f} latents a response")
-        added = [one.fill is not None or one.markers for one in self.stages[: stage.index + 1]]
+        added = [one.fill is not None or one.markers for one in self.stages[: self.progress.stage + 1]]
         if added[-1] and not any(added[:-1]):
             self._start_tokens()
         if self.progress.stage > 0 and self.training.optimizer.at_stage_switch != "keep":
