@@ -53,8 +53,13 @@ def implementation(group: str, kind: str, where: str) -> ModuleType:
     return module
 
 
-def read_settings(group: str, raw: Mapping[str, Any], where: str) -> tuple[ModuleType, Strict]:
+def read_settings(
+    group: str, raw: Mapping[str, Any], where: str, commits: Mapping[str, str] | None = None
+) -> tuple[ModuleType, Strict]:
     """Return the module of a small file's `kind`, and the file's settings as that module defines them.
+
+    Args:
+        commits: the locked commit of each hub id; see `settings.Hosted`.
 
     Raises:
         UserError: no kind or no such kind, or a mistake in the settings.
@@ -62,7 +67,7 @@ def read_settings(group: str, raw: Mapping[str, Any], where: str) -> tuple[Modul
     if not isinstance(raw.get("kind"), str):
         raise UserError(where, "key kind is missing", f"set it to one of {', '.join(kinds(group))}")
     module = implementation(group, raw["kind"], where)
-    settings: Strict = parse(module.Settings, raw, where)
+    settings: Strict = parse(module.Settings, raw, where, commits)
     return module, settings
 
 
