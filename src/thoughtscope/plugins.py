@@ -1,9 +1,8 @@
 """Finds the module that implements a kind of task, method or figure, or a table: `thoughtscope.<group>.<kind>`.
 
-This is the only dynamic import of the package, so that a new kind is one new module and no list
-elsewhere grows. `provenance.stage_sources` is told the kind and follows it as a source. A kind of task or method is
-checked against its group's `contract.Contract`. What fills latents is loaded here too, so that a method without
-latents does not depend on it.
+This is the only dynamic import of the package, so that a new kind is one new module and no list elsewhere grows. Who
+follows imports has to be given the module of a kind. A kind of task or method is checked against its group's
+`contract.Contract`. What fills latents is loaded here too, so that a method without latents does not depend on it.
 """
 
 from __future__ import annotations

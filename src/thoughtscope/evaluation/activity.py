@@ -65,8 +65,7 @@ def activity(folders: Sequence[Path], settings: TableSettings) -> pd.DataFrame:
 def _rows(folder: Path, settings: TableSettings) -> Iterator[dict[str, Any]]:
     for name, schema in ((ACTIVITY, tables.ACTIVITY), (TRENDS, tables.TRENDS)):
         frame = tables.read(folder / name, schema).to_pandas()
-        display = frame["method"].map(settings.methods).fillna(frame["method"])
-        frame = frame.assign(truth=frame["label"].map(NAMES), label=display)
+        frame = frame.assign(truth=frame["label"].map(NAMES)).drop(columns="label")
         if name == ACTIVITY:
             yield from frame.assign(row="cell").to_dict("records")
         else:
