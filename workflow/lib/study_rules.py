@@ -57,8 +57,8 @@ def prepare_task(study: Study, task: str) -> TaskSettings:
 
 def task_files(study: Study, task: str) -> list[str]:
     """Return the local files that a task is read from: what any `path` of its settings matches, from the root."""
-    patterns = {str(one.path) for one in collect(study.task(task), BaseModel) if getattr(one, "path", None)}
-    return sorted({str(file) for pattern in patterns for file in _matching(pattern)})
+    patterns = {getattr(one, "path", None) for one in collect(study.task(task), BaseModel)}
+    return sorted({str(file) for pattern in patterns if pattern for file in _matching(pattern)})
 
 
 def _matching(pattern: str) -> Iterator[Path]:
@@ -194,7 +194,7 @@ class TableSettings(TypedDict, total=False):
     """The groups of `evaluation.settings.TableSettings`."""
 
     confidence: float
-    solved_at: float
+    solved_at: float | None
     baseline: str
     published: list[dict[str, Any]]
     methods: dict[str, str]
