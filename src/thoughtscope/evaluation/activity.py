@@ -89,7 +89,7 @@ def _trends(slopes: pd.DataFrame, settings: TableSettings) -> Iterator[dict[str,
         return np.array([true, false, true - false])
 
     low, high = bootstrap_interval(means, len(subjects), settings.confidence, 10 * settings.resamples, settings.seed)
-    about = slopes[["task", "backbone", "method", "trainable", "seed", "label", "direction", "fitted_on"]].iloc[0]
+    about = slopes[["task", "backbone", "direction", "fitted_on"]].iloc[0]
     numbers = [*counts.sum(axis=0), counts.sum()]
     value = means(np.arange(len(subjects)))
     for place, truth in enumerate(("true", "false", "difference")):
