@@ -6,7 +6,7 @@ PYTHON ?= $(firstword $(foreach p,python3.13 python3.12 python3.11 python3,$(she
 BIN := .venv/bin
 READY := .venv/ready
 
-.PHONY: help setup run test faults lint format docs fetch pin lock clean verify check
+.PHONY: help setup run why trace verify test faults lint format docs fetch pin lock clean check
 
 help:  ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -24,32 +24,14 @@ $(READY): envs/requirements.lock pyproject.toml
 run: $(READY)  ## regenerate all figures and tables, and results/report.html
 	$(BIN)/snakemake --cores $(CORES) --configfile $(CONFIG)
 
-.PHONY: refresh why verify adopt trace compare archive
-STAGES := prepare_task build_backbone train extract_latents extract_statements fit_latent_probes fit_truth_probes
+why: $(READY)  ## say what changed since each artifact that would rerun was made
+	@$(BIN)/python -m workflow.lib.results why --configfile $(CONFIG)
 
-refresh: $(READY)  ## as run, but stage by stage: what is made anew with equal content makes nothing else anew
-	for stage in $(STAGES); do \
-	  $(BIN)/snakemake --cores $(CORES) --configfile $(CONFIG) --no-hooks --until $$stage || exit 1; \
-	done
-	$(BIN)/snakemake --cores $(CORES) --configfile $(CONFIG)
+trace: $(READY)  ## follow FILE=results/figures/<name>.png back to its runs, tasks, seeds, versions and hardware
+	@$(BIN)/python -m workflow.lib.results trace $(FILE)
 
-why: $(READY)  ## say for each stale stage what has changed since its artifact was made
-	@$(BIN)/python -m thoughtscope.upkeep.why --configfile $(CONFIG)
-
-adopt: $(READY)  ## take over results that were made elsewhere, once they are verified, and say which are not
-	@$(BIN)/python -m thoughtscope.upkeep.adopt --configfile $(CONFIG)
-
-trace: $(READY)  ## lead FILE=results/figures/<name>.png back to its runs, tasks, seeds, versions and hardware
-	@$(BIN)/python -m thoughtscope.upkeep.trace $(FILE)
-
-compare: $(READY)  ## compare results/ with those of another folder: OTHER=elsewhere/results TOLERANCE=0
-	@$(BIN)/python -m thoughtscope.upkeep.compare results $(OTHER) --tolerance $(or $(TOLERANCE),0)
-
-archive: $(READY)  ## pack the finished study into study.tar.gz; MODELS=--models packs weights as well
-	@$(BIN)/python -m thoughtscope.upkeep.archive --configfile $(CONFIG) $(MODELS)
-
-verify: $(READY)  ## hash every artifact anew and name what was altered, deleted or added
-	@$(BIN)/python -m thoughtscope.upkeep.verify
+verify: $(READY)  ## hash every artifact and name what was altered, deleted or added
+	@$(BIN)/python -m workflow.lib.results verify
 
 test: $(READY)  ## all tests, linters and types
 	$(MAKE) --no-print-directory lint
@@ -71,8 +53,9 @@ format: $(READY)  ## format all sources
 docs: $(READY)  ## write config/README.md's reference table and config/schema.json anew
 	$(BIN)/python -m thoughtscope.config.reference
 
-check: $(READY)  ## try CONFIG before it is paid for: inputs, one batch of each run, memory, hours, disk
+check: $(READY)  ## try CONFIG first: inputs, one batch of each run, memory, hours, disk; SLURM=1: what a cluster says
 	$(BIN)/python -m thoughtscope.check --configfile $(CONFIG)
+	$(if $(SLURM),$(BIN)/python -m workflow.lib.preflight --configfile $(CONFIG))
 
 fetch: $(READY)  ## bring the models and datasets that CONFIG names into the cache (needs the network)
 	$(BIN)/python -m thoughtscope.fetch --configfile $(CONFIG)

@@ -18,15 +18,6 @@ report: "workflow/report/workflow.rst"
 
 
 pathvars:
-    tasks="results/tasks",
-    backbones="results/backbones",
-    runs="results/runs",
-    hidden_states="results/hidden_states",
-    probes="results/probes",
-    tables="results/tables",
-    figures="results/figures",
-    logs="results/logs",
-    benchmarks="results/benchmarks",
     run="{task}/{backbone}/{method}/{trainable}/seed{seed}",
 
 
@@ -56,11 +47,11 @@ rule all:
     input:
         wanted_figures(),
         wanted_tables(),
+        present_artifacts,
 
 
 onstart:
     refuse_read_only_results()
-    ask_slurm()
 
 
 onsuccess:

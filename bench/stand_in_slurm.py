@@ -17,18 +17,8 @@ import sys
 import time
 from pathlib import Path
 
-PLACES = {
-    "prepare_task": ("tasks/{task}/manifest.json",),
-    "build_backbone": ("backbones/{backbone}/{variant}/manifest.json",),
-    "train": ("runs/{run}/manifest.json", "runs/{run}/accuracy.parquet"),
-    "extract_latents": ("hidden_states/{run}/manifest.json",),
-    "fit_latent_probes": ("probes/{run}/manifest.json",),
-    "table": ("tables/{name}.csv",),
-    "figure": tuple(f"figures/{{name}}.{kind}" for kind in ("png", "pdf", "svg", "csv")),
-}
-NOTES = {"train": "runs/{run}", "extract_latents": "hidden_states/{run}", "fit_latent_probes": "probes/{run}"}
-NOTES |= {"prepare_task": "tasks/{task}", "build_backbone": "backbones/{backbone}/{variant}"}
-NOTES |= {"table": "tables/{name}", "figure": "figures/{name}"}
+RULES = Path("workflow/rules")  # of the workspace that Snakemake works in
+RUN = "{task}/{backbone}/{method}/{trainable}/seed{seed}"
 TABLES = """
 CREATE TABLE IF NOT EXISTS calls (time REAL, program TEXT, refused INTEGER);
 CREATE TABLE IF NOT EXISTS jobs (id INTEGER PRIMARY KEY, submitted REAL, seconds REAL, name TEXT, targets TEXT);
@@ -56,13 +46,14 @@ def targets_of(command: str) -> list[tuple[str, dict[str, str]]]:
     return [(rule, dict(one.split("=", 1) for one in pairs.split(",") if one)) for rule, pairs in words]
 
 
-def made_by(rule: str, wildcards: dict[str, str]) -> list[Path]:
-    """Return the files that a job of a rule leaves."""
-    run = "/".join(wildcards.get(part, "") for part in ("task", "backbone", "method", "trainable"))
-    names = {**wildcards, "run": f"{run}/seed{wildcards.get('seed')}"}
-    places = [f"results/{place}" for place in PLACES[rule]]
-    places += [f"results/benchmarks/{NOTES[rule]}.tsv", f"results/logs/{NOTES[rule]}.log"]
-    return [Path(place.format(**names)) for place in places]
+def made_by(rule: str, wildcards: dict[str, str], rules: Path = RULES) -> tuple[list[Path], list[Path]]:
+    """Return the files and the folders that a job of a rule leaves: what the rule declares, log and benchmark too."""
+    text = "".join(file.read_text() for file in sorted(rules.glob("*.smk")))
+    block = text.split(f"\nrule {rule}:\n")[1].split("\nrule ")[0]
+    declared = block[block.index("    output:") : block.index("    conda:")].replace("<run>", RUN)
+    named = re.findall(r'(directory\()?"(results/[^"]+)"', declared)
+    files, folders = ([Path(name.format(**wildcards)) for mark, name in named if bool(mark) == one] for one in (0, 1))
+    return files, folders
 
 
 def main() -> None:
@@ -105,7 +96,10 @@ def _report(base: sqlite3.Connection, times: dict[int, tuple[float, float]], now
         start, end = times[number]
         if end <= now:
             for rule, wildcards in json.loads(targets):
-                for path in made_by(rule, wildcards):
+                files, folders = made_by(rule, wildcards)
+                for folder in folders:
+                    folder.mkdir(parents=True, exist_ok=True)
+                for path in files:
                     if not path.exists():
                         path.parent.mkdir(parents=True, exist_ok=True)
                         path.write_text(json.dumps({"files": {}}))

@@ -1,6 +1,6 @@
 """Artifacts: folders and files that appear whole or not at all, each with a manifest of its content.
 
-Knows nothing about what is inside. `manifest.json` (content only) is what rules depend on;
+Knows nothing about what is inside. `manifest.json` (content only) is what other artifacts depend on;
 `provenance.json` beside it says what made it and is never an input. A table or a figure, which is no folder,
 has both in one file beside it, `<name>.provenance.json`.
 """
@@ -16,8 +16,6 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
-
-import pyarrow.parquet as pq
 
 from thoughtscope.errors import UserError
 
@@ -92,6 +90,8 @@ def describe(folder: Path) -> dict[str, Any]:
 def _describe_file(path: Path) -> dict[str, Any]:
     facts: dict[str, Any] = {"bytes": path.stat().st_size, "sha256": sha256(path)}
     if path.suffix == ".parquet":
+        import pyarrow.parquet as pq  # a launcher imports this module, and is to start at once
+
         facts["rows"] = pq.read_metadata(path).num_rows
     return facts
 
@@ -100,6 +100,12 @@ def sha256(path: Path) -> str:
     """Return the SHA-256 of a file's bytes, in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def digest(value: Any) -> str:
+    """Return 16 hexadecimal digits that identify a JSON value, whatever the order of its keys."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def damaged(folder: Path) -> list[str]:
@@ -120,7 +126,7 @@ def input_digests(folders: Iterable[Path]) -> dict[str, str]:
     digests = {}
     for folder in folders:
         if not (folder / MANIFEST).is_file():
-            raise UserError(str(folder), f"it has no {MANIFEST}", "give folders that the workflow made")
+            raise UserError(str(folder), f"it has no {MANIFEST}", "give the folder of a finished artifact")
         digests[folder.as_posix()] = sha256(folder / MANIFEST)
     return digests
 

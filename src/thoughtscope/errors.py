@@ -10,6 +10,8 @@ import functools
 import sys
 from collections.abc import Callable
 
+AFFECTS_RESULTS = False
+
 
 class UserError(Exception):
     """A mistake in the input that the user can mend.

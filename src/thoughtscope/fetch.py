@@ -10,9 +10,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 from huggingface_hub import snapshot_download
 
@@ -38,7 +36,7 @@ def main() -> None:
         if settings.source == "hub":
             fetch_model(str(settings.hub_id), settings.revision, study.file("backbones", name))
     for name in study.named("tasks"):
-        for source in sources(study.raw("tasks", name)):
+        for source in (one for one in study.hosted("tasks", name) if isinstance(one, Source)):
             rows = sum(1 for _ in read(source, study.file("tasks", name)))
             print(f"{source.hub_id} {source.part}: {rows} rows")
 
@@ -56,16 +54,6 @@ def fetch_model(hub_id: str, revision: str | None, where: str) -> Path:
     size = sum(file.stat().st_size for file in place.iterdir())
     print(f"{hub_id}: {size / 1e9:.1f} GB")
     return place
-
-
-def sources(raw: Any) -> Iterator[Source]:
-    """Yield the datasets that a task's settings name, wherever they stand."""
-    if isinstance(raw, Mapping):
-        if raw.get("hub_id"):
-            yield Source.model_validate({key: value for key, value in raw.items() if key in Source.model_fields})
-        else:
-            for value in raw.values():
-                yield from sources(value)
 
 
 if __name__ == "__main__":

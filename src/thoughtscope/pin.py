@@ -18,7 +18,7 @@ from huggingface_hub.errors import GatedRepoError
 
 from thoughtscope.artifacts import artifact_files
 from thoughtscope.config.load import MAIN, Study
-from thoughtscope.config.revisions import KINDS, LOCK, read_lock, unpinned
+from thoughtscope.config.revisions import KINDS, LOCK, read_lock
 from thoughtscope.errors import one_line_errors
 from thoughtscope.hub import hub_error
 
@@ -38,7 +38,7 @@ def main() -> None:
     lock = read_lock(arguments.folder).model_dump()
     for group, kind in KINDS.items():
         for name in study.named(group):
-            for hub_id in unpinned(study.raw(group, name)):
+            for hub_id in [str(one.hub_id) for one in study.hosted(group, name) if one.revision is None]:
                 lock[kind][hub_id] = commit(kind, hub_id, study.file(group, name))
     with artifact_files(arguments.folder / LOCK) as (staged,):
         staged.write_text(HEAD + yaml.safe_dump(lock, sort_keys=True))

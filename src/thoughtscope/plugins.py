@@ -1,9 +1,8 @@
 """Finds the module that implements a kind of task, method or figure, or a table: `thoughtscope.<group>.<kind>`.
 
-This is the only dynamic import of the package, so that a new kind is one new module and no list
-elsewhere grows. `provenance.stage_sources` is told the kind and follows it as a source. A kind of task or method is
-checked against its group's `contract.Contract`. What fills latents is loaded here too, so that a method without
-latents does not depend on it.
+This is the only dynamic import of the package, so that a new kind is one new module and no list elsewhere grows. Who
+follows imports has to be given the module of a kind. A kind of task or method is checked against its group's
+`contract.Contract`. What fills latents is loaded here too, so that a method without latents does not depend on it.
 """
 
 from __future__ import annotations
@@ -53,8 +52,13 @@ def implementation(group: str, kind: str, where: str) -> ModuleType:
     return module
 
 
-def read_settings(group: str, raw: Mapping[str, Any], where: str) -> tuple[ModuleType, Strict]:
+def read_settings(
+    group: str, raw: Mapping[str, Any], where: str, commits: Mapping[str, str] | None = None
+) -> tuple[ModuleType, Strict]:
     """Return the module of a small file's `kind`, and the file's settings as that module defines them.
+
+    Args:
+        commits: the locked commit of each hub id; see `settings.Hosted`.
 
     Raises:
         UserError: no kind or no such kind, or a mistake in the settings.
@@ -62,7 +66,7 @@ def read_settings(group: str, raw: Mapping[str, Any], where: str) -> tuple[Modul
     if not isinstance(raw.get("kind"), str):
         raise UserError(where, "key kind is missing", f"set it to one of {', '.join(kinds(group))}")
     module = implementation(group, raw["kind"], where)
-    settings: Strict = parse(module.Settings, raw, where)
+    settings: Strict = parse(module.Settings, raw, where, commits)
     return module, settings
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, TypeVar
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, model_validator
 
 T = TypeVar("T")
+M = TypeVar("M", bound=BaseModel)
 
 
 class Strict(BaseModel):
@@ -21,3 +23,35 @@ Positive = Annotated[int, Field(ge=1)]
 Count = Annotated[int, Field(ge=0)]
 PositiveFloat = Annotated[float, Field(gt=0)]
 Commit = Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")]
+
+
+class Hosted(Strict):
+    """Something that may come from a hub, at one commit.
+
+    Validated with a context that maps hub ids to their locked commits, it takes the commit of its hub id, unless it
+    names a revision of its own.
+    """
+
+    hub_id: str | None = None
+    revision: Commit | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _take_locked_commit(cls, raw: Any, info: ValidationInfo) -> Any:
+        commits: Mapping[str, str] = info.context or {}
+        if isinstance(raw, Mapping) and raw.get("revision") is None and raw.get("hub_id") in commits:
+            return {**raw, "revision": commits[raw["hub_id"]]}
+        return raw
+
+
+def collect(settings: Any, kind: type[M]) -> Iterator[M]:
+    """Yield every model of a kind that settings hold: they themselves, in fields, in lists and in mappings."""
+    if isinstance(settings, kind):
+        yield settings
+    if isinstance(settings, BaseModel):
+        settings = dict(settings)
+    if isinstance(settings, Mapping):
+        settings = list(settings.values())
+    if isinstance(settings, list | tuple):
+        for value in settings:
+            yield from collect(value, kind)

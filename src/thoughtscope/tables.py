@@ -26,6 +26,8 @@ _RUN = [
     ("seed", pa.int32()),
 ]
 
+_STATEMENTS_READ = [("task", pa.string()), ("backbone", pa.string())]
+
 REASONING = pa.schema(
     [
         ("example_id", pa.string()),
@@ -111,7 +113,7 @@ METRICS = pa.schema(
 )
 SURPRISALS = pa.schema(
     [
-        ("run", pa.string()),
+        ("run", pa.string()),  # <task>/<backbone>
         ("example_id", pa.string()),
         ("position", pa.int32()),  # in the whole sequence, as in the hidden states
         ("surprisal", pa.float64()),  # negative log-likelihood of the token there, in nats
@@ -138,7 +140,7 @@ LATENT_PROBES = pa.schema(
 )
 TRUTH_PROBES = pa.schema(
     [
-        *_RUN,
+        *_STATEMENTS_READ,
         ("direction", pa.string()),  # one of probes.directions, surprisal-only or text-only; null in some notes
         ("layer", pa.int32()),  # null where no layer is read
         ("unit", pa.string()),  # statement | token: what is scored
@@ -156,7 +158,7 @@ TRUTH_PROBES = pa.schema(
 )
 ACTIVITY = pa.schema(
     [
-        *_RUN,
+        *_STATEMENTS_READ,
         ("direction", pa.string()),
         ("fitted_on", pa.string()),  # tokens | last: the training tokens of the direction
         ("example_id", pa.string()),
@@ -177,7 +179,7 @@ ACTIVITY = pa.schema(
 )
 TRENDS = pa.schema(
     [
-        *_RUN,
+        *_STATEMENTS_READ,
         ("direction", pa.string()),
         ("fitted_on", pa.string()),
         ("example_id", pa.string()),  # a test statement
@@ -193,7 +195,7 @@ def hidden_state_schema(width: int, dtype: pa.DataType) -> pa.Schema:
     """Columns of a hidden-state file: one row a vector of `width` entries of `dtype` (float16 or float32)."""
     return pa.schema(
         [
-            ("run", pa.string()),
+            ("run", pa.string()),  # its path; <task>/<backbone> of statements that a backbone reads
             ("checkpoint_step", pa.int32()),
             ("example_id", pa.string()),
             ("position", pa.int32()),  # in the whole sequence, counted from 0

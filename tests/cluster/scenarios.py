@@ -14,7 +14,7 @@ from tests.workflow.conftest import make_workspace
 from thoughtscope.artifacts import sha256
 from thoughtscope.config.load import Study
 from thoughtscope.config.run import Run
-from thoughtscope.config.slices import train_slice
+from thoughtscope.config.run_settings import run_settings
 
 from .site import Site, run, target
 from .slurm import CORES, GPUS, TOKEN
@@ -108,7 +108,7 @@ def two_nodes_learn_the_same_weights_as_one(site: Site) -> None:
 def _by_hand(site: Site, config: Path, seed: int, output: Path) -> list[str]:
     """Return the command that trains the same run on this machine, with as many ranks."""
     study = Study(yaml.safe_load((site.folder / config).read_text()), site.folder / "config")
-    settings = train_slice(study, Run("chain", "qwen3", "coconut", "live", seed))
+    settings = json.dumps(run_settings(study, Run("chain", "qwen3", "coconut", "live", seed)))
     inputs = ["--task", "results/tasks/chain", "--backbone", f"results/backbones/qwen3/seed{seed}"]
     program = [sys.executable, "workflow/scripts/train.py", "--ranks", "2", "--settings", settings, *inputs]
     return [*program, "--state", str(output.with_suffix(".state")), "--output", str(output)]

@@ -1,16 +1,17 @@
-"""What would keep jobs from running is said before the first one is submitted, a line for each."""
+"""What would keep jobs from running is said before anything is submitted, a line for each."""
 
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
 
 import pytest
 import yaml
 
-from tests.cluster.site import Campaign, Site
+from tests.cluster.site import SNAKEMAKE, Site
 from tests.cluster.slurm import HIDDEN, Cluster
 from tests.workflow.conftest import make_workspace
-from thoughtscope.launch.preflight import minutes
+from workflow.lib.preflight import minutes
 
 
 @pytest.mark.parametrize(
@@ -21,10 +22,14 @@ def test_time_limits_are_read(limit: str, expected: int | None) -> None:
     assert minutes(limit) == expected
 
 
-def refused(campaign: Campaign) -> list[str]:
-    """Return the lines in which it says why it will not start, sorted."""
-    assert campaign.process.wait(timeout=60)
-    return sorted(line for line in campaign.said().splitlines() if line.startswith("error: "))
+def refused(site: Site, config: Path, *options: str) -> list[str]:
+    """Return the lines in which the check says what would keep jobs from running, sorted."""
+    command = [str(SNAKEMAKE.parent / "python"), "-m", "workflow.lib.preflight", *options, "--configfile", str(config)]
+    process = site.slurm.start(*command, cwd=site.folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    said, _ = process.communicate(timeout=120)
+    lines = [line for line in said.splitlines() if line.startswith("error: ")]
+    assert process.returncode == (2 if lines else 0), said
+    return sorted(lines)
 
 
 def test_what_slurm_would_refuse_is_said_before_anything_is_submitted(slurm: Cluster, tmp_path: Path) -> None:
@@ -32,7 +37,7 @@ def test_what_slurm_would_refuse_is_said_before_anything_is_submitted(slurm: Clu
     wrong = ["prepare_task:slurm_partition=nowhere", "build_backbone:mem_mb=9000"]
     wrong += ["table:slurm_partition=urgent", "table:runtime=90"]
     wrong += ["figure:slurm_partition='red,blue'"]
-    errors = refused(site.start(site.config(1, compute={"gpus": 3}), options=("--set-resources", *wrong)))
+    errors = refused(site, site.config(1, compute={"gpus": 3}), "--set-resources", *wrong)
     assert len(errors) == 4
     assert errors[0].startswith("error: rule build_backbone: SLURM says: Requested node configuration is not available")
     assert "--mem=9000" in errors[0]
@@ -52,12 +57,17 @@ def test_what_nodes_do_not_see_is_said_before_anything_is_submitted(slurm: Clust
     backbone = {"source": "folder", "label": "Mine", "path": str(model)}
     (site.folder / "config/backbones/mine.yaml").write_text(yaml.safe_dump(backbone))
     runs = [{"task": "chain", "backbone": "mine", "method": "coconut", "seed": 1}]
-    errors = refused(site.start(site.config(1, runs=runs)))
+    errors = refused(site, site.config(1, runs=runs))
     unseen, unwritten = "blue does not see it (partition work)", "blue cannot write to it (partition work)"
     expected = {f"{model}/config.json": unseen, str(model): unseen, f"{site.folder}/results": unwritten}
     mend = "put it on a file system that all nodes share"
     assert errors == [f"error: {file}: {problem}; {mend}" for file, problem in expected.items()]
     assert not _submitted(slurm)
+
+
+def test_a_study_that_slurm_takes_has_no_problem(slurm: Cluster, tmp_path: Path) -> None:
+    site = Site(slurm, make_workspace(tmp_path))
+    assert refused(site, site.config(1)) == []
 
 
 def _submitted(slurm: Cluster) -> list[str]:

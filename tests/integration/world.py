@@ -21,12 +21,13 @@ import yaml
 
 from thoughtscope import tables
 from thoughtscope.artifacts import artifact_folder, sha256
+from thoughtscope.backbones.load import MODEL
 from thoughtscope.backbones.make import make_tiny
 from thoughtscope.backbones.settings import Pretraining
 from thoughtscope.config.load import Study
 from thoughtscope.config.parse import merge, parse
 from thoughtscope.config.run import Run
-from thoughtscope.config.slices import saving, train_slice
+from thoughtscope.config.run_settings import run_settings, saving
 from thoughtscope.plugins import implementation
 from thoughtscope.tasks.prepare import EXAMPLES, write_task
 from thoughtscope.training.report import Report
@@ -55,13 +56,13 @@ class World:
         return Study(merge({**raw, **base, "latent_probes": None, "truth_probes": None}, changes), ROOT / "config")
 
     def settings(self, run: Run, **changes: Any) -> str:
-        return train_slice(self.study(run, changes), run)
+        return json.dumps(run_settings(self.study(run, changes), run), sort_keys=True)
 
     def command(self, name: str, run: Run, ranks: int = 1, **changes: Any) -> list[str]:
         return [
             *(sys.executable, str(ROOT / "workflow/scripts/train.py"), "--ranks", str(ranks)),
             *("--settings", self.settings(run, **changes)),
-            *("--saving", saving(self.study(run, changes), run)),
+            json.dumps({"saving": saving(self.study(run, changes), run)}),
             *("--task", str(self.folder / "task"), "--backbone", str(self.folder / "backbone")),
             *("--state", str(self.folder / name / "state"), "--output", str(self.output(name))),
         ]
@@ -80,14 +81,15 @@ class World:
     def here(self, name: str, run: Run, stopped: Callable[[], bool] = lambda: False, **changes: Any) -> TrainingRun:
         """Return the run as an object of this process, to be executed: quicker, and open to look into."""
         raw = json.loads(self.settings(run, **changes))
-        raw["training"] |= json.loads(saving(self.study(run, changes), run))
+        raw["training"] |= saving(self.study(run, changes), run)
         settings = parse(TrainSettings, raw, "train settings")
         rows = tables.read(self.folder / "task" / EXAMPLES, tables.REASONING).to_pylist()
         state = self.folder / name / "state/here"
         state.mkdir(parents=True, exist_ok=True)
         alone()
         report = Report(run.path, active=False)
-        return TrainingRun(settings, rows, self.folder / "backbone", None, state, report, stopped, time.monotonic)
+        backbone = self.folder / "backbone" / MODEL
+        return TrainingRun(settings, rows, backbone, None, state, report, stopped, time.monotonic)
 
     def losses_here(self, run: Run, **changes: Any) -> list[float]:
         """Return the losses of a run that this process executes, alone."""
@@ -117,7 +119,8 @@ def make_world(folder: Path) -> World:
         write_task("chain", implementation("tasks", "chain", "test"), study.task("chain"), target)
     pretraining = Pretraining(tasks=["chain"], updates=10, batch_size=16)
     with artifact_folder(folder / "backbone", {}) as target:
-        make_tiny(study.backbone("qwen3"), pretraining, 0, [folder / "task"], target, "test")
+        (target / MODEL).mkdir()
+        make_tiny(study.backbone("qwen3"), pretraining, 0, [folder / "task"], target / MODEL, "test")
     return made
 
 

@@ -72,7 +72,6 @@ def activity(layers: int = 4, grey: Sequence[tuple[int, int]] = ()) -> tuple[pd.
         grey: layer and position of the cells without evidence; of the direction of last tokens, all but the last.
     """
     rows, statements = [], []
-    run = Run("facts", "qwen3", "none", "live", 0)
     for label in (1, 0):  # the true one first, so that the order of the rows is not the order of the panels
         tokens = RESPONSES[label].split(" ")
         for fitted_on, size in (("tokens", 1.0), ("last", 0.5)):
@@ -82,7 +81,8 @@ def activity(layers: int = 4, grey: Sequence[tuple[int, int]] = ()) -> tuple[pd.
                     seen = (layer, position) not in grey if fitted_on == "tokens" else distance == 0
                     rows.append(
                         {
-                            **run.columns,
+                            "task": "facts",
+                            "backbone": "qwen3",
                             "direction": "whitened-difference",
                             "fitted_on": fitted_on,
                             "example_id": f"display-{label}",

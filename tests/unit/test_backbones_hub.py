@@ -17,10 +17,12 @@ import yaml
 from tests.folders import make_folder
 from tests.hub import COMMIT, Shelf, hub
 from thoughtscope.config.load import Study
-from thoughtscope.config.parse import merge
-from thoughtscope.config.revisions import LOCK, unpinned, with_revisions
-from thoughtscope.config.slices import backbone_slice
+from thoughtscope.config.parse import merge, parse
+from thoughtscope.config.revisions import LOCK
 from thoughtscope.errors import UserError
+from thoughtscope.settings import Hosted, Strict, collect
+from thoughtscope.tasks.reading import Source
+from workflow.lib import study_rules
 
 ROOT = Path(__file__).parents[2]
 SMOKE: dict[str, Any] = yaml.safe_load((ROOT / "config/smoke.yaml").read_text())
@@ -83,7 +85,7 @@ def test_a_hub_id_without_a_commit_is_refused_until_it_is_pinned(config: Path, e
     assert "gated: accept its terms" in done.stdout
     study = Study(raw, config, "config/own.yaml")
     assert study.backbone("qwen3-4b").revision == COMMIT
-    assert json.loads(backbone_slice(study, "llama3.2-1b", "given"))["backbone"]["revision"] == COMMIT
+    assert study_rules.build_backbone(study, "llama3.2-1b", "given")["backbone"]["revision"] == COMMIT
 
 
 def test_what_is_pinned_stays_and_a_revision_of_its_own_wins(config: Path, endpoint: str) -> None:
@@ -115,12 +117,19 @@ def test_what_was_fetched_loads_without_a_network(config: Path, endpoint: str) -
     assert "make fetch" in said[1]
 
 
-def test_datasets_are_found_wherever_a_task_names_them() -> None:
-    task = {"kind": "x", "train": {"hub_id": "a/b", "revision": None}, "test": [{"hub_id": "c/d"}, {"path": "e"}]}
-    assert list(unpinned(task)) == ["a/b", "c/d"]
-    pinned = with_revisions(task, {"a/b": COMMIT})
-    assert pinned["train"]["revision"] == COMMIT
-    assert list(unpinned(pinned)) == ["c/d"]
+class Many(Strict):
+    """Settings of a task that names datasets in a field, in a list and in a mapping of lists."""
+
+    one: Source
+    several: list[Source]
+    named: dict[str, list[Source]]
+
+
+def test_datasets_are_found_and_pinned_wherever_settings_hold_them() -> None:
+    raw = {"one": {"hub_id": "a/b"}, "several": [{"hub_id": "c/d"}, {"path": "e"}], "named": {"x": [{"hub_id": "f/g"}]}}
+    commits = {"a/b": COMMIT, "f/g": OTHER}
+    found = {one.hub_id: one.revision for one in collect(parse(Many, raw, "task", commits), Hosted)}
+    assert found == {"a/b": COMMIT, "c/d": None, None: None, "f/g": OTHER}
 
 
 def test_pinning_a_missing_model_or_without_a_network_is_one_line(config: Path, endpoint: str) -> None:

@@ -26,7 +26,7 @@ from thoughtscope.backbones.settings import Settings
 from thoughtscope.config.load import Study
 from thoughtscope.config.parse import merge
 from thoughtscope.config.run import Run
-from thoughtscope.config.slices import train_slice
+from thoughtscope.config.run_settings import run_settings
 from thoughtscope.latents.attention import attention_windows
 from thoughtscope.latents.generate import Decoding
 from thoughtscope.latents.packing import pack
@@ -90,7 +90,7 @@ def assembled(name: str, made: Path, method: str, backbone: Path | None = None, 
     overrides = {"backbones": {name: {"source": "folder", "hub_id": None, "path": str(made)}}}
     raw = {**SMOKE, "runs": [grid], "figures": {}, "latent_probes": None, "truth_probes": None, "overrides": overrides}
     study = Study(merge(raw, changes), ROOT / "config")
-    settings = TrainSettings.model_validate_json(train_slice(study, run))
+    settings = TrainSettings.model_validate(run_settings(study, run))
     return assemble(settings, rows, backbone or made, 0, "cpu")
 
 

@@ -11,8 +11,8 @@ import pytest
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
+from tests.tools.compare import differences
 from thoughtscope.artifacts import artifact_files, artifact_folder
-from thoughtscope.upkeep.compare import differences
 
 VECTORS = pa.list_(pa.float32(), 2)
 

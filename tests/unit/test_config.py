@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -14,18 +13,8 @@ import yaml
 from thoughtscope.config.load import Study
 from thoughtscope.config.parse import merge
 from thoughtscope.config.run import Run
-from thoughtscope.config.slices import (
-    backbone_folders,
-    backbone_path,
-    backbone_slice,
-    figure_inputs,
-    figure_slice,
-    hidden_state_runs,
-    statements_slice,
-    table_inputs,
-    train_slice,
-)
 from thoughtscope.errors import UserError
+from workflow.lib import study_rules
 
 ROOT = Path(__file__).parents[2]
 SMOKE: dict[str, Any] = yaml.safe_load((ROOT / "config/smoke.yaml").read_text())
@@ -135,24 +124,30 @@ def test_a_tiny_backbone_is_built_for_each_seed_of_its_runs_and_a_given_one_once
     ]
     changes = {"runs": grids, "figures": {}, "latent_probes": None, "overrides": {"backbones": {"llama3.2": folder}}}
     made = Study({**SMOKE, **changes}, ROOT / "config")
-    assert backbone_folders(made) == [("llama3.2", "given"), *(("qwen3", f"seed{seed}") for seed in range(3))]
-    assert backbone_path(made, "llama3.2", 2) == "llama3.2/given"
-    assert json.loads(backbone_slice(made, "qwen3", "seed2"))["seed"] == 2
+    built = [wildcards for rule, wildcards in study_rules.artifacts(made) if rule == "build_backbone"]
+    assert built == [
+        {"backbone": "llama3.2", "variant": "given"},
+        *({"backbone": "qwen3", "variant": f"seed{seed}"} for seed in range(3)),
+    ]
+    assert study_rules.backbone_path(made, "llama3.2", 2) == "llama3.2/given"
+    assert study_rules.build_backbone(made, "qwen3", "seed2")["seed"] == 2
     for backbone, variant in (("qwen3", "given"), ("llama3.2", "seed0")):
         with pytest.raises(UserError, match=f"results/backbones/{backbone}/{variant}: no such backbone; ask for"):
-            backbone_slice(made, backbone, variant)
+            study_rules.build_backbone(made, backbone, variant)
 
 
-def test_a_slice_changes_only_with_what_its_stage_uses() -> None:
+def test_the_settings_of_a_rule_change_only_with_what_it_uses() -> None:
     base = study()
     relabelled = study(overrides={"backbones": {"qwen3": {"label": "Q"}}, "methods": {"coconut": {"label": "C"}}})
-    assert train_slice(base, RUN) == train_slice(relabelled, RUN)
-    assert backbone_slice(base, "qwen3", "seed0") == backbone_slice(relabelled, "qwen3", "seed0")
-    assert figure_slice(base, "accuracy_backbones") != figure_slice(relabelled, "accuracy_backbones")
+    assert study_rules.train(base, RUN) == study_rules.train(relabelled, RUN)
+    assert study_rules.build_backbone(base, "qwen3", "seed0") == study_rules.build_backbone(
+        relabelled, "qwen3", "seed0"
+    )
+    assert study_rules.figure(base, "accuracy_backbones") != study_rules.figure(relabelled, "accuracy_backbones")
     faster = study(overrides={"methods": {"lt-tuning": {"training": {"updates": 5}}}})
-    assert train_slice(base, RUN) == train_slice(faster, RUN)
+    assert study_rules.train(base, RUN) == study_rules.train(faster, RUN)
     other = Run("chain", "qwen3", "lt-tuning", "live", 0)
-    assert train_slice(base, other) != train_slice(faster, other)
+    assert study_rules.train(base, other) != study_rules.train(faster, other)
 
 
 def test_grids_expand_to_distinct_sorted_runs() -> None:
@@ -192,12 +187,12 @@ def test_other_seeds_of_a_drawn_run_are_extracted_too_for_the_floor_of_separatio
     figure = {"kind": "latent_scatter", "runs": {"method": "coconut", "seed": 0}}
     made = Study({**SMOKE, "runs": [grid], "latent_probes": None, "figures": {"f": figure}}, ROOT / "config")
     expected = [RUN, replace(RUN, seed=1)]
-    assert hidden_state_runs(made) == expected
-    assert table_inputs(made, "separation") == ("hidden_states", expected)
-    assert figure_inputs(made, "f") == ("hidden_states", [RUN])
+    assert study_rules.hidden_state_runs(made) == expected
+    assert study_rules.table_inputs(made, "separation") == [f"hidden_states/{run.path}" for run in expected]
+    assert study_rules.figure_inputs(made, "f") == [f"hidden_states/{RUN.path}"]
 
 
 @pytest.mark.parametrize("precision", ["float32", "bf16"])
 def test_statements_are_read_in_the_precision_in_which_runs_of_the_backbone_train(precision: str) -> None:
     made = study(overrides={"backbones": {"qwen3": {"training": {"precision": precision}}}})
-    assert json.loads(statements_slice(made, "facts", "qwen3"))["precision"] == precision
+    assert study_rules.extract_statements(made, "facts", "qwen3")["precision"] == precision

@@ -147,7 +147,7 @@ def test_the_program_draws_scatters_from_hidden_state_folders(tmp_path):
 
 def test_the_program_draws_activity_from_probes_and_task_and_says_which_is_missing(tmp_path):
     rows, statements = activity()
-    probes, task = tmp_path / "probes/facts/qwen3/none/live/seed0", tmp_path / "tasks/facts"
+    probes, task = tmp_path / "truth_probes/facts/qwen3", tmp_path / "tasks/facts"
     for folder, name, schema, frame in (
         (probes, "activity.parquet", tables.ACTIVITY, rows),
         (task, "task.parquet", tables.STATEMENTS, statements),

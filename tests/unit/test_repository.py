@@ -12,7 +12,7 @@ import yaml
 
 from thoughtscope.config.load import Study
 from thoughtscope.config.reference import reference, schema, with_reference
-from thoughtscope.config.slices import train_slice
+from thoughtscope.config.run_settings import run_settings
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "src/thoughtscope"
@@ -70,7 +70,7 @@ def test_five_seeds_of_the_default_are_its_runs_and_no_others() -> None:
     seeds = Study.read([ROOT / "config/config.yaml", ROOT / "config/seeds.yaml"], ROOT / "config")
     assert set(seeds.runs) == {replace(run, seed=seed) for run in default.runs for seed in range(5)}
     for run in default.runs:
-        assert train_slice(seeds, run) == train_slice(default, run), "what the default trained is not trained again"
+        assert run_settings(seeds, run) == run_settings(default, run), "what the default trained is not trained again"
 
 
 def test_every_small_file_is_valid() -> None:
@@ -91,9 +91,35 @@ def test_the_library_imports_nothing_dynamically_but_in_plugins() -> None:
             assert not (isinstance(node, ast.Name) and node.id == "__import__"), file
 
 
-def test_the_library_knows_nothing_of_snakemake() -> None:
+def test_the_library_knows_neither_snakemake_nor_its_files_and_rules() -> None:
+    rules = {rule for file in (ROOT / "workflow/rules").glob("*.smk") for rule in _rules(file)}
+    assert {"prepare_task", "train", "figure"} <= rules
     for file in PACKAGE.rglob("*.py"):
-        assert not re.search(r"^\s*(import|from) snakemake", file.read_text(), re.M), file
+        text = file.read_text()
+        assert not re.search(r"snakemake|snakefile|\.smk\b|\bworkflow\b", text, re.I), file
+        tree = ast.parse(text)
+        strings = {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and type(node.value) is str}
+        defined = {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
+        named = {rule for rule in rules if "_" in rule and any(re.search(rf"\b{rule}\b", one) for one in strings)}
+        assert named - defined == set(), f"{file} names rules"
+
+
+def _rules(file: Path) -> list[str]:
+    return re.findall(r"^rule (\w+):", file.read_text(), re.M)
+
+
+def test_each_file_of_rules_starts_with_what_it_reads_and_produces() -> None:
+    for file in (ROOT / "workflow/rules").glob("*.smk"):
+        head = file.read_text().split('"""')[1]
+        assert not _rules(file) or ("\nreads " in head and "\nproduces " in head), file
+
+
+def test_no_rule_reaches_into_snakemake() -> None:
+    for file in [ROOT / "Snakefile", *(ROOT / "workflow").rglob("*.smk"), *(ROOT / "workflow/lib").glob("*.py")]:
+        reached = re.findall(
+            r"workflow\.(?:dag|persistence|executor_plugin|_\w+)|\._cores|\.snakemake/metadata", file.read_text()
+        )
+        assert reached == [], file
 
 
 def test_no_module_is_longer_than_it_can_be_read() -> None:

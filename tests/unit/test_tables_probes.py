@@ -12,7 +12,7 @@ from thoughtscope.evaluation.settings import TableSettings
 
 SETTINGS = TableSettings(methods={"coconut": "Coconut"}, resamples=20)
 LATENT = Run("chain", "qwen3", "coconut", "live", 0)
-STATEMENTS = Run("facts", "qwen3-deep", "none", "live", 0)
+STATEMENTS = {"task": "facts", "backbone": "qwen3-deep"}
 
 
 def write_latents(folder):
@@ -45,11 +45,11 @@ def write_latents(folder):
 
 def write_truth(folder, trends=()):
     """Write truth rows, the cells of two responses, and trends: (subject, label, over, slope)."""
-    place = folder / STATEMENTS.path
+    place = folder / "facts/qwen3-deep"
     place.mkdir(parents=True)
     truth = [
         {
-            **STATEMENTS.columns,
+            **STATEMENTS,
             "direction": "logistic",
             "layer": layer,
             "unit": "statement",
@@ -68,7 +68,7 @@ def write_truth(folder, trends=()):
     ]
     cells = [
         {
-            **STATEMENTS.columns,
+            **STATEMENTS,
             "direction": "whitened-difference",
             "fitted_on": "tokens",
             "example_id": f"display-{label}",
@@ -91,7 +91,7 @@ def write_truth(folder, trends=()):
     ]
     names = ("subject", "label", "over", "slope")
     slopes = [
-        {**STATEMENTS.columns, "direction": "whitened-difference", "fitted_on": "tokens", "example_id": f"e{number}"}
+        {**STATEMENTS, "direction": "whitened-difference", "fitted_on": "tokens", "example_id": f"e{number}"}
         | dict(zip(names, row, strict=True))
         for number, row in enumerate(trends)
     ]
@@ -108,7 +108,7 @@ def test_latent_and_truth_probes_stand_in_one_table(tmp_path):
     assert latent[["label", "measure", "value", "p"]].tolist() == ["Coconut", "accuracy", 0.9, 0.01]
     assert truth[["measure", "direction", "subset", "unit"]].tolist() == ["auroc", "logistic", "all", "statement"]
     assert truth[["value", "p", "p_corrected"]].tolist() == pytest.approx([0.9, 0.001, 0.005])
-    assert np.isnan(truth["target"])
+    assert truth[["target", "method", "label", "trainable", "seed"]].isna().all(), "a backbone has read the statements"
     assert np.isnan(latent["p_refit"])
 
 

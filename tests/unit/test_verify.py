@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from thoughtscope.artifacts import artifact_files, artifact_folder
-from thoughtscope.upkeep.verify import faults
+from workflow.lib.verify import faults
 
 
 @pytest.fixture
@@ -43,7 +43,7 @@ def test_what_was_just_made_has_no_fault(results: Path) -> None:
         (f"{RUN}/model/weights.bin", b"012345678X", "altered: as long as before, with other content"),
         (f"{RUN}/model/weights.bin", b"01234", "altered: 5 bytes instead of 10"),
         (f"{RUN}/model/weights.bin", None, "deleted"),
-        (f"{RUN}/notes.txt", b"mine", "added: no stage wrote it"),
+        (f"{RUN}/notes.txt", b"mine", "added: no program wrote it"),
         (f"{RUN}/provenance.json", None, "deleted or unreadable"),
         (f"{RUN}/manifest.json", b"{", "no readable manifest"),
         ("tables/summary.csv", b"a\n2\n", "altered: as long as before, with other content"),

@@ -64,9 +64,9 @@ def copy_of(smoke: Workspace, folder: Path) -> Workspace:
     return Workspace(folder)
 
 
-def upkeep(folder: Path, program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run a program of `thoughtscope.upkeep` in a copy."""
-    command = [sys.executable, "-m", f"thoughtscope.upkeep.{program}", *arguments]
+def ask(folder: Path, question: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Ask something about the results in a copy: verify, why or trace."""
+    command = [sys.executable, "-m", "workflow.lib.results", question, *arguments]
     environment = Workspace(folder).environment()
     return subprocess.run(
         command, cwd=folder, env=environment, capture_output=True, text=True, timeout=200, check=False

@@ -11,12 +11,11 @@ from tests.workflow.matrix import Edit
 
 CODE = "\nADDED = 1\n"
 SMOKE = "config/smoke.yaml"
-PARAMS, FORCED, MISSING = "Params have changed since last execution", "Forced execution", "Missing output files"
+PARAMS, MISSING = "Params have changed since last execution", "Missing output files"
 CONTENT, COMMAND = "Updated input files", "Code has changed since last execution"
 
 SCATTERS = "latent_scatter latent_scatter_training"
 TRUTH = {"table": "probes activity", "figure": "activity_heatmap"}
-DRAWN = "!accuracy_backbones !accuracy_live_frozen !latent_scatter !latent_scatter_training activity_heatmap"
 AFTER_LATENTS = {"probe": "coconut", "table": "collapse separation probes", "figure": SCATTERS}
 AFTER_STATES = {"probe": "all", "table": "collapse separation probes activity"}
 AFTER_STATES |= {"figure": f"{SCATTERS} activity_heatmap"}
@@ -71,7 +70,7 @@ def gone_but_needed(desk: Desk) -> None:
     desk.delete("results/tables/summary.csv")
 
 
-def artifact(what: str, do: str, name: str, reason: str = FORCED, **cells: str) -> Edit:
+def artifact(what: str, do: str, name: str, reason: str = MISSING, **cells: str) -> Edit:
     """Return the row of an artifact that suffers something; `do` is a method of `Desk`."""
     return Edit("artifact", what, lambda desk: getattr(desk, do)(name), reason, cells)
 
@@ -80,6 +79,8 @@ EDITS = [
     Edit("source", "a comment, a docstring, formatting in `training/run.py`", reformatted),
     code("errors.py"),
     code("training/report.py"),
+    code("training/events.py"),
+    code("launch/leases.py"),
     code("tasks/prosqa.py"),
     code("tasks/facts.py", task="!facts", extract="facts", probe="facts", **TRUTH),
     code("tasks/chain.py", task="!chain", **AFTER_TASKS),
@@ -199,30 +200,40 @@ EDITS = [
     ),
     pin("torch", backbone="!all", **AFTER_BACKBONES),
     pin("deepspeed", train=EVERY_RUN, **AFTER_RUNS),
-    pin("scikit-learn", probe="!all", table="probes activity", figure=DRAWN),
-    pin("pandas", probe="!all", table="!summary !curves !collapse !separation probes activity", figure=DRAWN),
+    pin(
+        "scikit-learn",
+        probe="!all",
+        table="probes activity",
+        figure="!latent_scatter !latent_scatter_training activity_heatmap",
+    ),
+    pin(
+        "pandas",
+        extract="!all",
+        probe="all",
+        table="!summary !curves collapse separation probes activity",
+        figure=f"!accuracy_backbones !accuracy_live_frozen {SCATTERS} activity_heatmap",
+    ),
+    pin("scipy", train=EVERY_RUN, extract="!facts coconut lt-tuning", probe="all", table="all", figure="all"),
     pin("matplotlib", figure="!all"),
     pin("pydantic"),
     Edit("artifact", "every file touched", lambda desk: desk.touch_everything()),
     artifact("a figure's SVG deleted", "delete", "results/figures/latent_scatter.svg", figure="!latent_scatter"),
-    artifact(
-        "a file of a run's model deleted",
-        "delete",
-        f"{RUN}/model/tokenizer.json",
-        train="!pause",
-        table="summary curves",
-    ),
+    artifact("a run's model deleted", "hide", f"{RUN}/model", train="!pause", table="summary curves"),
     artifact("a run's curve deleted", "delete", f"{RUN}/accuracy.parquet", train="!pause", table="summary curves"),
+    artifact("a run's metrics deleted", "delete", f"{RUN}/metrics.parquet", train="!pause", table="summary curves"),
     artifact(
-        "hidden states cut short",
-        "cut",
-        STATES_FILE,
+        "a run's hidden states of one kind deleted",
+        "hide",
+        f"{STATES}/kind=input",
         extract="!lt-tuning",
         table="collapse separation",
         figure=SCATTERS,
     ),
+    artifact("a file of a run's model deleted: only `make verify` says so", "delete", f"{RUN}/model/tokenizer.json"),
+    artifact("hidden states cut short: only `make verify` says so", "cut", STATES_FILE),
     artifact("one byte of hidden states changed: only `make verify` says so", "flip", STATES_FILE),
-    artifact("a table cut short", "cut", "results/tables/summary.csv", table="!summary"),
+    artifact("a table cut short: only `make verify` says so", "cut", "results/tables/summary.csv"),
+    artifact("a table's provenance deleted", "delete", "results/tables/summary.provenance.json", table="!summary"),
     artifact(
         "a manifest edited",
         "flip",
@@ -232,6 +243,7 @@ EDITS = [
         figure="!latent_scatter !latent_scatter_training",
     ),
     artifact("a run gone that nothing needs any more", "hide", RUN),
+    artifact("hidden states gone that nothing needs any more", "hide", STATES),
     Edit(
         "artifact",
         "a run and a table made from it gone",
@@ -239,5 +251,5 @@ EDITS = [
         MISSING,
         {"train": "!pause", "table": "!summary curves"},
     ),
-    artifact("Snakemake's records gone", "hide", ".snakemake/metadata", task="!all", **AFTER_TASKS),
+    artifact("Snakemake's records gone", "hide", ".snakemake/metadata"),
 ]

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.workflow.desk import Desk
-from tests.workflow.dry_runs import COLUMNS, FOLLOWS, Job
+from tests.workflow.dry_runs import COLUMNS, FOLLOWS, Stale
 
 PAGE = Path(__file__).parents[2] / "docs/staleness.md"
 BEGIN, END = "<!-- matrix -->", "<!-- end of matrix -->"
@@ -39,14 +39,14 @@ class Edit:
     reason: str = ""
     cells: dict[str, str] = field(default_factory=dict)
 
-    def expected(self) -> set[Job]:
+    def expected(self) -> set[Stale]:
         """Return the jobs that should run."""
         found = set()
         for column, cell in self.cells.items():
             for word in cell.split():
                 names = ALL[column].split() if word.strip("!") == "all" else [word.strip("!")]
                 reason = self.reason if word.startswith("!") else FOLLOWS
-                found |= {Job(column, name, reason) for name in names}
+                found |= {Stale(column, name, reason) for name in names}
         return found
 
 

@@ -19,6 +19,7 @@ from thoughtscope import tables
 from thoughtscope.artifacts import damaged
 from thoughtscope.config.load import Study
 from thoughtscope.config.run import Run
+from workflow.lib import study_rules
 
 from .conftest import ROOT, Workspace
 
@@ -36,6 +37,15 @@ def test_every_artifact_is_what_its_manifest_says(smoke: Workspace) -> None:
     assert len(manifests) == 2 + 2 + len(STUDY.runs) + 3 + 2  # tasks, backbones, runs, hidden states, probes
     assert {str(path): damaged(path.parent) for path in manifests if damaged(path.parent)} == {}
     assert all((path.parent / "provenance.json").is_file() for path in manifests)
+
+
+def test_rules_declare_everything_that_they_produce(smoke: Workspace) -> None:
+    for rule, wildcards in study_rules.artifacts(STUDY):
+        names = {name: str(value) for name, value in wildcards.items()}
+        files, folders = made_by(rule, names, smoke.folder / "workflow/rules")
+        (artifact,) = {path.parent for path in files if path.name == "manifest.json"}
+        there = {path.relative_to(smoke.folder) for path in (smoke.folder / artifact).rglob("*") if path.is_file()}
+        assert [path for path in there - set(files) if not any(path.is_relative_to(one) for one in folders)] == []
 
 
 def test_every_run_has_its_curve_its_schedule_and_a_model_that_loads(smoke: Workspace) -> None:
@@ -109,6 +119,8 @@ def test_every_table_has_rows(smoke: Workspace) -> None:
 def test_the_report_is_one_file_that_names_every_figure(smoke: Workspace) -> None:
     report = (results(smoke) / "report.html").read_text()
     assert all(name in report for name in STUDY.config.figures)
+    assert "A figure of kind" not in report, "every kind has a caption of its own"
+    assert "The table " not in report
 
 
 def test_a_second_run_has_nothing_to_do_and_says_so_quickly(smoke: Workspace) -> None:
@@ -123,8 +135,11 @@ def test_the_stand_in_cluster_of_the_bench_leaves_what_the_rules_make(smoke: Wor
     jobs = [("prepare_task", {"task": "chain"}), ("build_backbone", {"backbone": "qwen3", "variant": "seed0"})]
     jobs += [("table", {"name": "summary"}), ("figure", {"name": "latent_scatter"})]
     jobs += [(rule, run) for rule in ("train", "extract_latents", "fit_latent_probes")]
-    missing = [path for rule, names in jobs for path in made_by(rule, names) if not (smoke.folder / path).is_file()]
-    assert missing == []
+    for rule, names in jobs:
+        files, folders = made_by(rule, names, smoke.folder / "workflow/rules")
+        assert len(files) >= 4, "outputs, log and benchmark"
+        assert [path for path in files if not (smoke.folder / path).is_file()] == []
+        assert [path for path in folders if not (smoke.folder / path).is_dir()] == []
 
 
 def test_the_stand_in_cluster_gives_the_first_free_slot_to_the_first_in_the_queue() -> None:

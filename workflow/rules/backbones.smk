@@ -1,4 +1,8 @@
-"""config/backbones/{backbone}.yaml + the tasks it is pre-trained on -> results/backbones/{backbone}/{variant}/
+"""Backbones.
+
+reads     config/backbones/{backbone}.yaml; results/tasks/{task}/ of its pre-training; the files of a given folder
+produces  results/backbones/{backbone}/{variant}/: the model folder, or a reference to a given one, and the losses of
+          its pre-training
 
 The variant is seed0, seed1, ... of a tiny backbone, one for each seed of its runs, or `given`.
 """
@@ -10,11 +14,14 @@ rule build_backbone:
         tasks=pretraining_tasks,
         files=given_files,
     output:
-        "<backbones>/{backbone}/{variant}/manifest.json",
+        manifest="results/backbones/{backbone}/{variant}/manifest.json",
+        provenance="results/backbones/{backbone}/{variant}/provenance.json",
+        pretraining="results/backbones/{backbone}/{variant}/pretraining.json",
+        model=directory("results/backbones/{backbone}/{variant}/model"),
     log:
-        "<logs>/backbones/{backbone}/{variant}.log",
+        "results/logs/backbones/{backbone}/{variant}.log",
     benchmark:
-        "<benchmarks>/backbones/{backbone}/{variant}.tsv"
+        "results/benchmarks/backbones/{backbone}/{variant}.tsv"
     priority: 2  # everything waits for these, and the deepest takes longest
     conda:
         "../../envs/training.yaml"
@@ -23,13 +30,10 @@ rule build_backbone:
         mem_mb=backbone_memory,
         runtime=60,
     params:
-        settings=lambda w: slices.backbone_slice(STUDY, w.backbone, w.variant),
-        tasks=lambda w, input: [str(Path(file).parent) for file in input.tasks],
-        sources=sources("build_backbone"),
-        pins=pins("build_backbone"),
+        **settings(study_rules.build_backbone),
+        **code_params("build_backbone.py"),
     message:
         "build backbone {wildcards.backbone}/{wildcards.variant}"
     shell:
         "OMP_NUM_THREADS={threads} python workflow/scripts/build_backbone.py --backbone {wildcards.backbone:q}"
-        " --settings {params.settings:q} --tasks {params.tasks:q} --sources {params.sources:q}"
-        " --pins {params.pins:q} --output $(dirname {output:q}) > {log:q} 2>&1"
+        " --settings {params:q} --tasks {input.tasks:q} --output {output.manifest:q} > {log:q} 2>&1"

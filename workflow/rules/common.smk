@@ -1,4 +1,4 @@
-"""What all rules share: the checked study, and what each stage is told."""
+"""What all rules share: the checked study, what each rule is made from, and what it asks a machine for."""
 
 import functools
 import os
@@ -7,8 +7,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-from snakemake.logging import logger
-
 from thoughtscope.backbones.settings import GIVEN_FILES
 from thoughtscope.config.compute import (
     building_mb,
@@ -16,15 +14,12 @@ from thoughtscope.config.compute import (
     training_request,
 )
 from thoughtscope.config.load import Study
-from thoughtscope.config.run import Run
-from thoughtscope.config import slices
+from thoughtscope.config.run_settings import leader, saving
 from thoughtscope.errors import UserError
-from thoughtscope.launch.preflight import Ask, problems
 from thoughtscope.launch.slurm import JOB, REQUEUE
 from thoughtscope.plugins import module_name
-from thoughtscope.stages import STAGES
-from thoughtscope.upkeep.plan import plan
-from thoughtscope.upkeep.stock import UNRECORDED, distrusted
+from workflow.lib import study_rules
+from workflow.lib.params import code_params, group, run_of, settings_params
 
 # programs run with the Python that runs Snakemake, unless a conda environment is activated on top
 os.environ.update(
@@ -58,30 +53,13 @@ if "HF_TOKEN" in os.environ:
         "HF_TOKEN",
 
 
-# not told to stages: event files change no result, so asking for them retrains nothing
+# no setting of a rule: event files change no result, so asking for them retrains nothing
 os.environ.update(
     THOUGHTSCOPE_EVENTS="results/tensorboard" if STUDY.config.tensorboard else ""
 )
 
-
-def run_of(wildcards):
-    return Run(
-        wildcards.task,
-        wildcards.backbone,
-        wildcards.method,
-        wildcards.trainable,
-        int(wildcards.seed),
-    )
-
-
-def sources(stage, *modules):
-    """Digests of what a stage's program imports, so that only a change of code reruns it, never of a comment."""
-    return slices.canonical(STAGES[stage].sources(*modules))
-
-
-def pins(stage):
-    """The pinned versions of the packages that can change a stage's result."""
-    return slices.canonical(STAGES[stage].pins())
+# params: a group of settings each
+settings = functools.partial(settings_params, STUDY)
 
 
 def training(wildcards, attempt=1):
@@ -92,53 +70,50 @@ def reading(wildcards, attempt=1):
     return reading_request(STUDY, wildcards.backbone, attempt)
 
 
-def manifests(folder, runs):
-    return [f"<{folder}>/{run.path}/manifest.json" for run in runs]
+def backbone_memory(wildcards):
+    return building_mb(STUDY, wildcards.backbone)
 
 
-@functools.cache
-def force_what_cannot_be_trusted():
-    """Make anew, and say so, what was damaged by hand or stands there without Snakemake's record of how it was made.
+# the modules that a program imports because its settings name them, or starts
 
-    Snakemake itself looks only at whether declared outputs are there, and at times where it has no record. Input
-    functions call this: the jobs are being collected then, and it is not yet decided which of them run.
-    """
-    if not workflow.is_main_process:
-        return
-    planned = {one.path: one for one in plan(STUDY)}
-    wrong = distrusted(planned.values())
-    for path, why in list(wrong.items())[:5]:
-        logger.warning(f"{path}: {why}; it is made anew")
-    if len(wrong) > 5:
-        logger.warning(f"and {len(wrong) - 5} more artifacts are made anew")
-    if UNRECORDED in wrong.values():
-        logger.warning("make adopt verifies what was made elsewhere, and keeps it")
-    workflow.dag.forcefiles.update(
-        str(file) for path in wrong for file in planned[path].outputs
-    )
+
+def task_modules(wildcards):
+    return [module_name("tasks", STUDY.task(wildcards.task).kind)]
+
+
+def method_modules(wildcards):
+    return study_rules.method_modules(STUDY, run_of(wildcards))
+
+
+def worker_modules(wildcards):
+    return ["thoughtscope.training.worker", *method_modules(wildcards)]
+
+
+def table_modules(wildcards):
+    return [module_name("evaluation", wildcards.name)]
+
+
+def figure_modules(wildcards):
+    return [module_name("figures", STUDY.config.figures[wildcards.name].kind)]
+
+
+RECORD = "provenance.json"  # beside each table and figure
+
+
+# inputs: manifests, which change only with the content of what they describe
+
+
+def manifests(folders):
+    return [f"results/{folder}/manifest.json" for folder in folders]
 
 
 def pretraining_tasks(wildcards):
-    force_what_cannot_be_trusted()
-    return [
-        f"<tasks>/{task}/manifest.json"
-        for task in slices.pretraining_tasks(STUDY, wildcards.backbone)
-    ]
-
-
-def backbone_of_run(wildcards):
-    path = slices.backbone_path(STUDY, wildcards.backbone, int(wildcards.seed))
-    return f"<backbones>/{path}/manifest.json"
-
-
-def backbone_of_statements(wildcards):
-    run = slices.statements_run(wildcards.task, wildcards.backbone)
-    path = slices.backbone_path(STUDY, run.backbone, run.seed)
-    return f"<backbones>/{path}/manifest.json"
+    tasks = study_rules.pretraining_tasks(STUDY, wildcards.backbone)
+    return manifests(f"tasks/{task}" for task in tasks)
 
 
 def given_files(wildcards):
-    """The files of a backbone that is a folder: what changes there is read anew."""
+    """The files of a backbone that is a folder: what changes there is read again."""
     settings = STUDY.backbone(wildcards.backbone)
     if settings.source != "folder":
         return []
@@ -147,72 +122,51 @@ def given_files(wildcards):
     )
 
 
-def backbone_memory(wildcards):
-    return building_mb(STUDY, wildcards.backbone)
+def backbone_of_run(wildcards):
+    path = study_rules.backbone_path(STUDY, wildcards.backbone, int(wildcards.seed))
+    return manifests([f"backbones/{path}"])
 
 
-def leader(wildcards):
+def backbone_of_statements(wildcards):
+    path = study_rules.backbone_path(STUDY, wildcards.backbone, seed=0)
+    return manifests([f"backbones/{path}"])
+
+
+def leader_of_run(wildcards):
     """The run whose stage switches a control follows, if its method is yoked to one."""
-    force_what_cannot_be_trusted()
-    run = slices.leader(STUDY, run_of(wildcards))
-    return manifests("runs", [run]) if run else []
-
-
-def method_modules(wildcards):
-    return slices.method_modules(STUDY, run_of(wildcards))
-
-
-def wanted_tables():
-    return [f"<tables>/{name}.csv" for name in slices.wanted_tables(STUDY)]
-
-
-def wanted_figures():
-    return [
-        f"<figures>/{name}.{kind}"
-        for name in STUDY.config.figures
-        for kind in ("png", "pdf", "svg", "csv")
-    ]
+    run = leader(STUDY, run_of(wildcards))
+    return manifests([f"runs/{run.path}"] if run else [])
 
 
 def table_inputs(wildcards):
-    force_what_cannot_be_trusted()
-    return manifests(*slices.table_inputs(STUDY, wildcards.name))
+    return manifests(study_rules.table_inputs(STUDY, wildcards.name))
 
 
 def figure_inputs(wildcards):
-    force_what_cannot_be_trusted()
-    tasks = [
-        f"<tasks>/{task}/manifest.json"
-        for task in slices.figure_tasks(STUDY, wildcards.name)
-    ]
-    return manifests(*slices.figure_inputs(STUDY, wildcards.name)) + tasks
+    return manifests(study_rules.figure_inputs(STUDY, wildcards.name))
 
 
-def ask_slurm():
-    """End before any job is submitted, in a line for each problem, if SLURM would not run what is to be submitted."""
-    if not workflow.is_main_process or workflow.executor_plugin.name != "slurm":
-        return
-    Path("results").mkdir(exist_ok=True)
-    jobs = [job for job in workflow.dag.needrun_jobs() if not job.is_local]
-    asks = {Ask.of(job.resources): f"rule {job.rule.name}" for job in jobs}
-    given = {
-        file
-        for job in jobs
-        for file in job.input
-        if not Path(file).is_relative_to("results")
-    }
-    backbones = [STUDY.backbone(name) for name in STUDY.named("backbones")]
-    folders = {one.path for one in backbones if one.source == "folder"}
-    if any(one.source == "hub" for one in backbones):
-        folders.add(os.environ.get("HF_HOME", Path.home() / ".cache/huggingface"))
-    seen = [sys.executable, "Snakefile", *sorted(map(str, given | folders))]
-    absolute = [Path(file).absolute() for file in seen]
-    try:
-        found = list(problems(asks, absolute, [Path("results").absolute()]))
-    except UserError as error:
-        found = [error]
-    if found:
-        raise WorkflowError("\n".join(f"error: {problem}" for problem in found))
+def wanted_tables():
+    names = study_rules.wanted_tables(STUDY)
+    return expand("results/tables/{name}.{kind}", name=names, kind=["csv", RECORD])
+
+
+def wanted_figures():
+    kinds, names = ["png", "pdf", "svg", "csv", RECORD], list(STUDY.config.figures)
+    return expand("results/figures/{name}.{kind}", name=names, kind=kinds)
+
+
+def present_artifacts(_wildcards):
+    """Every declared output of each artifact that is there, so that one that lacks a file is made again.
+
+    An artifact that is gone as a whole is made again only when something needs it.
+    """
+    found = []
+    for rule, wildcards in study_rules.artifacts(STUDY):
+        output = getattr(rules, rule).output
+        if all(Path(file).exists() for file in expand(output.manifest, **wildcards)):
+            found += expand(output, **wildcards)
+    return found
 
 
 def refuse_read_only_results():
@@ -228,20 +182,9 @@ def refuse_read_only_results():
 
 def make_report():
     """Write results/report.html, if everything it shows is there; a run of a few targets leaves it as it is."""
-    files = [
-        Path(file.replace("<", "results/").replace(">", ""))
-        for file in wanted_figures() + wanted_tables()
-    ]
-    if all(file.exists() for file in files):
-        config_files = [str(file) for file in workflow.configfiles]
-        command = [
-            sys.executable,
-            "-m",
-            "snakemake",
-            "--nolock",
-            "--configfile",
-            *config_files,
-        ]
+    if all(Path(file).exists() for file in wanted_figures() + wanted_tables()):
+        command = [sys.executable, "-m", "snakemake", "--nolock", "--configfile"]
+        command += map(str, workflow.configfiles)
         subprocess.run(
             [*command, "--report", "results/report.html"],
             check=True,

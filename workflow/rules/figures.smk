@@ -1,4 +1,9 @@
-"""runs, hidden states, probes -> results/figures/{name}.{png,pdf,svg,csv}"""
+"""Figures.
+
+reads     results/runs/<run>/, results/hidden_states/<run>/, or results/truth_probes/{task}/{backbone}/ and
+          results/tasks/{task}/, of all that a figure shows
+produces  results/figures/{name}.png, .pdf, .svg; .csv, the points that are drawn; and their provenance
+"""
 
 
 rule figure:
@@ -7,18 +12,19 @@ rule figure:
         figure_inputs,
     output:
         png=report(
-            "<figures>/{name}.png",
+            "results/figures/{name}.png",
             caption="../report/figure.rst",
             category="Figures",
             labels={"figure": "{name}"},
         ),
-        pdf="<figures>/{name}.pdf",
-        svg="<figures>/{name}.svg",
-        csv="<figures>/{name}.csv",
+        pdf="results/figures/{name}.pdf",
+        svg="results/figures/{name}.svg",
+        csv="results/figures/{name}.csv",
+        provenance="results/figures/{name}.provenance.json",
     log:
-        "<logs>/figures/{name}.log",
+        "results/logs/figures/{name}.log",
     benchmark:
-        "<benchmarks>/figures/{name}.tsv"
+        "results/benchmarks/figures/{name}.tsv"
     conda:
         "../../envs/analysis.yaml"
     threads: 1
@@ -27,16 +33,10 @@ rule figure:
         runtime=lambda w, attempt: 10 * attempt,
         light=1,
     params:
-        settings=lambda w: slices.figure_slice(STUDY, w.name),
-        folders=lambda w, input: [str(Path(file).parent) for file in input],
-        sources=lambda w: sources(
-            "figure", module_name("figures", STUDY.config.figures[w.name].kind)
-        ),
-        pins=pins("figure"),
+        **settings(study_rules.figure),
+        **code_params("draw_figure.py", figure_modules),
     message:
         "draw figure {wildcards.name}"
     shell:
         "OMP_NUM_THREADS={threads} python workflow/scripts/draw_figure.py --figure {wildcards.name:q}"
-        " --settings {params.settings:q} --inputs {params.folders:q}"
-        " --sources {params.sources:q} --pins {params.pins:q}"
-        " --output-stem $(dirname {output.png:q})/{wildcards.name:q} > {log:q} 2>&1"
+        " --settings {params:q} --inputs {input:q} --output-stem results/figures/{wildcards.name:q} > {log:q} 2>&1"

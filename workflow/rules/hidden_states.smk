@@ -1,17 +1,28 @@
-"""a run (or a backbone) + its task -> results/hidden_states/<run>/"""
+"""Hidden states.
+
+reads     results/runs/<run>/ and its results/tasks/{task}/; or results/backbones/{backbone}/{variant}/ and the
+          statements of results/tasks/{task}/
+produces  results/hidden_states/<run>/: vectors at the latents of a run's responses, and the responses;
+          results/statements/{task}/{backbone}/: vectors at the tokens of statements, and their surprisals
+"""
 
 
 rule extract_latents:
     """Store the vectors of a run's latents, from free generation on test questions."""
     input:
-        run="<runs>/<run>/manifest.json",
-        task="<tasks>/{task}/manifest.json",
+        run="results/runs/<run>/manifest.json",
+        task="results/tasks/{task}/manifest.json",
     output:
-        manifest="<hidden_states>/<run>/manifest.json",
+        manifest="results/hidden_states/<run>/manifest.json",
+        provenance="results/hidden_states/<run>/provenance.json",
+        states="results/hidden_states/<run>/states.json",
+        generations="results/hidden_states/<run>/generations.parquet",
+        fed=directory("results/hidden_states/<run>/kind=input"),
+        computed=directory("results/hidden_states/<run>/kind=output"),
     log:
-        "<logs>/hidden_states/<run>.log",
+        "results/logs/hidden_states/<run>.log",
     benchmark:
-        "<benchmarks>/hidden_states/<run>.tsv"
+        "results/benchmarks/hidden_states/<run>.tsv"
     conda:
         "../../envs/training.yaml"
     threads: 1
@@ -21,32 +32,45 @@ rule extract_latents:
         gpu=lambda w: reading(w).gpus,
         gpu_model=lambda w: reading(w).gpu_type,
     params:
-        settings=lambda w: slices.latents_slice(STUDY, run_of(w)),
-        source=lambda w, input: f"--run {Path(input.run).parent}",
-        sources=lambda w: sources("extract_latents", *method_modules(w)),
-        pins=pins("extract_latents"),
+        **settings(study_rules.extract_latents),
+        **code_params("extract_hidden_states.py", method_modules),
     message:
         "extract hidden states of {wildcards.method}/{wildcards.backbone} on {wildcards.task}"
+        " ({wildcards.trainable}, seed {wildcards.seed})"
     shell:
-        "OMP_NUM_THREADS={threads} python workflow/scripts/extract_hidden_states.py --settings {params.settings:q}"
-        " {params.source} --task $(dirname {input.task:q})"
-        " --sources {params.sources:q} --pins {params.pins:q} --output $(dirname {output.manifest:q}) > {log:q} 2>&1"
+        "OMP_NUM_THREADS={threads} python workflow/scripts/extract_hidden_states.py --settings {params:q}"
+        " --run {input.run:q} --task {input.task:q} --output {output.manifest:q} > {log:q} 2>&1"
 
 
-use rule extract_latents as extract_statements with:
+rule extract_statements:
+    """Store the vectors of a backbone that reads statements."""
     input:
         backbone=backbone_of_statements,
-        task="<tasks>/{task}/manifest.json",
+        task="results/tasks/{task}/manifest.json",
     output:
-        manifest="<hidden_states>/{task}/{backbone}/none/live/seed0/manifest.json",
+        manifest="results/statements/{task}/{backbone}/manifest.json",
+        provenance="results/statements/{task}/{backbone}/provenance.json",
+        states="results/statements/{task}/{backbone}/states.json",
+        surprisals="results/statements/{task}/{backbone}/surprisals.parquet",
+        spellings="results/statements/{task}/{backbone}/spellings.json",
+        computed=directory("results/statements/{task}/{backbone}/kind=output"),
     log:
-        "<logs>/hidden_states/{task}/{backbone}/none/live/seed0.log",
+        "results/logs/statements/{task}/{backbone}.log",
     benchmark:
-        "<benchmarks>/hidden_states/{task}/{backbone}/none/live/seed0.tsv"
+        "results/benchmarks/statements/{task}/{backbone}.tsv"
+    conda:
+        "../../envs/training.yaml"
+    threads: 1
+    resources:
+        mem_mb=lambda w, attempt: reading(w, attempt).mem_mb,
+        runtime=lambda w, attempt: reading(w, attempt).minutes,
+        gpu=lambda w: reading(w).gpus,
+        gpu_model=lambda w: reading(w).gpu_type,
     params:
-        settings=lambda w: slices.statements_slice(STUDY, w.task, w.backbone),
-        source=lambda w, input: f"--backbone {Path(input.backbone).parent}",
-        sources=sources("extract_statements"),
-        pins=pins("extract_statements"),
+        **settings(study_rules.extract_statements),
+        **code_params("extract_hidden_states.py"),
     message:
         "extract hidden states of {wildcards.backbone} on the statements of {wildcards.task}"
+    shell:
+        "OMP_NUM_THREADS={threads} python workflow/scripts/extract_hidden_states.py --settings {params:q}"
+        " --backbone {input.backbone:q} --task {input.task:q} --output {output.manifest:q} > {log:q} 2>&1"

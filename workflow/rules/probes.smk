@@ -1,17 +1,24 @@
-"""hidden states + task -> results/probes/<run>/"""
+"""Probes.
+
+reads     results/hidden_states/<run>/ or results/statements/{task}/{backbone}/, and results/tasks/{task}/
+produces  results/probes/<run>/: which intermediate values can be read at a run's latents;
+          results/truth_probes/{task}/{backbone}/: directions that tell true from false statements, and their scores
+"""
 
 
 rule fit_latent_probes:
     """Probe which intermediate value can be read at each latent of a run."""
     input:
-        states="<hidden_states>/<run>/manifest.json",
-        task="<tasks>/{task}/manifest.json",
+        states="results/hidden_states/<run>/manifest.json",
+        task="results/tasks/{task}/manifest.json",
     output:
-        manifest="<probes>/<run>/manifest.json",
+        manifest="results/probes/<run>/manifest.json",
+        provenance="results/probes/<run>/provenance.json",
+        latents="results/probes/<run>/latents.parquet",
     log:
-        "<logs>/probes/<run>.log",
+        "results/logs/probes/<run>.log",
     benchmark:
-        "<benchmarks>/probes/<run>.tsv"
+        "results/benchmarks/probes/<run>.tsv"
     conda:
         "../../envs/analysis.yaml"
     threads: 1
@@ -19,36 +26,42 @@ rule fit_latent_probes:
         mem_mb=lambda w, attempt: 3000 * attempt,
         runtime=lambda w, attempt: 60 * attempt,
     params:
-        program="fit_latent_probes.py",
-        settings=lambda w: slices.latent_probes_slice(STUDY, run_of(w)),
-        sources=sources("fit_latent_probes"),
-        pins=pins("fit_latent_probes"),
+        **settings(study_rules.fit_latent_probes),
+        **code_params("fit_latent_probes.py"),
     message:
         "fit probes on {wildcards.method}/{wildcards.backbone}, task {wildcards.task}"
+        " ({wildcards.trainable}, seed {wildcards.seed})"
     shell:
-        "OMP_NUM_THREADS={threads} python workflow/scripts/{params.program} --settings {params.settings:q}"
-        " --states $(dirname {input.states:q}) --task $(dirname {input.task:q})"
-        " --sources {params.sources:q} --pins {params.pins:q} --output $(dirname {output.manifest:q}) > {log:q} 2>&1"
+        "OMP_NUM_THREADS={threads} python workflow/scripts/fit_latent_probes.py --settings {params:q}"
+        " --states {input.states:q} --task {input.task:q} --output {output.manifest:q} > {log:q} 2>&1"
 
 
-use rule fit_latent_probes as fit_truth_probes with:
+rule fit_truth_probes:
+    """Fit directions of truth on a backbone's states, and score every token of what is displayed."""
     input:
-        states="<hidden_states>/{task}/{backbone}/none/live/seed0/manifest.json",
-        task="<tasks>/{task}/manifest.json",
+        states="results/statements/{task}/{backbone}/manifest.json",
+        task="results/tasks/{task}/manifest.json",
     output:
-        manifest="<probes>/{task}/{backbone}/none/live/seed0/manifest.json",
+        manifest="results/truth_probes/{task}/{backbone}/manifest.json",
+        provenance="results/truth_probes/{task}/{backbone}/provenance.json",
+        truth="results/truth_probes/{task}/{backbone}/truth.parquet",
+        activity="results/truth_probes/{task}/{backbone}/activity.parquet",
+        trends="results/truth_probes/{task}/{backbone}/trends.parquet",
     log:
-        "<logs>/probes/{task}/{backbone}/none/live/seed0.log",
+        "results/logs/truth_probes/{task}/{backbone}.log",
     benchmark:
-        "<benchmarks>/probes/{task}/{backbone}/none/live/seed0.tsv"
+        "results/benchmarks/truth_probes/{task}/{backbone}.tsv"
+    conda:
+        "../../envs/analysis.yaml"
+    threads: 1
+    resources:
+        mem_mb=lambda w, attempt: 3000 * attempt,
+        runtime=lambda w, attempt: 60 * attempt,
     params:
-        program="fit_truth_probes.py",
-        settings=lambda w: slices.truth_probes_slice(STUDY, w.task, w.backbone),
-        sources=sources("fit_truth_probes"),
-        pins=pins("fit_truth_probes"),
+        **settings(study_rules.fit_truth_probes),
+        **code_params("fit_truth_probes.py"),
     message:
         "fit truth directions of {wildcards.backbone} on {wildcards.task}"
-
-
-ruleorder: extract_statements > extract_latents
-ruleorder: fit_truth_probes > fit_latent_probes
+    shell:
+        "OMP_NUM_THREADS={threads} python workflow/scripts/fit_truth_probes.py --settings {params:q}"
+        " --states {input.states:q} --task {input.task:q} --output {output.manifest:q} > {log:q} 2>&1"

@@ -1,4 +1,9 @@
-"""runs, hidden states, probes -> results/tables/{name}.csv"""
+"""Tables.
+
+reads     results/runs/<run>/, results/hidden_states/<run>/, results/probes/<run>/ or
+          results/truth_probes/{task}/{backbone}/ of all that a table is about
+produces  results/tables/{name}.csv, and its provenance
+"""
 
 
 rule table:
@@ -6,16 +11,17 @@ rule table:
     input:
         table_inputs,
     output:
-        report(
-            "<tables>/{name}.csv",
+        table=report(
+            "results/tables/{name}.csv",
             caption="../report/table.rst",
             category="Tables",
             labels={"table": "{name}"},
         ),
+        provenance="results/tables/{name}.provenance.json",
     log:
-        "<logs>/tables/{name}.log",
+        "results/logs/tables/{name}.log",
     benchmark:
-        "<benchmarks>/tables/{name}.tsv"
+        "results/benchmarks/tables/{name}.tsv"
     conda:
         "../../envs/analysis.yaml"
     threads: 1
@@ -24,13 +30,10 @@ rule table:
         runtime=lambda w, attempt: 10 * attempt,
         light=1,
     params:
-        settings=lambda w: slices.table_slice(STUDY, w.name),
-        folders=lambda w, input: [str(Path(file).parent) for file in input],
-        sources=lambda w: sources("table", module_name("evaluation", w.name)),
-        pins=pins("table"),
+        **settings(study_rules.table),
+        **code_params("make_table.py", table_modules),
     message:
         "make table {wildcards.name}"
     shell:
         "OMP_NUM_THREADS={threads} python workflow/scripts/make_table.py --table {wildcards.name:q}"
-        " --settings {params.settings:q} --inputs {params.folders:q}"
-        " --sources {params.sources:q} --pins {params.pins:q} --output {output:q} > {log:q} 2>&1"
+        " --settings {params:q} --inputs {input:q} --output {output.table:q} > {log:q} 2>&1"

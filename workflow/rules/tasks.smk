@@ -1,16 +1,24 @@
-"""config/tasks/{task}.yaml -> results/tasks/{task}/"""
+"""Tasks.
+
+reads     config/tasks/{task}.yaml, and the local files that it names
+produces  results/tasks/{task}/: examples, texts for pre-training, and a report on answers, skipped rows and overlap
+"""
 
 
 rule prepare_task:
     """Generate a task's examples and pre-training texts."""
     input:
-        files=lambda w: slices.task_files(STUDY, w.task),
+        files=lambda w: study_rules.task_files(STUDY, w.task),
     output:
-        "<tasks>/{task}/manifest.json",
+        manifest="results/tasks/{task}/manifest.json",
+        provenance="results/tasks/{task}/provenance.json",
+        examples="results/tasks/{task}/task.parquet",
+        pretraining="results/tasks/{task}/pretraining.parquet",
+        report="results/tasks/{task}/report.json",
     log:
-        "<logs>/tasks/{task}.log",
+        "results/logs/tasks/{task}.log",
     benchmark:
-        "<benchmarks>/tasks/{task}.tsv"
+        "results/benchmarks/tasks/{task}.tsv"
     conda:
         "../../envs/workflow.yaml"
     threads: 1
@@ -19,13 +27,10 @@ rule prepare_task:
         runtime=lambda w, attempt: 30 * attempt,
         light=1,
     params:
-        settings=lambda w: slices.task_slice(STUDY, w.task),
-        sources=lambda w: sources(
-            "prepare_task", module_name("tasks", STUDY.task(w.task).kind)
-        ),
-        pins=pins("prepare_task"),
+        **settings(study_rules.prepare_task),
+        **code_params("prepare_task.py", task_modules),
     message:
         "prepare task {wildcards.task}"
     shell:
-        "python workflow/scripts/prepare_task.py --task {wildcards.task:q} --settings {params.settings:q} --files {input.files:q}"
-        " --sources {params.sources:q} --pins {params.pins:q} --output $(dirname {output:q}) > {log:q} 2>&1"
+        "python workflow/scripts/prepare_task.py --task {wildcards.task:q} --settings {params:q}"
+        " --files {input.files:q} --output {output.manifest:q} > {log:q} 2>&1"

@@ -1,19 +1,34 @@
-"""task + backbone (+ the run whose schedule is followed) -> results/runs/<run>/"""
+"""Runs.
+
+reads     results/tasks/{task}/; results/backbones/{backbone}/{variant}/; results/runs/<run>/ whose schedule a control
+          follows
+produces  results/runs/<run>/: the model and the checkpoints that are kept; accuracies, predictions, metrics, schedule,
+          spelled tokens
+keeps     results/state/<digest>/ while a run is unfinished: where its next start resumes. No output, so that
+          Snakemake leaves it alone.
+"""
 
 
 rule train:
     """Train one run, all stages, and measure its accuracy on the way."""
     input:
-        task="<tasks>/{task}/manifest.json",
+        task="results/tasks/{task}/manifest.json",
         backbone=backbone_of_run,
-        yoke=leader,
+        yoke=leader_of_run,
     output:
-        manifest="<runs>/<run>/manifest.json",
-        accuracy="<runs>/<run>/accuracy.parquet",
+        manifest="results/runs/<run>/manifest.json",
+        provenance="results/runs/<run>/provenance.json",
+        accuracy="results/runs/<run>/accuracy.parquet",
+        predictions="results/runs/<run>/predictions.parquet",
+        metrics="results/runs/<run>/metrics.parquet",
+        schedule="results/runs/<run>/schedule.json",
+        spellings="results/runs/<run>/spellings.json",
+        model=directory("results/runs/<run>/model"),
+        checkpoints=directory("results/runs/<run>/checkpoints"),
     log:
-        "<logs>/runs/<run>.log",
+        "results/logs/runs/<run>.log",
     benchmark:
-        "<benchmarks>/runs/<run>.tsv"
+        "results/benchmarks/runs/<run>.tsv"
     conda:
         "../../envs/training.yaml"
     threads: lambda w: training(w).cores
@@ -29,14 +44,10 @@ rule train:
         tasks=lambda w: training(w).nodes if training(w).nodes > 1 else None,
         slurm_extra=lambda w: training(w).slurm_options,
     params:
-        settings=lambda w: slices.train_slice(STUDY, run_of(w)),
-        yoke=lambda w, input: (
-            f"--yoke {Path(input.yoke[0]).parent}" if input.yoke else ""
-        ),
+        **settings(study_rules.train),
+        **code_params("train.py", worker_modules),
         # a function of resources is no reason to rerun, and how often to save is none
-        saving=lambda w, resources: slices.saving(STUDY, run_of(w)),
-        sources=lambda w: sources("train", *method_modules(w)),
-        pins=pins("train"),
+        saving=lambda w, resources: group(saving=saving(STUDY, run_of(w))),
     message:
         "train {wildcards.method}/{wildcards.backbone} on {wildcards.task} ({wildcards.trainable}, seed {wildcards.seed})"
     shell:
@@ -44,6 +55,5 @@ rule train:
         "log={log:q}; all=${{log%.log}}.all.log; touch $all; ln -f $all $log; "
         # exec: no shell stands between the run and the signals that it is sent
         "exec python workflow/scripts/train.py --nodes {resources.nodes} --ranks {resources.ranks} --cores {threads}"
-        " --settings {params.settings:q} --task $(dirname {input.task:q}) --backbone $(dirname {input.backbone:q})"
-        " {params.yoke} --sources {params.sources:q} --pins {params.pins:q} --saving {params.saving:q}"
-        " --state results/state --output $(dirname {output.manifest:q}) >> $log 2>&1"
+        " --settings {params:q} --task {input.task:q} --backbone {input.backbone:q} --yoke {input.yoke:q}"
+        " --state results/state --output {output.manifest:q} >> $log 2>&1"

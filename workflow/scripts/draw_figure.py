@@ -1,17 +1,17 @@
 """Draws one figure: artifact folders in; PNG, PDF, SVG and the CSV of its points out."""
 
 import argparse
-import json
 import sys
 from pathlib import Path
 
+from thoughtscope.arguments import add_settings, folder
 from thoughtscope.artifacts import artifact_files, input_digests
 from thoughtscope.config.parse import parse
 from thoughtscope.errors import one_line_errors
 from thoughtscope.figures.inputs import read_inputs
 from thoughtscope.figures.save import SUFFIXES, save
 from thoughtscope.plugins import implementation
-from thoughtscope.provenance import add_options, record
+from thoughtscope.provenance import record
 
 
 @one_line_errors
@@ -19,14 +19,13 @@ def main() -> None:
     """Draw one figure."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--figure", required=True, help="its name, for messages")
-    parser.add_argument("--settings", required=True, help="JSON: kind, title, options, methods, backbones")
+    add_settings(parser, "kind, title, options, methods, backbones")
     parser.add_argument(
-        "--inputs", type=Path, nargs="+", required=True, help="folders of runs, hidden states or probes and task"
+        "--inputs", type=folder, nargs="+", required=True, help="folders of runs, hidden states or probes and task"
     )
     parser.add_argument("--output-stem", type=Path, required=True, help="the files' path without suffix")
-    add_options(parser)
     arguments = parser.parse_args()
-    settings = json.loads(arguments.settings)
+    settings = arguments.settings
     where = f"figures.{arguments.figure}"
     kind = implementation("figures", settings["kind"], where)
     options = parse(kind.Settings, settings.get("options", {}), f"{where}.options")
@@ -34,9 +33,7 @@ def main() -> None:
     data = read_inputs(settings["kind"], arguments.inputs, options, *names)
     figure, points = kind.draw(*data, options, settings.get("title"))
     stem = arguments.output_stem
-    made_by = record(
-        "draw_figure", settings, arguments, figure=arguments.figure, inputs=input_digests(arguments.inputs)
-    )
+    made_by = record("draw_figure", settings, figure=arguments.figure, inputs=input_digests(arguments.inputs))
     targets = (stem.with_name(stem.name + suffix) for suffix in SUFFIXES)
     with artifact_files(*targets, provenance=made_by) as staged:
         save(figure, points, staged, made_by)

@@ -1,16 +1,16 @@
 """Makes one table over several runs: artifact folders in, a CSV file out."""
 
 import argparse
-import json
 import sys
 from pathlib import Path
 
 from thoughtscope import plugins
+from thoughtscope.arguments import add_settings, folder, settings_of
 from thoughtscope.artifacts import artifact_files, input_digests
 from thoughtscope.config.parse import parse
 from thoughtscope.errors import one_line_errors
 from thoughtscope.evaluation.settings import TableSettings
-from thoughtscope.provenance import add_options, record
+from thoughtscope.provenance import record
 
 
 @one_line_errors
@@ -18,15 +18,14 @@ def main() -> None:
     """Make one table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--table", required=True, help="its module in thoughtscope.evaluation")
-    parser.add_argument("--settings", default="{}", help="TableSettings as JSON")
-    parser.add_argument("--inputs", type=Path, nargs="+", required=True, help="runs, hidden states or probes")
+    add_settings(parser, "those of TableSettings")
+    parser.add_argument("--inputs", type=folder, nargs="+", required=True, help="runs, hidden states or probes")
     parser.add_argument("--output", type=Path, required=True)
-    add_options(parser)
     arguments = parser.parse_args()
-    raw = json.loads(arguments.settings)
-    settings = parse(TableSettings, raw, "table settings")
+    settings = parse(TableSettings, settings_of(arguments.settings), "table settings")
     table = plugins.table(arguments.table)(arguments.inputs, settings)
-    made_by = record("make_table", raw, arguments, table=arguments.table, inputs=input_digests(arguments.inputs))
+    inputs = input_digests(arguments.inputs)
+    made_by = record("make_table", arguments.settings, table=arguments.table, inputs=inputs)
     with artifact_files(arguments.output, provenance=made_by) as (staged,):
         table.to_csv(staged, index=False, float_format="%.6g")
     print(f"{arguments.output}: {len(table)} rows")

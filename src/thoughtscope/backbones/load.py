@@ -21,6 +21,7 @@ from thoughtscope.backbones.folder import CONFIG, GENERATION, Place, check_folde
 from thoughtscope.errors import UserError
 from thoughtscope.hub import first_line
 
+MODEL = "model"  # the folder of the model, or of the reference to it, in the artifact of a backbone or a run
 TOKENIZER = "tokenizer.json"
 SENTENCEPIECE = "tokenizer.model"
 TOKENIZER_FILES = (TOKENIZER, SENTENCEPIECE, "vocab.json")

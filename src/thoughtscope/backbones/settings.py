@@ -1,4 +1,4 @@
-"""What a backbone file may say. Imports no torch: the workflow reads this while it is parsed."""
+"""What a backbone file may say. Imports no torch, so that a config loads at once."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from thoughtscope.settings import Commit, Positive, PositiveFloat, Probability, Strict
+from thoughtscope.settings import Commit, Hosted, Positive, PositiveFloat, Probability, Strict
 
 GIVEN_FILES = ("*.json", "*.jinja", "*.model", "merges.txt", "*.safetensors")  # what is read of a folder that is given
 SIXTEEN_BYTES = 16  # a parameter that AdamW trains in bf16: 2 + 2 + 12, ZeRO, arXiv 1910.02054, section 3.1
@@ -41,7 +41,7 @@ class Facts(Strict):
         return None if self.parameters is None else SIXTEEN_BYTES * self.parameters / 1e9
 
 
-class Settings(Strict):
+class Settings(Hosted):
     """A backbone: `tiny` is built from the Transformers class of `model_type`; the others are loaded.
 
     A tiny backbone is built once for each seed of the runs that use it.

@@ -36,7 +36,7 @@ def parameters(settings: Settings) -> int | None:
 
 
 def _cached(settings: Settings) -> Path:
-    from huggingface_hub import constants  # slow to import, and the workflow is parsed by every job
+    from huggingface_hub import constants  # slow to import, and every job reads the config
     from huggingface_hub.file_download import repo_folder_name
 
     name = repo_folder_name(repo_id=str(settings.hub_id), repo_type="model")

@@ -19,8 +19,9 @@ from transformers.utils import logging
 from thoughtscope.check.inputs import check_disk, find_backbones, prepare_tasks, rows_of
 from thoughtscope.check.trial import Trial, attempt
 from thoughtscope.config.load import MAIN, Study
+from thoughtscope.config.parse import parse
 from thoughtscope.config.run import Run
-from thoughtscope.config.slices import train_slice
+from thoughtscope.config.run_settings import run_settings
 from thoughtscope.errors import UserError, one_line_errors
 from thoughtscope.training.settings import TrainSettings
 
@@ -72,7 +73,7 @@ def _trial_of(run: Run, found: dict[Run, Trial | str]) -> Trial | str:
 
 def _try(study: Study, run: Run, tasks: Path, backbones: Path, ranks: int) -> Trial | str:
     """Try a run in a process of its own, so that what it takes is its own and given back; a line if it cannot run."""
-    settings = TrainSettings.model_validate_json(train_slice(study, run))
+    settings = parse(TrainSettings, run_settings(study, run), f"run {run.path}")
     size = settings.training.micro_batch_size or settings.training.batch_size // ranks
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
         try:

@@ -12,7 +12,6 @@ from thoughtscope import tables
 from thoughtscope.backbones.make import make_tiny, refer
 from thoughtscope.config.load import Study
 from thoughtscope.errors import UserError
-from thoughtscope.plugins import read_settings
 from thoughtscope.tasks.prepare import EXAMPLES, write_task
 
 
@@ -26,7 +25,7 @@ def prepare_tasks(study: Study, folder: Path) -> dict[str, dict[str, int]]:
     for name in study.named("tasks"):
         place = folder / name
         place.mkdir(parents=True)
-        module, settings = read_settings("tasks", study.raw("tasks", name), study.file("tasks", name))
+        module, settings = study.plugin("tasks", name)
         sizes[name] = write_task(name, module, settings, place)
     return sizes
 

@@ -19,7 +19,7 @@ from thoughtscope.config.schema import Compute
 from thoughtscope.config.training import Training
 from thoughtscope.latents.settings import BaseFill
 
-PROGRAM_MB = 2500  # what Snakemake, torchrun and a rank with a tiny model take; measured below 1500
+PROGRAM_MB = 2500  # what the scheduler's process, torchrun and a rank with a tiny model take; measured below 1500
 RANK_MB = 1500  # each further rank
 DEVICE_MB = 2500  # what a rank takes more on a device, for CUDA and its libraries
 FILE_MB = 2 * 1074  # a file of a saved state, and the tensor that is gathered for the next one
@@ -56,7 +56,7 @@ class Request:
 
     @property
     def slurm_options(self) -> str:
-        """What sbatch is told beyond Snakemake's own resources: the warning, and the devices of several nodes."""
+        """Further options of sbatch: the warning, and the devices of several nodes."""
         warning = f"--signal=USR1@{self.warning_seconds}"
         devices = ":".join([self.gpu_type, str(self.gpus)] if self.gpu_type else [str(self.gpus)])
         return f"{warning} --gpus-per-node={devices}" if self.nodes > 1 and self.gpus else warning

@@ -9,13 +9,14 @@ import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from thoughtscope.backbones.settings import Pretraining
 from thoughtscope.backbones.settings import Settings as BackboneSettings
 from thoughtscope.config.deepspeed import DeepSpeed
 from thoughtscope.config.parse import merge, parse, read_yaml
-from thoughtscope.config.revisions import KINDS, LOCK, read_lock, unpinned, with_revisions
+from thoughtscope.config.revisions import KINDS, LOCK, read_lock
 from thoughtscope.config.run import Run
 from thoughtscope.config.schema import Config, Figure, RunFilter, RunGrid
 from thoughtscope.config.training import Training
@@ -23,7 +24,7 @@ from thoughtscope.errors import UserError
 from thoughtscope.figures.settings import INPUT, OPTIONS, SHARED
 from thoughtscope.methods.curriculum import check_tokens
 from thoughtscope.plugins import read_settings
-from thoughtscope.settings import Strict
+from thoughtscope.settings import Hosted, Strict, collect
 
 MAIN = Path("config/config.yaml")
 GROUPS = ("tasks", "backbones", "methods", "deepspeed")
@@ -33,7 +34,7 @@ class Study:
     """A whole configuration, checked: the main file and every small file that it names.
 
     Args:
-        raw: the main config, as read from YAML (Snakemake's `config`).
+        raw: the main config, as read from YAML.
         folder: the folder that holds `tasks/`, `backbones/`, `methods/` and `deepspeed/`.
         source: the main file's name, for messages.
         require_pins: whether every hub id that is used must have a revision.
@@ -52,7 +53,7 @@ class Study:
 
     @classmethod
     def read(cls, files: Sequence[Path], folder: Path = MAIN.parent, require_pins: bool = True) -> Study:
-        """Read main files, each laid on top of those before, as Snakemake does with several `--configfile`.
+        """Read main files, each laid on top of those before.
 
         Raises:
             UserError: a mistake in one of them.
@@ -93,17 +94,18 @@ class Study:
 
     def task(self, name: str) -> Strict:
         """Return the settings of a task, as its kind's module defines them."""
-        return read_settings("tasks", self.raw("tasks", name), self.file("tasks", name))[1]
+        return self.plugin("tasks", name)[1]
 
     def method(self, name: str) -> Strict:
         """Return the settings of a method, as its kind's module defines them."""
-        module, settings = read_settings("methods", self.raw("methods", name), self.file("methods", name))
+        module, settings = self.plugin("methods", name)
         check_tokens(module, settings, self.file("methods", name))
         return settings
 
     def backbone(self, name: str) -> BackboneSettings:
         """Return the settings of a backbone."""
-        return parse(BackboneSettings, self.raw("backbones", name), self.file("backbones", name))
+        raw, commits = self.raw("backbones", name), self.lock.commits("backbones")
+        return parse(BackboneSettings, raw, self.file("backbones", name), commits)
 
     def deepspeed(self, name: str) -> dict[str, Any]:
         """Return a DeepSpeed configuration as its file sets it; the engine adds batch sizes and precision."""
@@ -144,6 +146,11 @@ class Study:
         learned = {task for name in tiny for task in self.pretraining(name).tasks}
         return sorted({run.task for run in self.runs} | ({truth.task} if truth else set()) | learned)
 
+    def hosted(self, group: str, name: str) -> list[Hosted]:
+        """Return what a task or a backbone loads from a hub, wherever its settings name it."""
+        settings = self.backbone(name) if group == "backbones" else self.task(name)
+        return [one for one in collect(settings, Hosted) if one.hub_id is not None]
+
     def file(self, group: str, name: str) -> str:
         """Return the file that defines `name`, for messages."""
         return f"{self.folder}/{group}/{name}.yaml"
@@ -160,9 +167,12 @@ class Study:
                 there = ", ".join(sorted(file.stem for file in path.parent.glob("*.yaml")))
                 raise UserError(f"{self.source}: {group}", f"no {path}", f"write that file or use one of {there}")
             overrides = self.config.overrides.get(group, {}).get(name, {})  # type: ignore[call-overload]
-            commits = getattr(self.lock, KINDS[group]) if group in KINDS else {}
-            self._read[group, name] = with_revisions(merge(read_yaml(path), overrides), commits)
+            self._read[group, name] = merge(read_yaml(path), overrides)
         return self._read[group, name]
+
+    def plugin(self, group: str, name: str) -> tuple[ModuleType, Strict]:
+        """Return the module of a task or method, and its settings as that module defines them."""
+        return read_settings(group, self.raw(group, name), self.file(group, name), self.lock.commits(group))
 
     def _check(self) -> None:
         """Load every file that is named and every filter, so that mistakes show before anything runs."""
@@ -193,7 +203,7 @@ class Study:
 
     def _check_statements(self, task: str) -> None:
         where = self.file("tasks", task)
-        if read_settings("tasks", self.raw("tasks", task), where)[0].CONTRACT != "statements":
+        if self.plugin("tasks", task)[0].CONTRACT != "statements":
             raise UserError(
                 f"{self.source}: truth_probes.task", f"{where} has no true and false statements", "name a task that has"
             )
@@ -212,12 +222,13 @@ class Study:
         """Refuse a hub id without a revision: what it names may change any day."""
         for group in KINDS:
             for name in self.named(group):
-                for hub_id in unpinned(self.raw(group, name)):
-                    raise UserError(
-                        f"{self.file(group, name)}: revision",
-                        f"{hub_id} is not pinned: no commit here or in {self.folder / LOCK}",
-                        f"run make pin CONFIG={self.source} on a connected machine",
-                    )
+                for one in self.hosted(group, name):
+                    if one.revision is None:
+                        raise UserError(
+                            f"{self.file(group, name)}: revision",
+                            f"{one.hub_id} is not pinned: no commit here or in {self.folder / LOCK}",
+                            f"run make pin CONFIG={self.source} on a connected machine",
+                        )
 
     def _check_layer(self, where: str, options: Strict) -> None:
         """Refuse a figure of a layer that extraction does not store."""

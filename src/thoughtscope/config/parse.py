@@ -14,14 +14,17 @@ from thoughtscope.errors import UserError
 M = TypeVar("M", bound=BaseModel)
 
 
-def parse(model: type[M], raw: Mapping[str, Any], where: str) -> M:
+def parse(model: type[M], raw: Mapping[str, Any], where: str, commits: Mapping[str, str] | None = None) -> M:
     """Validate `raw` and turn the first mistake into one line with the key.
+
+    Args:
+        commits: the locked commit of each hub id; see `settings.Hosted`.
 
     Raises:
         UserError: an unknown key, a missing key or a wrong value.
     """
     try:
-        return model.model_validate(raw)
+        return model.model_validate(raw, context=commits)
     except ValidationError as error:
         first = error.errors()[0]
         parts, known = _follow(model, first["loc"])

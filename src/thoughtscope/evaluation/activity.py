@@ -65,8 +65,7 @@ def activity(folders: Sequence[Path], settings: TableSettings) -> pd.DataFrame:
 def _rows(folder: Path, settings: TableSettings) -> Iterator[dict[str, Any]]:
     for name, schema in ((ACTIVITY, tables.ACTIVITY), (TRENDS, tables.TRENDS)):
         frame = tables.read(folder / name, schema).to_pandas()
-        display = frame["method"].map(settings.methods).fillna(frame["method"])
-        frame = frame.assign(truth=frame["label"].map(NAMES), label=display)
+        frame = frame.assign(truth=frame["label"].map(NAMES)).drop(columns="label")
         if name == ACTIVITY:
             yield from frame.assign(row="cell").to_dict("records")
         else:
@@ -90,7 +89,7 @@ def _trends(slopes: pd.DataFrame, settings: TableSettings) -> Iterator[dict[str,
         return np.array([true, false, true - false])
 
     low, high = bootstrap_interval(means, len(subjects), settings.confidence, 10 * settings.resamples, settings.seed)
-    about = slopes[["task", "backbone", "method", "trainable", "seed", "label", "direction", "fitted_on"]].iloc[0]
+    about = slopes[["task", "backbone", "direction", "fitted_on"]].iloc[0]
     numbers = [*counts.sum(axis=0), counts.sum()]
     value = means(np.arange(len(subjects)))
     for place, truth in enumerate(("true", "false", "difference")):

@@ -52,7 +52,8 @@ def probes(folders: Sequence[Path], settings: TableSettings) -> pd.DataFrame:
     - p_refit: of a linear direction, against directions fitted to permuted training labels. It asks whether the
       direction is better than those fitted to noise, not whether truth can be read.
     - passes_null: whether p_corrected is at most the level of the config.
-    - note: why a row has no values. Columns that a probe has no use for are empty.
+    - note: why a row has no values. Columns that a probe has no use for are empty; truth has neither method, trainable
+      nor seed, since it is read from a backbone.
 
     Raises:
         UserError: a folder holds neither table.
@@ -64,12 +65,12 @@ def _rows(folder: Path, settings: TableSettings) -> list[dict[str, Any]]:
     parts: list[pd.DataFrame] = []
     if (folder / LATENTS).is_file():
         latents = tables.read(folder / LATENTS, tables.LATENT_PROBES).to_pandas().rename(columns={"accuracy": "value"})
-        parts.append(latents.assign(probe="latent", measure="accuracy"))
+        label = latents["method"].replace(settings.methods)
+        parts.append(latents.assign(probe="latent", measure="accuracy", label=label))
     if (folder / TRUTH).is_file():
         truth = tables.read(folder / TRUTH, tables.TRUTH_PROBES).to_pandas().rename(columns={"auroc": "value"})
         parts.append(truth.assign(probe="truth", measure="auroc", classes=2, kind="output"))
     if not parts:
         raise UserError(str(folder), f"holds neither {LATENTS} nor {TRUTH}", "fit the probes again")
     frame = pd.concat(parts, ignore_index=True)
-    labelled = frame.assign(label=frame["method"].map(settings.methods).fillna(frame["method"]))
-    return [{str(name): value for name, value in row.items()} for row in labelled.to_dict("records")]
+    return [{str(name): value for name, value in row.items()} for row in frame.to_dict("records")]

@@ -69,8 +69,9 @@ def extract_latents(settings: LatentsSettings, run: Path, rows: Sequence[Mapping
     stored = storage_type(settings.states.dtype, dtype)
     reasoner = load_reasoner(kept[0][1], device=device, dtype=dtype)
     layers = chosen_layers(settings.states, reasoner.model)
+    width = reasoner.model.config.get_text_config().hidden_size
     with (
-        StateWriter(folder, settings.run, reasoner.model.config.get_text_config().hidden_size, stored) as writer,
+        StateWriter(folder, settings.run, width, stored, kinds=("input", "output")) as writer,
         pq.ParquetWriter(folder / GENERATIONS, tables.PREDICTIONS) as generations,
     ):
         for step, path in kept:

@@ -57,10 +57,11 @@ class StateWriter:
     Args:
         width: entries of a vector.
         dtype: ``float16`` or ``float32``.
+        kinds: those that are stored; each has a folder, even if there is nothing to store.
     """
 
-    def __init__(self, folder: Path, run: str, width: int, dtype: str) -> None:
-        self.folder, self.run, self.dtype = folder, run, dtype
+    def __init__(self, folder: Path, run: str, width: int, dtype: str, kinds: Sequence[str] = ("output",)) -> None:
+        self.folder, self.run, self.dtype, self.kinds = folder, run, dtype, kinds
         self.arrow = pa.float16() if dtype == "float16" else pa.float32()
         self.width = width
         self.schema = tables.hidden_state_schema(width, self.arrow)
@@ -68,6 +69,8 @@ class StateWriter:
         self._made: tuple[int, Sequence[Position], dict[str, pa.Array]] | None = None
 
     def __enter__(self) -> StateWriter:
+        for kind in self.kinds:
+            (self.folder / f"kind={kind}").mkdir(parents=True, exist_ok=True)
         return self
 
     def __exit__(

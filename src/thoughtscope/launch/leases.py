@@ -1,8 +1,8 @@
 """Which devices of a workstation a run gets, when several train at once.
 
-Snakemake counts devices but does not say which. Here a lock file stands for each; a run holds the locks of its devices
-as long as it lives, and the kernel frees them however it ends. Inside a SLURM job devices are given, and nothing is
-leased.
+Whoever starts runs may count devices, but does not say which. Here each device has a lock file; a run holds the locks
+of its devices as long as it lives, and the kernel frees them however it ends. Inside a SLURM job devices are given, and
+nothing is leased.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from thoughtscope.errors import UserError
 from thoughtscope.launch.slurm import JOB
 from thoughtscope.launch.torchrun import DEVICES
 
+AFFECTS_RESULTS = False
 STAND_INS = "THOUGHTSCOPE_DEVICES"  # device ids, separated by commas, instead of those of the machine
 AGAIN_SECONDS = 0.5
 

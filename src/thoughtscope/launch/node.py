@@ -9,6 +9,8 @@ from thoughtscope.errors import one_line_errors
 from thoughtscope.launch import slurm, torchrun
 from thoughtscope.launch.supervise import Supervisor
 
+AFFECTS_RESULTS = False
+
 
 @one_line_errors
 def main() -> int:

@@ -8,33 +8,42 @@ again; elsewhere it goes on here and now, unless it was this program that was to
 import argparse
 import os
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
-from thoughtscope.errors import one_line_errors
 from thoughtscope.launch import slurm, torchrun
 from thoughtscope.launch.leases import lease
 from thoughtscope.launch.supervise import Supervisor
 from thoughtscope.training.status import CONTINUE, STATUS_FILE
 
+AFFECTS_RESULTS = False
 
-@one_line_errors
-def main() -> int:
-    """Run until the run is finished, has failed, or is to go on later."""
-    parser = argparse.ArgumentParser(description=__doc__)
+
+def launch_options() -> argparse.ArgumentParser:
+    """Return a parser of where a run computes, to be the parent of another."""
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     parser.add_argument("--nodes", type=int, default=1, help="of this SLURM job")
     parser.add_argument("--ranks", type=int, default=1, help="processes of each node")
     parser.add_argument("--cores", type=int, default=1, help="of each node")
-    own, worker = parser.parse_known_args()
-    with tempfile.TemporaryDirectory() as folder, lease(own.ranks):
+    return parser
+
+
+def launch(worker: Sequence[str], nodes: int, ranks: int, cores: int) -> int:
+    """Run until the run is finished, has failed, or is to go on later; return the status to end with.
+
+    Args:
+        worker: arguments of the program of a rank.
+        nodes: of this SLURM job.
+        ranks: processes of each node.
+        cores: of each node.
+    """
+    with tempfile.TemporaryDirectory() as folder, lease(ranks):
         supervisor = Supervisor()
         status_file = Path(folder) / "status"
         os.environ[STATUS_FILE] = str(status_file)
         while True:
             status_file.unlink(missing_ok=True)
-            if own.nodes > 1:
-                started = slurm.start(worker, own.nodes, own.ranks, own.cores)
-            else:
-                started = torchrun.start(worker, own.ranks, own.cores)
+            started = slurm.start(worker, nodes, ranks, cores) if nodes > 1 else torchrun.start(worker, ranks, cores)
             status = supervisor.wait(started)
             if status_file.exists():
                 status = int(status_file.read_text())

@@ -15,6 +15,7 @@ from thoughtscope.launch.supervise import SIGNALS, Started
 from thoughtscope.launch.torchrun import Meeting
 from thoughtscope.training.status import CONTINUE
 
+AFFECTS_RESULTS = False
 JOB = "SLURM_JOB_ID"
 REQUEUE = "THOUGHTSCOPE_REQUEUE"  # the job that a run may put back into the queue: set in jobs made for one run
 KEPT = (JOB, "SLURM_CLUSTER_NAME", "SLURM_CONF")

@@ -19,6 +19,7 @@ import psutil
 from thoughtscope.errors import UserError
 from thoughtscope.launch.supervise import SIGNALS, Started
 
+AFFECTS_RESULTS = False
 DEVICES = "CUDA_VISIBLE_DEVICES"
 
 

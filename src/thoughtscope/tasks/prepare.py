@@ -49,17 +49,18 @@ def write_task(name: str, module: ModuleType, settings: Any, folder: Path) -> di
     tables.write(place, SCHEMAS[module.CONTRACT], checked(name, module.CONTRACT, rows(), overlap=counted))
     texts = module.pretraining(settings) if hasattr(module, "pretraining") else training_texts(place)
     tables.write(folder / PRETRAINING, tables.PRETRAINING, texts)
+    report: dict[str, Any] = {}
     if module.CONTRACT == "reasoning":
-        report: dict[str, Any] = {"answers": answers(pq.read_table(place, columns=["split", "answer", "steps"]))}
-        if skipped:
-            report["skipped"] = {split: {} for split, _ in skipped}
-            for (split, reason), count in skipped.items():
-                report["skipped"][split][reason] = count
-        if hasattr(module, "chance"):
-            report["chance"] = module.chance(settings)
-        if counted:
-            report["overlap"] = note_overlap(name, place)
-        write_json(folder / REPORT, report)
+        report["answers"] = answers(pq.read_table(place, columns=["split", "answer", "steps"]))
+    if skipped:
+        report["skipped"] = {split: {} for split, _ in skipped}
+        for (split, reason), count in skipped.items():
+            report["skipped"][split][reason] = count
+    if hasattr(module, "chance"):
+        report["chance"] = module.chance(settings)
+    if counted:
+        report["overlap"] = note_overlap(name, place)
+    write_json(folder / REPORT, report)
     return dict(sizes)
 
 

@@ -18,7 +18,7 @@ from pydantic import Field, field_validator, model_validator
 
 from thoughtscope.errors import UserError
 from thoughtscope.hub import hub_error
-from thoughtscope.settings import Commit, OneOrMany, Positive, Strict
+from thoughtscope.settings import Commit, Hosted, OneOrMany, Positive
 
 T = TypeVar("T")
 Row = dict[str, Any]
@@ -29,7 +29,7 @@ BYTE_ORDER_MARKS = {  # UTF-32's begins as UTF-16's does
 }  # fmt: skip
 
 
-class Source(Strict):
+class Source(Hosted):
     """Where rows come from: files, or a dataset of a hub at a pinned revision."""
 
     path: str | None = Field(None, description="a JSONL, JSON, CSV or Parquet file, or a pattern of several")

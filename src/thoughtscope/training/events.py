@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+AFFECTS_RESULTS = False
 EVENTS_FOLDER = "THOUGHTSCOPE_EVENTS"  # names the folder for event files; not set: none are written
 
 

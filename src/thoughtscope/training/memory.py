@@ -10,6 +10,7 @@ import torch
 
 from thoughtscope.errors import UserError
 
+AFFECTS_RESULTS = False
 _GIB = 2**30
 
 

@@ -10,6 +10,8 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
+AFFECTS_RESULTS = False
+
 
 class Report:
     """Prints the progress of a run, on the first rank only.

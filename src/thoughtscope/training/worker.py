@@ -14,19 +14,21 @@ import signal
 import sys
 import time
 from pathlib import Path
-from typing import Any
 
 import deepspeed
 import torch
 
 from thoughtscope import tables
-from thoughtscope.artifacts import artifact_folder, input_digests, write_json
+from thoughtscope.arguments import settings_of
+from thoughtscope.artifacts import artifact_folder, digest, input_digests, write_json
+from thoughtscope.backbones.load import MODEL
 from thoughtscope.backbones.spellings import SPELLINGS
 from thoughtscope.config.parse import parse
 from thoughtscope.config.run import Run as RunName
-from thoughtscope.provenance import add_options, digest, record
+from thoughtscope.provenance import record
 from thoughtscope.tasks.prepare import EXAMPLES
 from thoughtscope.training.failure import end
+from thoughtscope.training.options import run_options
 from thoughtscope.training.ranks import Ranks
 from thoughtscope.training.report import Report
 from thoughtscope.training.run import ContinueLaterError, Run
@@ -46,13 +48,14 @@ def main() -> int:
 
 
 def _train() -> int:
-    arguments = _arguments()
+    arguments = argparse.ArgumentParser(description=__doc__, parents=[run_options()]).parse_args()
     _end_with_parent()
     asked: list[int] = []
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1):
         signal.signal(number, lambda received, _frame: asked.append(received))
-    raw = json.loads(arguments.settings)
-    settings = parse(TrainSettings, {**raw, "training": {**raw["training"], **arguments.saving}}, "train settings")
+    saving = arguments.settings.pop("saving", {})
+    raw = settings_of(arguments.settings)
+    settings = parse(TrainSettings, {**raw, "training": {**raw["training"], **saving}}, "train settings")
     torch.use_deterministic_algorithms(True, warn_only=True)
     # DeepSpeed would compile a shared-memory helper for gloo on first use: a minute and a compiler for nothing here
     deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False
@@ -63,9 +66,10 @@ def _train() -> int:
     rows = tables.read(arguments.task / EXAMPLES, tables.REASONING).to_pylist()
     yoke = json.loads((arguments.yoke / SCHEDULE).read_text())["stages"] if arguments.yoke else None
     inputs = input_digests([arguments.task, arguments.backbone] + ([arguments.yoke] if arguments.yoke else []))
-    state_folder = arguments.state / digest(_identity(raw, inputs, arguments))
+    state_folder = arguments.state / digest({**arguments.settings, "inputs": list(inputs.values())})
     state_folder.mkdir(parents=True, exist_ok=True)
-    run = Run(settings, rows, arguments.backbone, yoke, state_folder, report, lambda: bool(asked), time.monotonic)
+    backbone = arguments.backbone / MODEL
+    run = Run(settings, rows, backbone, yoke, state_folder, report, lambda: bool(asked), time.monotonic)
     try:
         run.execute()
     except ContinueLaterError as pause:
@@ -75,7 +79,7 @@ def _train() -> int:
         return CONTINUE
     finally:
         report.close()
-    _write(run, settings, inputs, arguments)
+    _write(run, inputs, arguments)
     return 0
 
 
@@ -84,29 +88,20 @@ def _end_with_parent() -> None:
     ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # 1 is PR_SET_PDEATHSIG
 
 
-def _identity(raw: Any, inputs: dict[str, str], arguments: argparse.Namespace) -> dict[str, Any]:
-    """Return what decides a run's result: its settings, the content of its inputs, its sources and packages."""
-    return {
-        "settings": raw,
-        "inputs": list(inputs.values()),
-        "sources": arguments.sources,
-        "pins": arguments.pins,
-    }
-
-
-def _write(run: Run, settings: TrainSettings, inputs: dict[str, str], arguments: argparse.Namespace) -> None:
+def _write(run: Run, inputs: dict[str, str], arguments: argparse.Namespace) -> None:
     """Write the artifact of a finished run; then its resumable state may go."""
-    name = RunName.parse(settings.run)
-    model = run.state_folder / "model"
+    name = RunName.parse(run.settings.run)
+    model = run.state_folder / MODEL
     run.save_model(model)
     ranks = Ranks.here()
     if ranks.first:
         facts = {"seed": name.seed, "ranks": ranks.world, "state": run.state_folder.name, "inputs": inputs}
-        provenance = record("train", json.loads(arguments.settings), arguments, **facts)
+        provenance = record("train", arguments.settings, **facts)
         with artifact_folder(arguments.output, provenance) as folder:
-            shutil.copytree(model, folder / "model")
+            shutil.copytree(model, folder / MODEL)
+            (folder / "checkpoints").mkdir()
             if (run.state_folder / "checkpoints").is_dir():
-                shutil.copytree(run.state_folder / "checkpoints", folder / "checkpoints")
+                shutil.copytree(run.state_folder / "checkpoints", folder / "checkpoints", dirs_exist_ok=True)
             tables.write(
                 folder / "accuracy.parquet",
                 tables.ACCURACY,
@@ -125,19 +120,6 @@ def _write(run: Run, settings: TrainSettings, inputs: dict[str, str], arguments:
             write_json(folder / SPELLINGS, run.spellings)
         shutil.rmtree(run.state_folder, ignore_errors=True)
     ranks.wait()
-
-
-def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--settings", required=True, help="TrainSettings as JSON")
-    parser.add_argument("--saving", type=json.loads, default={}, help="JSON: how often the resumable state is saved")
-    parser.add_argument("--task", type=Path, required=True)
-    parser.add_argument("--backbone", type=Path, required=True)
-    parser.add_argument("--yoke", type=Path, help="folder of the run whose schedule is followed")
-    parser.add_argument("--state", type=Path, required=True, help="folder of resumable states")
-    parser.add_argument("--output", type=Path, required=True)
-    add_options(parser)
-    return parser.parse_args()
 
 
 if __name__ == "__main__":

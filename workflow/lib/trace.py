@@ -6,18 +6,15 @@ where an input is gone or is no longer the one that was read.
 
 from __future__ import annotations
 
-import argparse
 import json
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from PIL import Image, UnidentifiedImageError
 
-from thoughtscope.artifacts import MANIFEST, PROVENANCE, record_of, sha256
-from thoughtscope.errors import UserError, one_line_errors
-from thoughtscope.provenance import digest
+from thoughtscope.artifacts import MANIFEST, PROVENANCE, digest, record_of, sha256
+from thoughtscope.errors import UserError
 
 BROKEN = "the chain is broken here"
 
@@ -58,7 +55,7 @@ def trace(name: str, record: dict[str, Any], root: Path, depth: int = 0, seen: s
         if not (folder / MANIFEST).is_file() or not (folder / PROVENANCE).is_file():
             yield f"{indent}  {path}: gone; {BROKEN}"
         elif sha256(folder / MANIFEST) != expected:
-            yield f"{indent}  {path}: made anew with other content since; {BROKEN}"
+            yield f"{indent}  {path}: replaced by other content since; {BROKEN}"
         elif path in seen:
             yield f"{indent}  {path}: see above"
         else:
@@ -96,18 +93,3 @@ def _seeds(settings: Any, where: str = "") -> Iterator[tuple[str, Any]]:
             if key == "seed":
                 yield place, value
             yield from _seeds(value, place)
-
-
-@one_line_errors
-def main() -> int:
-    """Print the chain; end with 1 if it is broken."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("file", type=Path, help="a figure or a table, e.g. results/figures/latent_scatter.png")
-    file = parser.parse_args().file
-    lines = list(trace(str(file), read_record(file), Path()))
-    print("\n".join(lines))
-    return 1 if any(line.endswith(BROKEN) for line in lines) else 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,4 +1,6 @@
-"""Asks SLURM, before the first job is submitted, whether it would take every job, and whether its nodes see the files.
+"""Asks SLURM, before anything is submitted, whether it would take every job, and whether its nodes see the files.
+
+    python -m workflow.lib.preflight --configfile config/paper.yaml
 
 `sbatch --test-only` answers without submitting. A step of a second on one node of each partition looks at the files;
 where no node is free soon, a line says that none has looked.
@@ -6,7 +8,9 @@ where no node is free soon, a line says that none has looked.
 
 from __future__ import annotations
 
+import argparse
 import math
+import os
 import re
 import shlex
 import subprocess
@@ -16,7 +20,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from thoughtscope.errors import UserError
+from thoughtscope.config.load import MAIN, Study
+from thoughtscope.errors import UserError, one_line_errors
+from workflow.lib.jobs import planned
 
 PROFILE = "workflow/profiles/slurm/profile.yaml"
 PATIENCE_SECONDS = 20
@@ -46,7 +52,7 @@ class Ask:
 
     @classmethod
     def of(cls, resources: Mapping[str, Any]) -> Ask:
-        """Return what a job with these Snakemake resources asks for."""
+        """Return what a job with these resources of Snakemake asks for."""
         names = {
             "--partition": "slurm_partition",
             "--account": "slurm_account",
@@ -54,7 +60,7 @@ class Ask:
             "--constraint": "constraint",
             "--nodes": "nodes",
             "--ntasks": "tasks",
-            "--cpus-per-task": "_cores",
+            "--cpus-per-task": "threads",
             "--mem": "mem_mb",
             "--time": "runtime",
         }
@@ -177,3 +183,44 @@ def _run(*command: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     except FileNotFoundError:
         return subprocess.CompletedProcess(command, 127, f"{command[0]} is not installed here")
+
+
+def seen_by_nodes(files: Sequence[str], study: Study) -> list[Path]:
+    """Return what every node has to see: Python, the workflow, the data, and given models or the cache of a hub.
+
+    Args:
+        files: what jobs read that no job makes.
+    """
+    backbones = [study.backbone(name) for name in study.named("backbones")]
+    folders = {str(one.path) for one in backbones if one.source == "folder"}
+    if any(one.source == "hub" for one in backbones):
+        folders.add(os.environ.get("HF_HOME", str(Path.home() / ".cache/huggingface")))
+    return [Path(file).absolute() for file in (sys.executable, "Snakefile", *sorted({*files, *folders}))]
+
+
+@one_line_errors
+def main() -> int:
+    """Print a line for each problem; end with 2 if there is one."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--configfile", nargs="+", default=[str(MAIN)])
+    parser.add_argument(
+        "--workflow-profile", default=str(Path(PROFILE).parent), help="and further options of Snakemake"
+    )
+    arguments, options = parser.parse_known_args()
+    study = Study.read([Path(file) for file in arguments.configfile])
+    profile = ["--workflow-profile", arguments.workflow_profile, *options]
+    jobs = planned([*profile, "--configfile", *arguments.configfile])
+    made = {file for job in jobs for file in job.outputs}
+    files = [file for job in jobs for file in job.inputs if file not in made and not file.startswith("results/")]
+    Path("results").mkdir(exist_ok=True)
+    asks = {Ask.of(job.resources): f"rule {job.rule}" for job in jobs}
+    found = list(problems(asks, seen_by_nodes(files, study), [Path("results").absolute()]))
+    for problem in found:
+        print(f"error: {problem}", file=sys.stderr)
+    if not found:
+        print(f"SLURM would take all {len(jobs)} jobs, and its nodes see the files")
+    return 2 if found else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

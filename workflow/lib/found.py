@@ -9,7 +9,8 @@ from typing import Any
 
 from thoughtscope.artifacts import MANIFEST, PROVENANCE, read_files
 
-FOLDERS = ("tasks", "backbones", "runs", "hidden_states", "probes")
+FOLDERS = ("tasks", "backbones", "runs", "hidden_states", "statements", "probes", "truth_probes")
+TIMESTAMP = ".snakemake_timestamp"  # what Snakemake puts into each folder that a rule declares
 FILES = ("tables", "figures")
 
 
@@ -42,7 +43,8 @@ class Found:
         if self.manifest.name == MANIFEST:
             paths = (path for path in self.base.rglob("*") if path.is_file())
             own = {self.manifest, self.provenance}
-            yield from (path.relative_to(self.base).as_posix() for path in paths if path not in own)
+            there = (path for path in paths if path not in own and path.name != TIMESTAMP)
+            yield from (path.relative_to(self.base).as_posix() for path in there)
         else:
             stem = Path(self.name).name
             paths = (path for path in self.base.glob(f"{stem}.*") if path != self.manifest)

@@ -2,6 +2,8 @@
 
 Times and speeds stand in `benchmarks` and logs, which are not compared. A picture is compared by its pixels, as PNG:
 the provenance inside may differ.
+
+    python -m tests.tools.compare results elsewhere/results --tolerance 0
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ from PIL import Image
 
 from thoughtscope.artifacts import sha256
 from thoughtscope.errors import UserError, one_line_errors
-from thoughtscope.upkeep.find import Found, found
+from workflow.lib.found import Found, found
 
 TABLES, PICTURES, OTHER_FORMS = {".parquet", ".csv"}, {".png"}, {".pdf", ".svg"}
 

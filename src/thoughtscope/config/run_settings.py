@@ -1,0 +1,50 @@
+"""What a run is told: exactly the part of the config that can change its result."""
+
+from __future__ import annotations
+
+from typing import Any, TypedDict
+
+from thoughtscope.config.load import Study
+from thoughtscope.config.run import Run
+
+SAVING = {"save_every_seconds", "keep_states"}
+
+
+class RunSettings(TypedDict):
+    """The groups of `training.settings.TrainSettings`, as JSON."""
+
+    run: str
+    method: dict[str, Any]
+    training: dict[str, Any]
+    frozen: dict[str, Any] | None
+    evaluation: dict[str, Any]
+    prompting: dict[str, Any]
+    attention: str
+    deepspeed: dict[str, Any]
+
+
+def run_settings(study: Study, run: Run) -> RunSettings:
+    """Return the settings of a run."""
+    config, backbone, training = study.config, study.backbone(run.backbone), study.training(run)
+    frozen = config.frozen.model_dump(mode="json", exclude={"training"}) if run.trainable == "frozen" else None
+    return {
+        "run": run.path,
+        "method": study.method(run.method).model_dump(mode="json", exclude={"label", "training", "yoked_to"}),
+        "training": training.model_dump(mode="json", exclude=SAVING),
+        "frozen": frozen,
+        "evaluation": config.evaluation.model_dump(mode="json", exclude={"solved_at"}),
+        "prompting": {"chat": backbone.chat, "chat_arguments": backbone.chat_arguments},
+        "attention": backbone.attention,
+        "deepspeed": study.deepspeed(training.deepspeed),
+    }
+
+
+def saving(study: Study, run: Run) -> dict[str, Any]:
+    """Return how often a run saves the state that it resumes from: nothing that can change its result."""
+    return study.training(run).model_dump(mode="json", include=SAVING)
+
+
+def leader(study: Study, run: Run) -> Run | None:
+    """Return the run whose stage switches a control follows, if its method is yoked to one."""
+    method = getattr(study.method(run.method), "yoked_to", None)
+    return Run(run.task, run.backbone, method, run.trainable, run.seed) if method else None

@@ -1,0 +1,164 @@
+"""What can change the result of a program, apart from its settings and inputs: its code and some packages.
+
+Both are read from the program's import closure inside the library, so that no list has to be kept. A digest is made
+from a syntax tree without docstrings: comments, docstrings and formatting do not change it. A module that cannot change
+a result says so itself, `AFFECTS_RESULTS = False`, and has no digest.
+"""
+
+from __future__ import annotations
+
+import ast
+import functools
+import hashlib
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import thoughtscope
+from thoughtscope.errors import UserError
+
+PACKAGE = thoughtscope.__name__
+SCRIPTS = Path("workflow/scripts")
+LOCK = Path("envs/requirements.lock")
+EXEMPT = "AFFECTS_RESULTS"
+# They check settings, print, download at a pinned revision, or store values as they are.
+HARMLESS = frozenset({"datasets", "httpx2", "huggingface-hub", "psutil", "pyarrow", "pydantic", "pyyaml", "rich"})
+# What a package is called where its module has another name.
+DISTRIBUTIONS = {"sklearn": "scikit-learn", "mpl_toolkits": "matplotlib", "PIL": "pillow", "yaml": "pyyaml"}
+# What a package hands part of its work to.
+PARTS = {"transformers": ("jinja2", "safetensors", "tokenizers")}
+
+
+@dataclass(frozen=True)
+class Source:
+    """A file of code.
+
+    Attributes:
+        imports: dotted names that it imports; those for types only are left out.
+        digest: of its syntax tree without docstrings.
+        affects_results: false if the file says `AFFECTS_RESULTS = False`.
+    """
+
+    imports: frozenset[str]
+    digest: str
+    affects_results: bool
+
+
+@functools.cache
+def sources(program: str, *modules: str) -> dict[str, str]:
+    """Return a digest of each source that decides the result of a program, by name.
+
+    Args:
+        program: its file in `workflow/scripts`.
+        modules: dotted names of what it starts as processes of their own, or imports because its settings name it.
+
+    Returns:
+        the digest of the program file and of every module of the library that it imports, directly or not; modules are
+        named without the library's name.
+    """
+    found = {name.removeprefix(f"{PACKAGE}."): read(path) for name, path in closure(program, *modules).items()}
+    return {name: source.digest for name, source in sorted(found.items()) if source.affects_results}
+
+
+@functools.cache
+def pins(program: str, *modules: str) -> dict[str, str]:
+    """Return the pinned version of each package that the code of a program imports, but `HARMLESS` ones.
+
+    Raises:
+        UserError: a package is not in the lock.
+    """
+    files = [source for path in closure(program, *modules).values() if (source := read(path)).affects_results]
+    packages = sorted({package for source in files for package in _packages(source)} - HARMLESS)
+    if missing := [package for package in packages if package not in _lock()]:
+        raise UserError(str(LOCK), f"{missing[0]} is not pinned", "resolve the lock again: make lock")
+    return {package: _lock()[package] for package in packages}
+
+
+@functools.cache
+def closure(program: str, *modules: str) -> dict[str, Path]:
+    """Return the file of a program and of every module of the library that it imports, directly or not, by name."""
+    found = {program: SCRIPTS / program}
+    waiting = [*modules, *_inside(read(found[program]))]
+    while waiting:
+        name = waiting.pop()
+        path = module_file(name)
+        if name not in found and path is not None:
+            found[name] = path
+            waiting += _inside(read(path))
+    return found
+
+
+@functools.cache
+def module_file(module: str) -> Path | None:
+    """Return the file of a module of the library, or None if there is no such module; the library itself is none."""
+    first, *rest = module.split(".")
+    path = Path(thoughtscope.__path__[0]).joinpath(*rest)
+    files = [path.with_suffix(".py"), path / "__init__.py"] if first == PACKAGE and rest else []
+    return next((file for file in files if file.is_file()), None)
+
+
+@functools.cache
+def read(path: Path) -> Source:
+    """Read a file of code."""
+    tree = ast.parse(path.read_text())
+    imports, affects_results = frozenset(_imported(tree)), not any(_exempts(node) for node in tree.body)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            node.body = node.body[1:] if ast.get_docstring(node) is not None else node.body
+    return Source(imports, hashlib.sha256(ast.dump(tree).encode()).hexdigest()[:12], affects_results)
+
+
+def _exempts(node: ast.stmt) -> bool:
+    """Return whether a statement is `AFFECTS_RESULTS = False`."""
+    if not isinstance(node, ast.Assign) or not isinstance(node.value, ast.Constant):
+        return False
+    names = [target.id for target in node.targets if isinstance(target, ast.Name)]
+    return names == [EXEMPT] and node.value.value is False
+
+
+def _imported(tree: ast.AST) -> Iterator[str]:
+    """Yield every dotted name that a file imports, but for types only."""
+    for node in _that_run(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def _that_run(tree: ast.AST) -> Iterator[ast.AST]:
+    """Yield every node of a file but those below `if TYPE_CHECKING:`."""
+    waiting: list[ast.AST] = [tree]
+    while waiting:
+        node = waiting.pop()
+        yield node
+        if isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING":
+            waiting += node.orelse
+        else:
+            waiting += ast.iter_child_nodes(node)
+
+
+def _inside(source: Source) -> set[str]:
+    """Return the names below the library that a file imports, their parents included; some may be no module."""
+    inside = [name.split(".") for name in source.imports if name.startswith(f"{PACKAGE}.")]
+    return {".".join(parts[:k]) for parts in inside for k in range(2, len(parts) + 1)}
+
+
+def _packages(source: Source) -> Iterator[str]:
+    """Yield the packages that a file needs, by their names in the lock: of its imports, and what those hand work to."""
+    for top in {name.split(".")[0] for name in source.imports} - {PACKAGE}:
+        if top not in sys.stdlib_module_names:
+            package = _normal(DISTRIBUTIONS.get(top, top))
+            yield from (package, *PARTS.get(package, ()))
+
+
+def _normal(package: str) -> str:
+    return package.lower().replace("_", "-")
+
+
+@functools.cache
+def _lock() -> dict[str, str]:
+    lines = [line for line in LOCK.read_text().splitlines() if "==" in line and line[0] != "#"]
+    pairs = (line.split("==", 1) for line in lines)
+    return {_normal(package): version.split()[0] for package, version in pairs}
