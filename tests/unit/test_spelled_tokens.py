@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.tokenizers import KINDS, LINES, LOSSLESS, make
-from thoughtscope.backbones.encoder import MARK, encoder_of, is_text
+from thoughtscope.backbones.encoder import MARK, add_control_tokens, encoder_of, is_text
 from thoughtscope.backbones.prompt import decoded, prompt_ids, response_ids
 
 PLAIN = [
@@ -77,7 +77,7 @@ def test_a_question_inside_a_chat_template_stays_text_and_the_template_keeps_its
 def test_a_token_added_later_is_text_too_and_is_known_after_the_tokenizer_was_used() -> None:
     tokenizer = make("byte-level")
     before = response_ids(tokenizer, "a <thinking> b")
-    tokenizer.add_tokens(["<thinking>"], special_tokens=True)
+    add_control_tokens(tokenizer, ["<thinking>"])
     assert tokenizer.convert_tokens_to_ids("<thinking>") in tokens(tokenizer, "a <thinking> b")
     assert response_ids(tokenizer, "a <thinking> b") == before
     assert "<thinking>" in encoder_of(tokenizer).control

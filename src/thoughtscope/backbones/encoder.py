@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -40,7 +40,9 @@ class TextEncoder:
         _unlist_bytes(state)
         control = [one for one in state["added_tokens"] if not is_text(one["content"], one["special"])]
         self.control: dict[str, int] = {one["content"]: one["id"] for one in control}
+        self._dependent = any(one["single_word"] or (one["normalized"] and state["normalizer"]) for one in control)
         self._spellings = list(self.control)
+        self._numbers = {one: i for i, one in enumerate(self._spellings)}
         self._pattern = _pattern(self._spellings, {one["content"] for one in control if one["single_word"]})
         self._marks = {one: f"{MARK}{i}{MARK_END}" for i, one in enumerate(self._spellings)}
         _rename(state, self._marks)
@@ -54,18 +56,15 @@ class TextEncoder:
 
     def escape(self, text: str) -> str:
         """Return a text to hand to a chat template: what it spells of control tokens is hidden from `encode_chat`."""
-        numbers = {one: i for i, one in enumerate(self._spellings)}
-        return self._replace(text.translate(RESERVED), lambda match: f"{ESCAPE}{numbers[match[0]]}{ESCAPE_END}")
+        return self._replace(text.translate(RESERVED), lambda match: f"{ESCAPE}{self._numbers[match[0]]}{ESCAPE_END}")
 
     def encode_chat(self, tokenizer: Any, rendered: str) -> list[int]:
         """Return the ids of what a chat template rendered: its own control tokens count, escaped ones are text.
 
         Args:
-            tokenizer: decides which of the template's spellings are tokens (some depend on what is beside them).
+            tokenizer: decides which of the template's spellings are tokens, where that depends on what is beside them.
         """
-        whole = tokenizer(rendered, add_special_tokens=False, split_special_tokens=False, return_offsets_mapping=True)
-        own = set(self.control.values())
-        spans = [span for one, span in zip(whole["input_ids"], whole["offset_mapping"], strict=True) if one in own]
+        spans = self._found(tokenizer, rendered) if self._dependent else [(0, len(rendered))]
 
         def mark(match: re.Match[str]) -> str:
             known = any(begin <= match.start() and match.end() <= end for begin, end in spans)
@@ -73,6 +72,12 @@ class TextEncoder:
 
         marked = self._replace(rendered, mark)
         return self._ids(ESCAPED.sub(lambda match: self._spellings[int(match[1])], marked), False)
+
+    def _found(self, tokenizer: Any, text: str) -> list[tuple[int, int]]:
+        """Return where the tokenizer itself finds control tokens in a text."""
+        whole = tokenizer(text, add_special_tokens=False, split_special_tokens=False, return_offsets_mapping=True)
+        own = set(self.control.values())
+        return [span for one, span in zip(whole["input_ids"], whole["offset_mapping"], strict=True) if one in own]
 
     def spelled(self, text: str) -> set[str]:
         """Return the control tokens whose spelling occurs in a text."""
@@ -93,20 +98,19 @@ def text_ids(tokenizer: Any) -> set[int]:
 
 
 def encoder_of(tokenizer: Any) -> TextEncoder:
-    """Return the encoder of a tokenizer; it is built once, and again after tokens were added."""
-    size, encoder = _ENCODERS.get(tokenizer, (-1, None))
-    if encoder is None or size != len(tokenizer):
-        encoder = TextEncoder(tokenizer)
-        _ENCODERS[tokenizer] = (len(tokenizer), encoder)
-    return encoder
+    """Return the encoder of a tokenizer, built at its first use."""
+    if tokenizer not in _ENCODERS:
+        _ENCODERS[tokenizer] = TextEncoder(tokenizer)
+    return _ENCODERS[tokenizer]
 
 
-def forget(tokenizer: Any) -> None:
-    """Have the encoder of a tokenizer built again: call it where a token changed without a new id."""
+def add_control_tokens(tokenizer: Any, tokens: Iterable[str]) -> None:
+    """Add special tokens to a tokenizer, and have its encoder know them."""
+    tokenizer.add_tokens(list(tokens), special_tokens=True)
     _ENCODERS.pop(tokenizer, None)
 
 
-_ENCODERS: WeakKeyDictionary[Any, tuple[int, TextEncoder]] = WeakKeyDictionary()
+_ENCODERS: WeakKeyDictionary[Any, TextEncoder] = WeakKeyDictionary()
 
 
 def is_text(content: str, special: bool) -> bool:

@@ -9,7 +9,7 @@ import torch
 from peft import LoraConfig, get_peft_model
 from torch import Tensor, nn
 
-from thoughtscope.backbones.encoder import forget
+from thoughtscope.backbones.encoder import add_control_tokens
 from thoughtscope.config.training import Frozen
 from thoughtscope.errors import UserError
 from thoughtscope.latents.packing import Batch
@@ -57,8 +57,7 @@ def add_tokens(
     size = model.get_input_embeddings().weight.shape[0]
     vocabulary = tokenizer.get_vocab()
     new = [token for token in tokens if vocabulary.get(token, size) >= size]
-    tokenizer.add_tokens(list(tokens), special_tokens=True)
-    forget(tokenizer)
+    add_control_tokens(tokenizer, tokens)
     if len(tokenizer) > size:
         multiple = 64 if size % 64 == 0 else None  # matrix units are slow at odd sizes: keep it where it was one
         model.resize_token_embeddings(len(tokenizer), pad_to_multiple_of=multiple, mean_resizing=False)
