@@ -24,7 +24,9 @@ AnswerFormat = Literal["text", "number", "choice", "boolean"]
 BOXED = "\\boxed"
 MARKS = (ANSWER, BOXED)
 ANNOTATION = re.compile(r"<<[^<>]*>>")  # GSM8K's calculator
-EQUATION = re.compile(r"\s*[\d\s.,+*/×÷()$-]*\d[\s)]*=(?=\s*[$-]*\s*\d)")  # what stands before the result
+EQUATION = re.compile(  # what stands before the result of a calculation
+    r"\s*[$(-]*\s*\d[\d.,]*[\s)]*[-+*/x×÷·][\d\s.,+*/x×÷·()$-]*\d[\s)]*=(?=\s*[$-]*\s*\d)"
+)
 WORDS = re.compile(
     r"\b(?:one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|\w+teen|twenty|thirty|forty|fifty|sixty"
     r"|seventy|eighty|ninety|half|halves|thirds?|quarters?|dozens?|twice|thrice|double|triple|squared|cubed)\b",
@@ -127,6 +129,8 @@ def after_mark(text: str, marks: tuple[str, ...] = MARKS) -> str | None:
         ends = [found.end() for found in re.finditer(pattern, text, re.IGNORECASE)]
         if ends:
             after = text[ends[-1] :]
+            if mark == ANSWER and (boxed := after_mark(after, (BOXED,))) is not None:
+                return boxed
             return _braces(after) if mark == BOXED else after.lstrip(" :") if mark[-1].isalpha() else after.strip()
     return None
 

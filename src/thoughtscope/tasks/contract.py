@@ -33,5 +33,8 @@ class Contract(Protocol):
         test and calibration. Ids are unique.
         """
 
-    def pretraining(self, settings: Any) -> Iterable[dict[str, Any]]:
-        """Return texts that a tiny backbone learns before any method, with keys question and response."""
+    def pretraining(self, settings: Any) -> Iterable[dict[str, Any]] | None:
+        """Return texts that a tiny backbone learns before any method, with keys question and response.
+
+        None stands for the training examples, so that a dataset is not read twice.
+        """

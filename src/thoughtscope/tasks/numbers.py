@@ -17,6 +17,7 @@ from itertools import pairwise
 
 LONGEST = 2000  # characters of a text that are read
 MOST_DIGITS = 400
+LIMIT = 10**MOST_DIGITS
 
 DIGITS = r"(?:[1-9]\d{0,2}(?:[ ]\d{3})+(?:\.\d+)?(?![\d,_'\-])(?!\.\d)(?![ ]?/)|\.?\d(?:[\d.,_']*\d)?)"
 POWER = r"(?:\^|\*\*)\s?\(?(?P<{}>[+-]?\d+)\)?"
@@ -43,13 +44,13 @@ NEGATIVE = re.compile(r"\b(?:minus|negative)\s+\Z", re.IGNORECASE)
 MAGNITUDE = re.compile(r"\s?(hundred|thousand|million|billion|trillion)s?\b", re.IGNORECASE)
 MAGNITUDES = {"hundred": 2, "thousand": 3, "million": 6, "billion": 9, "trillion": 12}
 UNITS = frozenset("ghslcdpLCFWVJN")  # single letters that stand for a unit right after a number, and for nothing else
-SHORT = frozenset({"bn", "mn", "mio", "mil", "tn", "pi"})
+SHORT = frozenset({*"kKMBTxyzni", "bn", "mn", "mio", "mil", "tn", "pi"})  # magnitudes and variables
 PART = re.compile(
     r"[\s-]*(?:and\s+)?(?:an?\s+|one\s+)?(?:hal(?:f|ves)|thirds?|quarters?|fourths?|fifths?|sixths?|eighths?|tenths?"
     r"|hundredths?|dozens?|score|hundred|thousand|[mbtr]+illion|lakhs?|crores?|squared|cubed|factorial|π|pi)\b",
     re.IGNORECASE,
 )
-OPERATORS = r"(?:(?:[-+*/^~=<>≤≥±|×÷·⋅x:]|\bto\b|\bthrough\b|\.\.+)[ \t(]*)+"
+OPERATORS = r"\)?[ \t]*(?:(?:[-+*/^~<>≤≥±|×÷·⋅x:]|\bto\b|\bthrough\b|\bby\b|\.\.+)[ \t(]*)+"
 JOINED = re.compile(rf"\(|[ \t]*(?:{OPERATORS})?[$€£¥]?[ \t]*[-+]?[ \t]*")
 LISTED = re.compile(r"\s*(?:[,;&/]|\b(?:and|or)\b|[ \t])+\s*[$€£¥]?\s*[-+]?\s*", re.IGNORECASE)
 
@@ -61,10 +62,10 @@ LATEX = [
     (re.compile(r"\\(?:[,;: ]|q?quad\b|left\b|right\b|[()\[\]])|~"), " "),
     (re.compile(r"\\([$%#&_])"), r"\1"),
     (re.compile(rf"\\[dtc]?frac\s*(?:\{{({NUMERAL})\}}|(\d))\s*(?:\{{({NUMERAL})\}}|(\d))"), r" \1\2/\3\4 "),
-    (re.compile(r"\^\s*\{?\s*\\(?:circ|degree)\b\s*\}?|\\degree\b"), "°"),
-    (re.compile(r"\\(?:times|cdot|ast)\b"), "*"),
-    (re.compile(r"\\pm\b"), "±"),
-    (re.compile(r"\\(?:approx|sim)\b"), "≈"),
+    (re.compile(r"\^\s*\{?\s*\\(?:circ|degree)(?![A-Za-z])\s*\}?|\\degree(?![A-Za-z])"), "°"),
+    (re.compile(r"\\(?:times|cdot|ast)(?![A-Za-z])"), "*"),
+    (re.compile(r"\\pm(?![A-Za-z])"), "±"),
+    (re.compile(r"\\(?:approx|sim)(?![A-Za-z])"), "≈"),
     (re.compile(r"([\^_])\{\s*([^{}]*?)\s*\}"), r"\1\2"),
 ]
 SUPERSCRIPTS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻⁺", "0123456789-+")
@@ -130,9 +131,10 @@ def written(value: Fraction) -> str:
 
 
 def _in_a_word(text: str, start: int) -> bool:
-    """Return whether digits belong to a word, as in `H2O`."""
+    """Return whether digits belong to a word or a unit, as in `H2O` and `m^2`."""
     before = text[max(0, start - 4) : start]
-    return before[-1:].isalpha() and not re.search(r"\b(?:Rs|USD|EUR|GBP)\Z", before)
+    unit = re.search(r"[^\W\d_]\^[-+]?\Z", before) is not None  # the 2 of m^2
+    return unit or (before[-1:].isalpha() and not re.search(r"\b(?:Rs|USD|EUR|GBP)\Z", before))
 
 
 def _joined(text: str, one: re.Match[str], other: re.Match[str]) -> bool:
@@ -149,13 +151,13 @@ def _value(text: str, found: re.Match[str]) -> Fraction | None:
         return None
     if magnitude := MAGNITUDE.match(after):
         value, after = value * 10 ** MAGNITUDES[magnitude[1].lower()], after[magnitude.end() :]
-    suffix = re.match(r"[^\W\d_]*", after)
-    letters = suffix[0] if suffix else ""
-    follows = after[len(letters) : len(letters) + 1]
+    suffix = re.match(r"( ?)([^\W\d_]*)(.?)", after)
+    space, letters, follows = suffix.groups() if suffix else ("", "", "")
     unclear = (
-        (len(letters) == 1 and letters not in UNITS)
-        or letters.lower() in SHORT
-        or (bool(letters) and (follows.isdecimal() or follows == "_"))
+        max(abs(value.numerator), value.denominator) >= LIMIT
+        or (len(letters) == 1 and not space and letters not in UNITS)
+        or letters in SHORT
+        or (bool(letters) and not space and (follows.isdecimal() or follows == "_"))
         or re.match(r"[\^_]|\+(?!\d)", after) is not None
         or PART.match(after) is not None
     )

@@ -47,8 +47,8 @@ def write_task(name: str, module: ModuleType, settings: Any, folder: Path) -> di
     counted = getattr(module, "OVERLAP", "refused") == "counted"
     place = folder / EXAMPLES
     tables.write(place, SCHEMAS[module.CONTRACT], checked(name, module.CONTRACT, rows(), overlap=counted))
-    texts = module.pretraining(settings) if hasattr(module, "pretraining") else training_texts(place)
-    tables.write(folder / PRETRAINING, tables.PRETRAINING, texts)
+    texts = module.pretraining(settings)
+    tables.write(folder / PRETRAINING, tables.PRETRAINING, training_texts(place) if texts is None else texts)
     report: dict[str, Any] = {}
     if module.CONTRACT == "reasoning":
         report["answers"] = answers(pq.read_table(place, columns=["split", "answer", "steps"]))
