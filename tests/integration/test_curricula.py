@@ -44,9 +44,7 @@ def test_new_tokens_start_where_their_layout_first_has_them(world: World) -> Non
 
 
 def test_a_stage_with_more_latents_than_are_measured_is_refused(world: World) -> None:
-    with pytest.raises(
-        UserError, match=r"stage 'dynamic latents': .* latents, a response may have 2; raise"
-    ):
+    with pytest.raises(UserError, match=r"stage 'dynamic latents': .* latents, a response may have 2; raise"):
         after_the_first_stage(world, "limited", LT_TUNING, evaluation={"max_latents": 2})
     after_the_first_stage(world, "unlimited", LT_TUNING)
 

@@ -116,14 +116,15 @@ def test_training_is_overridden_by_backbone_then_method_then_frozen() -> None:
 
 
 def test_a_tiny_backbone_is_built_for_each_seed_of_its_runs_and_a_given_one_once(tmp_path: Path) -> None:
+    shutil.copytree(ROOT / "config", tmp_path / "config")
     (tmp_path / "config.json").write_text("{}")
-    folder = {"source": "folder", "model_type": None, "path": str(tmp_path)}
+    given = f"source: folder\nlabel: Mine\npath: {tmp_path}\n"
+    (tmp_path / "config/backbones/llama3.2.yaml").write_text(given)
     grids = [
         {"task": "chain", "backbone": ["qwen3", "llama3.2"], "method": "coconut", "seed": [0, 2]},
         {"task": "chain", "backbone": "qwen3", "method": "cot", "seed": 1},
     ]
-    changes = {"runs": grids, "figures": {}, "latent_probes": None, "overrides": {"backbones": {"llama3.2": folder}}}
-    made = Study({**SMOKE, **changes}, ROOT / "config")
+    made = Study({**SMOKE, "runs": grids, "figures": {}, "latent_probes": None}, tmp_path / "config")
     built = [wildcards for rule, wildcards in study_rules.artifacts(made) if rule == "build_backbone"]
     assert built == [
         {"backbone": "llama3.2", "variant": "given"},
@@ -178,8 +179,30 @@ def test_an_attention_that_takes_no_masks_is_refused_with_the_reason() -> None:
 
 
 def test_a_folder_that_is_no_model_is_refused_before_anything_runs(tmp_path: Path) -> None:
+    shutil.copytree(ROOT / "config", tmp_path / "config")
+    given = {"source": "folder", "label": "Mine", "path": str(tmp_path)}
+    (tmp_path / "config/backbones/qwen3.yaml").write_text(yaml.safe_dump(given))
     with pytest.raises(UserError, match=r"qwen3\.yaml: path: .* holds no config\.json; point to"):
-        study(overrides={"backbones": {"qwen3": {"source": "folder", "path": str(tmp_path)}}})
+        Study(SMOKE, tmp_path / "config")
+
+
+@pytest.mark.parametrize(
+    ("name", "changes", "key"),
+    [
+        ("qwen3", {"hub_id": "Qwen/Qwen3-4B"}, "source tiny does not use hub_id"),
+        ("qwen3", {"path": "models/mine"}, "source tiny does not use path"),
+        ("qwen3", {"chat": False}, "source tiny does not use chat"),
+        ("qwen3-4b", {"embedding_std": 0.5}, "source hub does not use embedding_std"),
+        ("qwen3-4b", {"pretraining": {"updates": 5}}, "source hub does not use pretraining"),
+        ("qwen3", {"seed": 3}, "seed: unknown key"),
+    ],
+)
+def test_a_key_that_a_backbone_does_not_use_is_one_line(name: str, changes: dict[str, Any], key: str) -> None:
+    small = {"runs": [{"task": "chain", "backbone": name, "method": "cot"}], "figures": {}, "latent_probes": None}
+    raw = {**SMOKE, **small, "overrides": {"backbones": {name: changes}}}
+    with pytest.raises(UserError, match=rf"backbones/{name}\.yaml: {key}.*remove it") as caught:
+        Study(raw, ROOT / "config", require_pins=False)
+    assert "\n" not in str(caught.value)
 
 
 def test_other_seeds_of_a_drawn_run_are_extracted_too_for_the_floor_of_separation() -> None:

@@ -55,10 +55,6 @@ def examples(settings):
                 "steps": [str(i)], "answer": str(i), "step_values": [],
             }
 
-
-def pretraining(settings):
-    for row in examples(settings):
-        yield {"question": row["question"], "response": row["answer"]}
 '''
 METHOD = '''
 """Think once, wherever."""
@@ -204,16 +200,33 @@ def test_a_plug_in_of_another_form_is_one_line(plugins: Path, group: str, old: s
         implementation(group, name, "here")
 
 
+def test_statements_without_texts_to_learn_are_one_line(plugins: Path, tmp_path: Path) -> None:
+    text = (plugins / "tasks/echo.py").read_text().replace('"reasoning"', '"statements"')
+    rows = """
+def examples(settings):
+    for split in ("train", "test", "calibration"):
+        yield {
+            "example_id": split, "split": split, "subject": "a", "attribute": "b", "negated": False,
+            "question": "?", "response": "!", "label": 1,
+        }
+"""
+    (plugins / "tasks/claims.py").write_text(text[: text.index("def examples")] + rows)
+    module = implementation("tasks", "claims", "test")
+    (tmp_path / "made").mkdir()
+    with pytest.raises(UserError, match=r"task mine: kind: thoughtscope.tasks.claims has no pretraining; statements"):
+        write_task("mine", module, module.Settings(kind="echo"), tmp_path / "made")
+
+
 def test_contracts_name_everything_that_the_minimal_plug_ins_define() -> None:
     assert NAMES == {
-        "tasks": ["examples", "pretraining", "CONTRACT"],
+        "tasks": ["examples", "CONTRACT"],
         "methods": ["stages", "tokens", "latent_token", "layout", "prompt"],
     }
 
 
 def test_the_shipped_kinds_keep_their_contracts() -> None:
     for group, expected in (
-        ("tasks", {"chain", "facts", "prosqa", "statements", "table"}),
+        ("tasks", {"chain", "facts", "prontoqa", "prosqa", "statements", "table"}),
         ("methods", {"confidence-insertion", "step-removal", "token-removal"}),
     ):
         for kind in expected:

@@ -9,6 +9,11 @@ from pydantic import Field, field_validator, model_validator
 from thoughtscope.settings import Commit, Hosted, Positive, PositiveFloat, Probability, Strict
 
 GIVEN_FILES = ("*.json", "*.jinja", "*.model", "merges.txt", "*.safetensors")  # what is read of a folder that is given
+USED = {  # keys that only some sources use
+    "tiny": {"model_type", "config", "embedding_std", "pretraining"},
+    "folder": {"path", "chat", "chat_arguments", "facts"},
+    "hub": {"hub_id", "revision", "chat", "chat_arguments", "facts"},
+}
 SIXTEEN_BYTES = 16  # a parameter that AdamW trains in bf16: 2 + 2 + 12, ZeRO, arXiv 1910.02054, section 3.1
 
 
@@ -77,4 +82,11 @@ class Settings(Hosted):
         needed = {"tiny": "model_type", "folder": "path", "hub": "hub_id"}[self.source]
         if getattr(self, needed) is None:
             raise ValueError(f"source {self.source} needs {needed}")
+        return self
+
+    @model_validator(mode="after")
+    def _every_key_has_an_effect(self) -> Settings:
+        for key in sorted(set().union(*USED.values()) - USED[self.source]):
+            if getattr(self, key) != Settings.model_fields[key].default:
+                raise ValueError(f"source {self.source} does not use {key}: remove it")
         return self

@@ -33,7 +33,9 @@ def parse(model: type[M], raw: Mapping[str, Any], where: str, commits: Mapping[s
             "extra_forbidden": ("unknown key", f"remove it; known keys: {', '.join(known)}"),
             "missing": ("key is missing", "add it"),
         }
-        problem, mend = mends.get(first["type"], (f"{first['msg']}, not {first['input']!r}", "correct the value"))
+        found = "" if isinstance(first["input"], Mapping) else f", not {first['input']!r}"
+        said = first["msg"].removeprefix("Value error, ") + found
+        problem, mend = mends.get(first["type"], (said, "correct the value"))
         raise UserError(f"{where}: {key}" if key else where, problem, mend) from error
 
 

@@ -15,8 +15,13 @@ from thoughtscope.tasks.reasoning import Skipped
 class Contract(Protocol):
     """A module that is a kind of task: plain Python and seeded `random.Random`, no torch.
 
-    Two more names are optional. With ``OVERLAP = "counted"`` splits may share questions, which are counted and marked;
-    otherwise a question in two splits is refused. ``chance(settings) -> float`` is the accuracy of a guess.
+    More names are optional, for reasoning:
+
+    - ``pretraining(settings)`` yields texts that a tiny backbone learns before any method, with keys question and
+      response. By default they are the training examples with their steps. Of statements it is needed.
+    - With ``OVERLAP = "counted"`` splits may share questions, which are counted and marked; otherwise a question in two
+      splits is refused.
+    - ``chance(settings)`` returns the accuracy of a guess.
 
     Attributes:
         Settings: the keys of a task file.
@@ -31,10 +36,4 @@ class Contract(Protocol):
 
         Splits are train, validation and test, and further test sets whose names start with test; of statements train,
         test and calibration. Ids are unique.
-        """
-
-    def pretraining(self, settings: Any) -> Iterable[dict[str, Any]] | None:
-        """Return texts that a tiny backbone learns before any method, with keys question and response.
-
-        None stands for the training examples, so that a dataset is not read twice.
         """

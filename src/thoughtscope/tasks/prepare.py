@@ -31,8 +31,11 @@ def write_task(name: str, module: ModuleType, settings: Any, folder: Path) -> di
 
     Raises:
         UserError: an empty split, an id or a question that occurs twice, an example without its answer, or
-            validation questions that are the test's.
+            validation questions that are the test's; or a kind of statements without texts to learn.
     """
+    own = hasattr(module, "pretraining")
+    if not own and module.CONTRACT == "statements":
+        raise UserError(f"task {name}: kind", f"{module.__name__} has no pretraining", "statements need it: add it")
     sizes: Counter[str] = Counter()
     skipped: Counter[tuple[str, str]] = Counter()
 
@@ -47,8 +50,13 @@ def write_task(name: str, module: ModuleType, settings: Any, folder: Path) -> di
     counted = getattr(module, "OVERLAP", "refused") == "counted"
     place = folder / EXAMPLES
     tables.write(place, SCHEMAS[module.CONTRACT], checked(name, module.CONTRACT, rows(), overlap=counted))
-    texts = module.pretraining(settings)
-    tables.write(folder / PRETRAINING, tables.PRETRAINING, training_texts(place) if texts is None else texts)
+    own = hasattr(module, "pretraining")
+    if not own and module.CONTRACT == "statements":
+        raise UserError(
+            f"task {name}: kind", f"{module.__name__} has no pretraining", "statements need it: yield texts"
+        )
+    texts = module.pretraining(settings) if own else training_texts(place)
+    tables.write(folder / PRETRAINING, tables.PRETRAINING, texts)
     report: dict[str, Any] = {}
     if module.CONTRACT == "reasoning":
         report["answers"] = answers(pq.read_table(place, columns=["split", "answer", "steps"]))

@@ -60,11 +60,6 @@ def examples(settings: Settings) -> Iterator[dict[str, Any]]:
         yield {**row, "example_id": f"prontoqa-{number}", "split": split}
 
 
-def pretraining(settings: Settings) -> None:
-    """Return None: a tiny backbone learns the words of the training examples."""
-    del settings
-
-
 def chance(settings: Settings) -> float:
     """Return the accuracy of a guess between true and false."""
     del settings

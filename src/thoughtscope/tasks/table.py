@@ -137,11 +137,6 @@ def hold_out(rows: Iterator[dict[str, Any] | Skipped], count: int, seed: int) ->
             number += 1
 
 
-def pretraining(settings: Settings) -> None:
-    """Return None: a tiny backbone learns the words of the training examples."""
-    del settings
-
-
 def example(place: str, row: Row, reading: Reading, split: str) -> dict[str, Any] | Skipped:
     """Return an example without its id: question, steps, canonical answer, and how answers are compared.
 
