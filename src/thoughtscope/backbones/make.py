@@ -8,14 +8,18 @@ from pathlib import Path
 from typing import Any
 
 from thoughtscope import tables
-from thoughtscope.artifacts import sha256
+from thoughtscope.artifacts import sha256, write_json
 from thoughtscope.backbones.build import build_tiny
+from thoughtscope.backbones.comparison import check_config
 from thoughtscope.backbones.facts import differences
 from thoughtscope.backbones.load import REFERENCE, load_model, load_tokenizer
 from thoughtscope.backbones.pretrain import pretrain
 from thoughtscope.backbones.settings import GIVEN_FILES, Pretraining, Settings
 from thoughtscope.backbones.tokenizer import train_tokenizer
+from thoughtscope.backbones.verification import verify_backbone
 from thoughtscope.tasks.prepare import PRETRAINING
+
+VERIFICATION = "verification.json"
 
 
 def make_tiny(
@@ -23,12 +27,17 @@ def make_tiny(
 ) -> list[dict[str, float]]:
     """Build a tiny backbone, pre-train it on the texts of `tasks`, save it as an ordinary folder; return its losses.
 
-    The tokenizer is trained on the same texts.
+    The tokenizer is trained on the same texts. The engine's verdict on the model is recorded in `VERIFICATION`.
+
+    Raises:
+        UserError: the engine disagrees with the model's own forward pass, or cannot run it.
     """
     rows = [row for task in tasks for row in tables.read(task / PRETRAINING, tables.PRETRAINING).to_pylist()]
     tokenizer = train_tokenizer(f"{row['question']} {row['response']}" for row in rows)
     model = build_tiny(settings, tokenizer, where)
+    check_config(model.config.get_text_config(), where)
     curve = pretrain(model, tokenizer, rows, pretraining, lambda line: print(line, flush=True))
+    write_json(folder / VERIFICATION, verify_backbone(model, where))
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return curve
@@ -38,10 +47,11 @@ def refer(settings: Settings, folder: Path, log: Callable[[str], None] = print) 
     """Write where a given backbone is, after loading its model and tokenizer once and trying its prompt.
 
     A folder is named with a digest of each of its files, so that what changes there makes its runs anew.
-    What `facts` say and the model does not is logged.
+    What `facts` say and the model does not is logged. The engine's verdict on the model is recorded in `VERIFICATION`.
 
     Raises:
-        UserError: it does not load, or a question does not go through its chat template.
+        UserError: it does not load, a question does not go through its chat template, or the engine disagrees with
+            the model's own forward pass or cannot run it.
     """
     reference: dict[str, Any] = {"hub_id": settings.hub_id, "revision": settings.revision}
     if settings.source == "folder":
@@ -53,3 +63,4 @@ def refer(settings: Settings, folder: Path, log: Callable[[str], None] = print) 
     model = load_model(folder, attention=settings.attention, dtype="bfloat16")
     for line in differences(settings, model, tokenizer):
         log(f"note: {line}")
+    write_json(folder / VERIFICATION, verify_backbone(model, f"backbone {settings.label}"))
