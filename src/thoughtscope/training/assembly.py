@@ -13,14 +13,14 @@ import torch
 from thoughtscope.backbones.load import load_model, load_tokenizer
 from thoughtscope.config.training import Evaluation
 from thoughtscope.errors import UserError
+from thoughtscope.latents.decoder import context_length
 from thoughtscope.methods.curriculum import Example, Stage
 from thoughtscope.reasoner import Method, Reasoner, make_fill
 from thoughtscope.training.network import Network, add_tokens, freeze
 from thoughtscope.training.settings import TrainSettings
 
 if TYPE_CHECKING:
-    from thoughtscope.latents.decoder import context_length
-from thoughtscope.latents.fill import Fill
+    from thoughtscope.latents.fill import Fill
 
 
 @dataclass(frozen=True)
