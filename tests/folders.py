@@ -53,7 +53,7 @@ class Style:
 
     kind: str
     special: dict[int, str]
-    template: str
+    template: str | None
     bos: str | None
     eos: str
     pad: str | None
@@ -80,7 +80,13 @@ GEMMA_STYLE = Style(
     "GemmaTokenizer", {0: "<pad>", 1: "<eos>", 2: "<bos>", 3: "<unk>", 106: "<end_of_turn>"}, GEMMA, "<bos>", "<eos>",
     "<pad>", adds_bos=True, other=["<start_of_turn>"],
 )  # fmt: skip
+PYTHIA_STYLE = Style("GPTNeoXTokenizer", {0: "<|endoftext|>"}, None, "<|endoftext|>", "<|endoftext|>", None)
 STYLES = {
+    "gpt2": Style("GPT2Tokenizer", {50256: "<|endoftext|>"}, None, "<|endoftext|>", "<|endoftext|>", None),
+    "pythia-160m": PYTHIA_STYLE,
+    "pythia-410m": PYTHIA_STYLE,
+    "pythia-1b": PYTHIA_STYLE,
+    "pythia-1.4b": PYTHIA_STYLE,
     "qwen3-4b": QWEN3_STYLE,
     "qwen3-8b": QWEN3_STYLE,
     "llama3.2-1b": LLAMA_STYLE,
@@ -120,7 +126,7 @@ def make_folder(name: str, folder: Path, texts: Iterable[str], seed: int = 0) ->
     model.save_pretrained(folder, max_shard_size="60KB")
     tokenizer.save_pretrained(folder)
     facts = json.loads((folder / "tokenizer_config.json").read_text())
-    facts |= {"chat_template": style.template, "tokenizer_class": style.kind}
+    facts |= {"tokenizer_class": style.kind} | ({"chat_template": style.template} if style.template else {})
     (folder / "chat_template.jinja").unlink(missing_ok=True)
     generation = _renumber(GENERATION[raw["model_type"]], ids)
     for file, content in (("config", raw), ("tokenizer_config", facts), ("generation_config", generation)):
@@ -165,6 +171,9 @@ def _small(config: dict[str, Any], vocabulary: int, ids: dict[int, int]) -> dict
     raw = copy.deepcopy(config)
     text = raw.get("text_config", raw)
     layers = 6 if "gemma" in text["model_type"] else 4
+    if text["model_type"] == "gpt2":
+        text |= {"n_embd": 32, "n_layer": layers, "n_head": 4, "n_positions": CONTEXT, "vocab_size": vocabulary}
+        return _renumber(raw, ids)
     text |= {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": layers, "vocab_size": vocabulary}
     text |= {"num_attention_heads": 4, "num_key_value_heads": 2, "max_position_embeddings": CONTEXT}
     if "head_dim" in text or "text_config" in raw:

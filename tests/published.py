@@ -49,6 +49,16 @@ def qwen25(hidden: int, inner: int, layers: int, heads: int, keys: int, vocabula
     }  # fmt: skip
 
 
+def pythia(hidden: int, layers: int, heads: int) -> dict[str, Any]:
+    return {
+        "architectures": ["GPTNeoXForCausalLM"], "model_type": "gpt_neox", "bos_token_id": 0, "eos_token_id": 0,
+        "hidden_act": "gelu", "hidden_size": hidden, "initializer_range": 0.02, "intermediate_size": 4 * hidden,
+        "layer_norm_eps": 1e-05, "max_position_embeddings": 2048, "num_attention_heads": heads,
+        "num_hidden_layers": layers, "rotary_emb_base": 10000, "rotary_pct": 0.25, "tie_word_embeddings": False,
+        "torch_dtype": "float16", "use_cache": True, "use_parallel_residual": True, "vocab_size": 50304,
+    }  # fmt: skip
+
+
 GEMMA_1B: dict[str, Any] = {
     "architectures": ["Gemma3ForCausalLM"], "model_type": "gemma3_text", "attention_bias": False,
     "attention_dropout": 0.0, "attn_logit_softcapping": None, "bos_token_id": 2, "cache_implementation": "hybrid",
@@ -98,6 +108,16 @@ CONFIGS: dict[str, dict[str, Any]] = {
         "rms_norm_eps": 1e-06, "rope_scaling": None, "rope_theta": 5000000.0, "sliding_window": None,
         "torch_dtype": "bfloat16", "use_cache": False, "use_sliding_window": False, "vocab_size": 128256,
     },
+    "gpt2": {
+        "activation_function": "gelu_new", "architectures": ["GPT2LMHeadModel"], "attn_pdrop": 0.1,
+        "bos_token_id": 50256, "embd_pdrop": 0.1, "eos_token_id": 50256, "initializer_range": 0.02,
+        "layer_norm_epsilon": 1e-05, "model_type": "gpt2", "n_ctx": 1024, "n_embd": 768, "n_head": 12, "n_layer": 12,
+        "n_positions": 1024, "resid_pdrop": 0.1, "vocab_size": 50257,
+    },
+    "pythia-160m": pythia(768, 12, 12),
+    "pythia-410m": pythia(1024, 24, 16),
+    "pythia-1b": pythia(2048, 16, 8),
+    "pythia-1.4b": pythia(2048, 24, 16),
     "gemma3-1b": GEMMA_1B,
     "gemma3-4b": GEMMA_4B,
     "qwen2.5-1.5b": qwen25(1536, 8960, 28, 12, 2, 151936, tied=True),
@@ -108,6 +128,8 @@ GENERATION: dict[str, dict[str, Any]] = {
     "qwen3": {"bos_token_id": 151643, "do_sample": True, "eos_token_id": [151645, 151643], "pad_token_id": 151643,
               "temperature": 0.6, "top_k": 20, "top_p": 0.95},
     "llama": {"bos_token_id": 128000, "do_sample": True, "eos_token_id": LLAMA_EOS, "temperature": 0.6, "top_p": 0.9},
+    "gpt2": {"bos_token_id": 50256, "eos_token_id": 50256},
+    "gpt_neox": {"bos_token_id": 0, "eos_token_id": 0},
     "mistral": {"bos_token_id": 1, "eos_token_id": 2},
     "smollm3": {"bos_token_id": 128000, "do_sample": True, "eos_token_id": 128012, "pad_token_id": 128004,
                 "temperature": 0.6, "top_p": 0.95},

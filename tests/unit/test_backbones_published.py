@@ -51,6 +51,8 @@ CLASSES = {
     "gemma3": "Gemma3ForCausalLM",
     "gemma3_text": "Gemma3ForCausalLM",
     "qwen2": "Qwen2ForCausalLM",
+    "gpt2": "GPT2LMHeadModel",
+    "gpt_neox": "GPTNeoXForCausalLM",
 }
 LLAMA = "<|begin_of_text|><|start_header_id|>system<|end_header_id|>\n\nToday Date: {}\n\n<|eot_id|>"
 LLAMA += (
@@ -65,6 +67,8 @@ PROMPTS = {
     "llama3.2": LLAMA.format("01 Jan 2025"),
     "llama3.1": LLAMA.format("26 Jul 2024"),
     "mistral": "<s>[INST] 3 * 2 + 4 =[/INST]",
+    "gpt2": QUESTION + "\n",
+    "pythia": QUESTION + "\n",
     "gemma3": "<bos><start_of_turn>user\n3 * 2 + 4 =<end_of_turn>\n<start_of_turn>model\n",
 }  # fmt: skip
 
@@ -176,7 +180,7 @@ def test_a_family_goes_through_the_whole_path(name: str, folders: dict[str, Path
     assert answers(again) == answers(reasoner)
 
 
-@pytest.mark.parametrize("name", ["gemma3-4b", "qwen2.5-7b"])
+@pytest.mark.parametrize("name", ["gemma3-4b", "qwen2.5-7b", "gpt2", "pythia-160m"])
 def test_a_frozen_family_trains_its_adapter_alone(name: str, folders: dict[str, Path]) -> None:
     parts = assembled(name, folders[name], "coconut", trainable="frozen")
     kept = {key: value.clone() for key, value in parts.network.named_parameters() if not value.requires_grad}
@@ -192,14 +196,14 @@ def test_a_prompt_is_cut_where_the_response_begins(name: str, folders: dict[str,
     tokenizer, settings = load_tokenizer(folders[name]), Settings.model_validate(published(name))
     ids = prompt_ids(tokenizer, QUESTION, settings.chat, settings.chat_arguments)
     assert tokenizer.decode(ids) == PROMPTS[name.split("-")[0]]
-    bos = tokenizer.bos_token_id
-    assert settings.facts.bos == tokenizer.bos_token
-    assert ids.count(bos) == (bos is not None), "BOS once, where the family has it"
+    bos = settings.facts.bos
+    assert bos in (None, tokenizer.bos_token)
+    assert ids.count(tokenizer.bos_token_id) == (bos is not None), "BOS once, where the family writes it"
     assert tokenizer.eos_token == settings.facts.ends[0]
     for text in ("6 ;", " #### 5", " 3 * 2 = 6 ;"):
         assert tokenizer.decode(response_ids(tokenizer, text)) == text
     plain = prompt_ids(tokenizer, QUESTION, False, {})
-    assert tokenizer.decode(plain) == (tokenizer.bos_token or "") + QUESTION + "\n"
+    assert tokenizer.decode(plain) == (bos or "") + QUESTION + "\n"
 
 
 def test_a_template_that_asks_the_clock_gets_the_same_date_always(folders: dict[str, Path]) -> None:

@@ -16,12 +16,12 @@ from transformers.utils import is_sentencepiece_available
 
 from tests.folders import make_folder
 from tests.unit.test_backbones_published import TEXTS, folder_settings
-from thoughtscope.backbones import comparison
-from thoughtscope.backbones.comparison import RECORD, compare, notes
+from thoughtscope.backbones import tokenizer_check
 from thoughtscope.backbones.load import load_backbone, load_tokenizer
 from thoughtscope.backbones.make import refer
 from thoughtscope.backbones.prompt import prompt_ids, response_ids
 from thoughtscope.backbones.tokenizer import TEMPLATE, train_tokenizer
+from thoughtscope.backbones.tokenizer_check import RECORD, compare, notes
 from thoughtscope.errors import UserError
 
 GENERIC = ["TokenizersBackend", "PreTrainedTokenizerFast", "LlamaTokenizerFast", "GPT2TokenizerFast", "GPT2Tokenizer"]
@@ -43,7 +43,7 @@ def folder(place: Path, model_type: str, kind: str | None, tokenizer: Any = None
 
 def agrees(tokenizer: Any, file: Path) -> bool:
     described = Tokenizer.from_file(str(file))
-    texts = [*comparison.TEXTS, "<|user|>", "a<|eos|> b", *TEXTS[:5]]
+    texts = [*tokenizer_check.TEXTS, "<|user|>", "a<|eos|> b", *TEXTS[:5]]
     same = [tokenizer.encode(text) == described.encode(text).ids for text in texts]
     return all(same) and tokenizer.get_vocab() == described.get_vocab(with_added_tokens=True)
 
@@ -82,7 +82,7 @@ def test_what_auto_tokenizer_makes_of_it_is_recorded_with_the_backbone(tmp_path:
     found = compare(made)
     assert found["differs_from_file"] == []
     first = found["differs_from_auto_tokenizer"][0]
-    assert first["text"] == comparison.TEXTS[0]
+    assert first["text"] == tokenizer_check.TEXTS[0]
     assert first["used"][0] == "Ġ3" != first["auto_tokenizer"][0]
     (line,) = notes(found)
     assert line.startswith("AutoTokenizer (Qwen2Tokenizer) encodes ")

@@ -16,7 +16,7 @@ def build_tiny(settings: Settings, tokenizer: Any, seed: int, where: str = "back
     """Build a model of `settings.model_type` for a tokenizer, its weights initialised at random from `seed`.
 
     Raises:
-        UserError: Transformers knows no such model type, or its configuration refuses an argument.
+        UserError: Transformers knows no such model type, or its configuration or class refuses an argument.
     """
     try:
         config = AutoConfig.for_model(
@@ -30,7 +30,11 @@ def build_tiny(settings: Settings, tokenizer: Any, seed: int, where: str = "back
     except (ValueError, TypeError, KeyError) as error:
         raise UserError(f"{where}: config", str(error).splitlines()[0], "correct model_type or config") from error
     torch.manual_seed(seed)
-    model = AutoModelForCausalLM.from_config(config, attn_implementation=settings.attention)
+    try:
+        model = AutoModelForCausalLM.from_config(config, attn_implementation=settings.attention)
+    except Exception as error:  # a class may raise anything at sizes or an attention that it does not support
+        mend = "set attention: eager" if "does not support an attention" in str(error) else "correct config"
+        raise UserError(f"{where}: config", f"{settings.model_type}: {str(error).splitlines()[0]}", mend) from error
     initialise(model, settings.embedding_std)
     return model
 

@@ -83,6 +83,8 @@ def load_model(folder: Path, *, attention: str = "sdpa", dtype: str = "float32")
     except (MemoryError, torch.OutOfMemoryError):
         raise
     except Exception as error:  # Transformers raises whatever a broken file makes it stumble over
+        if "does not support an attention implementation" in str(error):
+            raise UserError(place.name, f"its class has no {attention} attention", "set attention: eager") from error
         raise place.error(error, "complete or correct the folder") from error
     _check_keys(place, loaded, report)
     model = text_part(loaded)
@@ -130,12 +132,20 @@ def _without_numbers(name: str) -> str:
 
 
 def text_part(model: Any) -> Any:
-    """Return the causal LM that reads text inside a model that also sees images; any other model as it is."""
+    """Return the causal LM that reads text inside a model that also sees images; any other model as it is.
+
+    Raises:
+        UserError: the text part cannot stand alone.
+    """
     config = model.config.get_text_config()
     if config is model.config:
         return model
-    with torch.device("meta"):
-        text = AutoModelForCausalLM.from_config(config, attn_implementation=model.config._attn_implementation)
+    try:
+        with torch.device("meta"):
+            text = AutoModelForCausalLM.from_config(config, attn_implementation=model.config._attn_implementation)
+    except ValueError as error:  # e.g. a text part that exists only inside its class
+        problem = f"the text part of {type(model).__name__} is no causal language model of its own"
+        raise UserError(f"model {model.config.model_type}", problem, "use another model") from error
     setattr(text, text.base_model_prefix, model.get_decoder())
     text.set_output_embeddings(model.get_output_embeddings())
     text.tie_weights()

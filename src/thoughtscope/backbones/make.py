@@ -10,7 +10,7 @@ from typing import Any
 from thoughtscope import tables
 from thoughtscope.artifacts import sha256, write_json
 from thoughtscope.backbones.build import build_tiny
-from thoughtscope.backbones.comparison import RECORD, compare, notes
+from thoughtscope.backbones.comparison import check_config
 from thoughtscope.backbones.facts import differences
 from thoughtscope.backbones.folder import REFERENCE, find
 from thoughtscope.backbones.load import check_rows, load_backbone, rows_of
@@ -18,7 +18,11 @@ from thoughtscope.backbones.pretrain import pretrain
 from thoughtscope.backbones.prompt import prompt_ids
 from thoughtscope.backbones.settings import GIVEN_FILES, Pretraining, Settings
 from thoughtscope.backbones.tokenizer import train_tokenizer
+from thoughtscope.backbones.tokenizer_check import RECORD, compare, notes
+from thoughtscope.backbones.verification import verify_backbone
 from thoughtscope.tasks.prepare import PRETRAINING
+
+VERIFICATION = "verification.json"
 
 
 def make_tiny(
@@ -26,12 +30,18 @@ def make_tiny(
 ) -> list[dict[str, float]]:
     """Build a tiny backbone, pre-train it on the texts of `tasks`, save it as an ordinary folder; return its losses.
 
-    The tokenizer is trained on the same texts. `seed` decides the initial weights and the order of the texts.
+    The tokenizer is trained on the same texts. `seed` decides the initial weights and the order of the texts. The
+    engine's verdict on the model is recorded in `VERIFICATION`.
+
+    Raises:
+        UserError: the engine disagrees with the model's own forward pass, or cannot run it.
     """
     rows = [row for task in tasks for row in tables.read(task / PRETRAINING, tables.PRETRAINING).to_pylist()]
     tokenizer = train_tokenizer(f"{row['question']} {row['response']}" for row in rows)
     model = build_tiny(settings, tokenizer, seed, where)
+    check_config(model.config.get_text_config(), where)
     curve = pretrain(model, tokenizer, rows, pretraining, seed, lambda line: print(line, flush=True))
+    write_json(folder / VERIFICATION, verify_backbone(model, where))
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     _record_tokenizer(folder, print)
@@ -42,10 +52,12 @@ def refer(settings: Settings, folder: Path, log: Callable[[str], None] = print) 
     """Write where a given backbone is, after loading its model and tokenizer once and trying its prompt.
 
     A folder is named with a digest of each of its files, so that a change there makes its runs stale.
-    What `facts` say and the model does not is logged, and so is what the comparison of tokenizers found.
+    What `facts` say and the model does not is logged, and so is what the comparison of tokenizers found. The engine's
+    verdict on the model is recorded in `VERIFICATION`.
 
     Raises:
-        UserError: it does not load, or a question does not go through its chat template.
+        UserError: it does not load, a question does not go through its chat template, or the engine disagrees with
+            the model's own forward pass or cannot run it.
     """
     reference: dict[str, Any] = {"hub_id": settings.hub_id, "revision": settings.revision}
     if settings.source == "folder":
@@ -59,6 +71,7 @@ def refer(settings: Settings, folder: Path, log: Callable[[str], None] = print) 
     _record_tokenizer(folder, log)
     for line in differences(settings, model, tokenizer):
         log(f"note: {line}")
+    write_json(folder / VERIFICATION, verify_backbone(model, f"backbone {settings.label}"))
 
 
 def _record_tokenizer(folder: Path, log: Callable[[str], None]) -> None:

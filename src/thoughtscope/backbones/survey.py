@@ -24,6 +24,7 @@ from transformers import AutoConfig
 from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
 from transformers.utils import logging
 
+from thoughtscope.backbones.comparison import check_config
 from thoughtscope.backbones.small import (
     EXPERTS,
     HEAD,
@@ -35,7 +36,7 @@ from thoughtscope.backbones.small import (
     small_config,
     small_model,
 )
-from thoughtscope.backbones.verification import check_config, verify
+from thoughtscope.backbones.verification import verify
 from thoughtscope.config.training import Frozen
 from thoughtscope.errors import UserError
 from thoughtscope.latents.attention import FULL, SLIDING

@@ -11,39 +11,17 @@ Gradients of the loss are compared where that is cheap: in small models.
 
 from __future__ import annotations
 
-import inspect
-import random
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import torch
-from torch import Tensor
 
+from thoughtscope.backbones.comparison import Comparison
+from thoughtscope.backbones.small import small_config, small_model
 from thoughtscope.errors import UserError
 from thoughtscope.latents.attention import attention_windows
-from thoughtscope.latents.cached import CachedRows
-from thoughtscope.latents.decoder import context_length, decoder_of
-from thoughtscope.latents.fill import Fill
-from thoughtscope.latents.generate import Decoding, generate
-from thoughtscope.latents.head import logits
-from thoughtscope.latents.layout import IGNORE, sequence
-from thoughtscope.latents.layout import Sequence as Row
-from thoughtscope.latents.packing import Batch, pack
-from thoughtscope.latents.passes import forward
-from thoughtscope.latents.scoring import loss_sum
-from thoughtscope.latents.settings import FillSettings, Fusion, Hidden
-
-TOLERANCES = {torch.float64: 1e-4, torch.float32: 1e-4, torch.bfloat16: 0.1, torch.float16: 0.02}
-LENGTHS, LATENTS = (3, 7, 18), ((), (2, 4), (3, 4))  # of the rows, and where their latents are
-NEEDED = {
-    "inputs_embeds": "input vectors",
-    "past_key_values": "cache of keys and values",
-    "position_ids": "positions",
-}
-HIDDEN = Hidden(kind="hidden")
-FUSION = Fusion(kind="fusion", top_p=1.0, keep_crossing=True)  # all words: no rounding decides which are kept
 
 
 @dataclass(frozen=True)
@@ -55,7 +33,9 @@ class Verdict:
         dtype: in which both were computed.
         attention: which implementation both used.
         tolerance: the largest relative difference that counts as agreement in this dtype.
-        differences: by what was compared, the largest relative difference: ``max|a - b| / max|b|``.
+        differences: by what was compared, how far it is apart at the worst position, relative to the largest number
+            of its row: ``max|a - b| / max|b|``. In 16 bits it is the median position instead of the worst, because
+            rounding sends single tokens to other experts.
         positions: of the longest row.
         windows: the kinds of attention layers with their windows; one longer than `positions` was not reached.
     """
@@ -89,7 +69,7 @@ def verify(model: Any, where: str, *, gradients: bool = False) -> Verdict:
     Raises:
         UserError: they differ, or the model cannot be run this way; one line that says what, and by how much.
     """
-    comparison = _Comparison(model, where)
+    comparison = Comparison(model, where)
     with torch.no_grad():
         for what, compare in comparison.parts():
             with _one_line(model, where, what):
@@ -108,25 +88,20 @@ def verify(model: Any, where: str, *, gradients: bool = False) -> Verdict:
     )
 
 
-def check_config(config: Any, where: str) -> None:
-    """Refuse a text configuration that the engine cannot follow, for a reason that it states.
+def verify_backbone(model: Any, where: str) -> dict[str, Any]:
+    """Verify a model, and in float32 a small copy of it, which reaches windows and whatever else acts at a distance.
+
+    Returns the verdicts as JSON. A class that cannot be built small is verified in float32 at its full size.
 
     Raises:
-        UserError: a kind of layer without keys and values, layers that read token ids, or another loss.
+        UserError: see `verify`.
     """
-    attention_windows(config)
-    if getattr(config, "hidden_size_per_layer_input", 0):
-        raise UserError(
-            f"{where}: config.json: hidden_size_per_layer_input",
-            "every layer reads the token's id again, which a latent does not have",
-            "use another model",
-        )
-    if getattr(config, "output_router_logits", False):
-        raise UserError(
-            f"{where}: config.json: output_router_logits",
-            "it adds a loss that balances experts, which training here leaves out",
-            "set it to false",
-        )
+    record = {"as it is loaded": verify(model, where).record()}
+    try:
+        small = small_model(type(model), small_config(model.config), model.config._attn_implementation)
+    except Exception:  # sizes that do not fit together: any class may raise anything
+        return {**record, "in float32": verify(model.float(), where).record()}
+    return {**record, "small copy": verify(small, f"{where}, a small copy", gradients=True).record()}
 
 
 @contextmanager
@@ -143,257 +118,3 @@ def _one_line(model: Any, where: str, what: str) -> Iterator[None]:
 
 def _first_line(error: Exception) -> str:
     return (str(error).strip().splitlines() or [""])[0][:150]
-
-
-@dataclass(frozen=True)
-class Own:
-    """What the model's own forward pass computes of one row.
-
-    Attributes:
-        last: ``[n, d]``, what the decoder hands to the head.
-        layers: ``[n, d]`` for each entry of its `hidden_states`.
-        logits: ``[n, vocabulary]``.
-        loss: its own loss summed over labels (its mean times their number), a scalar; zero without labels.
-    """
-
-    last: Tensor
-    layers: tuple[Tensor, ...]
-    logits: Tensor
-    loss: Tensor
-
-
-class _Comparison:
-    """The comparisons of one model, cheapest and most telling first; `found` fills as they run."""
-
-    def __init__(self, model: Any, where: str) -> None:
-        self.model, self.where = model, where
-        self.config = model.config.get_text_config()
-        self.tolerance = TOLERANCES[model.dtype]
-        self.found: dict[str, float] = {}
-        numbers, words = random.Random(0), _words(self.config)
-        self.latent_id = words.pop()
-        context = context_length(self.config) or LENGTHS[-1]
-        texts = [numbers.choices(words, k=min(length, context)) for length in LENGTHS]
-        self.text = [sequence(str(i), ids[:2], ids[2:]) for i, ids in enumerate(texts)]
-        self.thoughts = [self._with_latents(one, places) for one, places in zip(self.text, LATENTS, strict=True)]
-
-    def parts(self) -> Iterator[tuple[str, Callable[[], None]]]:
-        yield "a look at its parts", self._structure
-        yield "its own forward pass", self._own_text
-        yield "its packed forward pass", self._packed_text
-        yield "attention", self._attention
-        yield "a forward pass with latents", self._latents
-        yield "a cached forward pass with latents", self._cached
-        yield "generation", self._generated
-
-    def _with_latents(self, one: Row, places: Sequence[int]) -> Row:
-        ids = [self.latent_id if t in places else token for t, token in enumerate(one.token_ids)]
-        return sequence(one.example_id, ids[:2], ids[2:], is_latent=[t in places for t in range(2, len(ids))])
-
-    def _structure(self) -> None:
-        """Refuse what cannot work for a reason that can be named before anything runs."""
-        check_config(self.config, self.where)
-        takes = inspect.signature(decoder_of(self.model).forward).parameters
-        for name, meaning in NEEDED.items():
-            if name not in takes:
-                raise self._refusal(f"its decoder takes no {meaning} ({name})")
-        embedding, head = self.model.get_input_embeddings(), self.model.get_output_embeddings()
-        if not hasattr(embedding, "weight") or not hasattr(head, "weight"):
-            raise self._refusal("it has no single table of input embeddings, or no single output head")
-        if embedding.weight.shape[1] != self.config.hidden_size:
-            raise self._refusal(
-                f"its input vectors are {embedding.weight.shape[1]} wide, its hidden states {self.config.hidden_size}"
-            )
-
-    def _own_text(self) -> None:
-        self.own = [self._run(one.labels, input_ids=self._ids(one)) for one in self.text]
-        longest = self.text[-1]
-        half = self._run(None, input_ids=self._ids(longest)[:, : len(longest.token_ids) // 2])
-        ahead = _relative(half.last, self.own[-1].last[: len(half.last)])
-        if not ahead <= self.tolerance:
-            raise self._refusal(
-                f"its own forward pass changes a state by {ahead:.2g} (relative) when later tokens follow",
-                "use a causal model"
-                if not hasattr(self.config, "is_decoder")
-                else "set is_decoder: true in config.json",
-            )
-        depth = self.config.num_hidden_layers
-        if len(self.own[0].layers) != depth + 1:
-            raise self._refusal(f"it returns {len(self.own[0].layers)} hidden states for {depth} layers")
-
-    def _packed_text(self) -> None:
-        depth = self.config.num_hidden_layers
-        batch = pack(self.text, None, device=self.model.device)
-        trace = forward(self.model, batch, None, range(depth + 1))
-        self._compare("inputs", [trace.inputs], [self.model.get_input_embeddings()(batch.token_ids)])
-        self._compare("states", _rows(batch, trace.last), [one.last for one in self.own])
-        for layer in range(depth):
-            self._compare("layers", _rows(batch, trace.layers[layer]), [one.layers[layer] for one in self.own])
-        self._compare("layers", _rows(batch, trace.layers[depth]), [one.last for one in self.own])
-        self._compare("logits", _rows(batch, logits(self.model, trace.last)), [one.logits for one in self.own])
-        loss = loss_sum(self.model, trace, batch)
-        self._compare("loss", [loss], [_total(self.own)])
-
-    def _attention(self) -> None:
-        """Compare sdpa with eager: an implementation may silently leave out what a class asks for (a soft cap)."""
-        if self.model.config._attn_implementation == "eager":
-            return
-        with _attention_implementation(self.model, "eager"):
-            eager = [self._run(None, input_ids=self._ids(one)).logits for one in self.text]
-        self._compare(
-            "logits of sdpa against eager attention", [one.logits for one in self.own], eager, "set attention: eager"
-        )
-
-    def _latents(self) -> None:
-        self.thought: list[Own] = []
-        for name, settings in (("fused", FUSION), ("hidden", HIDDEN)):
-            fill = Fill(settings, self.config.hidden_size, self.latent_id)
-            batch = pack(self.thoughts, settings, device=self.model.device)
-            trace = forward(self.model, batch, fill)
-            self.thought = [self._recomputed(one, settings) for one in self.thoughts]
-            self._compare(f"states with {name} latents", _rows(batch, trace.last), [one.last for one in self.thought])
-            loss = loss_sum(self.model, trace, batch)
-            self._compare(f"loss with {name} latents", [loss], [_total(self.thought)])
-
-    def _cached(self) -> None:
-        starts = [2, 3, 4]  # the last two rows go on with latents, the others with text
-        fill = Fill(HIDDEN, self.config.hidden_size, self.latent_id)
-        prompts = [_prompt(one, start) for one, start in zip(self.thoughts, starts, strict=True)]
-        rows, alive, at = CachedRows(self.model, prompts, fill), [0, 1, 2], dict(enumerate(starts))
-        while alive:
-            found = [one.last[at[i] - 1] for i, one in enumerate(self.thought) if i in alive]
-            self._compare("cached states", list(rows.last), found)
-            staying = [k for k, i in enumerate(alive) if at[i] < len(self.thoughts[i].token_ids)]
-            if len(staying) < len(alive):
-                rows.keep(torch.tensor(staying, device=self.model.device, dtype=torch.long))
-                alive = [alive[k] for k in staying]
-            if alive:
-                rows.advance(
-                    torch.tensor([self.thoughts[i].token_ids[at[i]] for i in alive], device=self.model.device),
-                    torch.tensor([self.thoughts[i].is_latent[at[i]] for i in alive], device=self.model.device),
-                )
-                at.update({i: at[i] + 1 for i in alive})
-
-    def _generated(self) -> None:
-        """Generate greedily; each token must be the likeliest by the model's own logits, up to the tolerance."""
-        fill = Fill(HIDDEN, self.config.hidden_size, self.latent_id)
-        prompts = [_prompt(one, start) for one, start in zip(self.thoughts, (2, 4, 5), strict=True)]
-        decoding = Decoding(max_new_tokens=3, max_latents=0, loop_repeats=100)
-        for prompt, made in zip(
-            prompts, generate(self.model, prompts, fill, decoding, latent_id=self.latent_id, eos_ids=[-1]), strict=True
-        ):
-            scores = self._recomputed(made.sequence(self.latent_id), HIDDEN).logits[len(prompt.token_ids) - 1 : -1]
-            scores[:, self.latent_id] = -torch.inf
-            chosen = scores.gather(1, torch.tensor(made.response, device=scores.device)[:, None])[:, 0]
-            finite = scores[scores.isfinite()]
-            self._note("generated tokens", float((scores.amax(1) - chosen).max() / finite.abs().max()))
-
-    def gradients(self) -> None:
-        """Compare the gradients of the loss with latents, of all parameters that have one."""
-        fill = Fill(HIDDEN, self.config.hidden_size, self.latent_id)
-        batch = pack(self.thoughts, HIDDEN, for_labels=True, device=self.model.device)
-        weights = [value for value in self.model.parameters() if value.requires_grad]
-        loss = loss_sum(self.model, forward(self.model, batch, fill), batch)
-        expected = _total([self._recomputed(one, HIDDEN) for one in self.thoughts])
-        ours, theirs = (torch.autograd.grad(one, weights, allow_unused=True) for one in (loss, expected))
-        scale = max(float(g.abs().max()) for g in theirs if g is not None)
-        for mine, other in zip(ours, theirs, strict=True):
-            zero = (
-                torch.zeros(())
-                if mine is None and other is None
-                else torch.zeros_like(mine if mine is not None else other)
-            )
-            difference = (zero if mine is None else mine) - (zero if other is None else other)
-            self._note("gradients", float(difference.abs().max()) / scale)
-
-    def _recomputed(self, one: Row, settings: FillSettings) -> Own:
-        """Run a row with latents: before each latent, everything on its left is run again."""
-        embed = self.model.get_input_embeddings()
-        fed = embed(self._ids(one))
-        for t, latent in enumerate(one.is_latent):
-            if latent:
-                left = self._run(None, inputs_embeds=fed[:, :t])
-                vector = left.last[-1]
-                if isinstance(settings, Fusion):
-                    scores = (
-                        left.logits[-1]
-                        .float()
-                        .index_fill(0, torch.tensor([self.latent_id], device=fed.device), -torch.inf)
-                    )
-                    table = embed(torch.arange(len(scores), device=fed.device)).float()
-                    vector = settings.alpha * vector.float() + (1 - settings.alpha) * (scores.softmax(-1) @ table)
-                fed = torch.cat([fed[:, :t], vector.to(fed.dtype)[None, None], fed[:, t + 1 :]], dim=1)
-        return self._run(one.labels, inputs_embeds=fed)
-
-    def _run(self, labels: Sequence[int] | None, **inputs: Tensor) -> Own:
-        """Call the model's own forward on one row; `labels` stand at the positions that are predicted."""
-        more = {} if labels is None else {"labels": torch.tensor([labels], device=self.model.device)}
-        caught: list[Any] = []
-        hook = decoder_of(self.model).register_forward_hook(lambda module, args, out: caught.append(out))
-        try:
-            out = self.model(**inputs, **more, use_cache=False, output_hidden_states=True, return_dict=True)
-        finally:
-            hook.remove()
-        if len(caught) != 1:
-            raise self._refusal("its own forward pass does not go through its decoder once")
-        if caught[0].hidden_states is None:
-            raise self._refusal("its decoder returns no hidden states")
-        count = sum(label != IGNORE for label in labels or [])
-        loss = out.loss * count if count else out.logits.new_zeros(())
-        return Own(caught[0].last_hidden_state[0], tuple(h[0] for h in caught[0].hidden_states), out.logits[0], loss)
-
-    def _ids(self, one: Row) -> Tensor:
-        return torch.tensor([one.token_ids], device=self.model.device)
-
-    def _compare(
-        self, what: str, found: Sequence[Tensor], expected: Sequence[Tensor], mend: str = "use another model"
-    ) -> None:
-        self._note(what, max(_relative(a, b) for a, b in zip(found, expected, strict=True)), mend)
-
-    def _note(self, what: str, difference: float, mend: str = "use another model") -> None:
-        """Keep the largest difference of its kind; refuse one above the tolerance, or one that is not a number."""
-        if not difference <= self.tolerance:
-            raise self._refusal(
-                f"{what}: {difference:.2g} away from the model's own forward pass (relative; "
-                f"{self.tolerance:g} is allowed in {str(self.model.dtype).removeprefix('torch.')})",
-                mend,
-            )
-        self.found[what] = max(difference, self.found.get(what, 0.0))
-
-    def _refusal(self, problem: str, mend: str = "use another model") -> UserError:
-        return UserError(self.where, f"{type(self.model).__name__}: {problem}", mend)
-
-
-def _total(rows: Sequence[Own]) -> Tensor:
-    return torch.stack([one.loss for one in rows]).sum()
-
-
-def _words(config: Any) -> list[int]:
-    """Return a few hundred ids of the vocabulary that no special token has."""
-    special = {value for name, value in config.to_dict().items() if name.endswith("token_id")}
-    flat = {one for value in special if value is not None for one in (value if isinstance(value, list) else [value])}
-    return [i for i in range(min(config.vocab_size, 512)) if i not in flat]
-
-
-def _rows(batch: Batch, states: Tensor) -> list[Tensor]:
-    return [states[row[row >= 0]] for row in batch.index]
-
-
-def _prompt(one: Row, length: int) -> Row:
-    return Row(one.example_id, one.token_ids[:length], one.is_latent[:length], (IGNORE,) * length, length)
-
-
-def _relative(found: Tensor, expected: Tensor) -> float:
-    """Return ``max|found - expected| / max|expected|``."""
-    wide = expected.double()
-    return float((found.double() - wide).abs().max() / wide.abs().max())
-
-
-@contextmanager
-def _attention_implementation(model: Any, name: str) -> Iterator[None]:
-    before = model.config._attn_implementation
-    model.set_attn_implementation(name)
-    try:
-        yield
-    finally:
-        model.set_attn_implementation(before)

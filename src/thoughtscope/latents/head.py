@@ -8,7 +8,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from transformers.modeling_outputs import BaseModelOutputWithPast
 
 from thoughtscope.latents.decoder import decoder_of
 
@@ -24,8 +23,14 @@ def logits(model: Any, hidden: Tensor) -> Tensor:
     return scores[0]
 
 
-class _GivenStates(BaseModelOutputWithPast):  # type: ignore[misc]
+class _GivenStates:
     """A decoder's output that holds states only; all else that a class may look for (router scores, ...) is None."""
+
+    def __init__(self, states: Tensor) -> None:
+        self.last_hidden_state = states
+
+    def __getitem__(self, index: int | slice) -> Any:
+        return (self.last_hidden_state,)[index]
 
     def __getattr__(self, name: str) -> None:
         if name.startswith("__"):
@@ -36,7 +41,7 @@ class _GivenStates(BaseModelOutputWithPast):  # type: ignore[misc]
 def _decoder_returns(decoder: Any, states: Tensor) -> Iterator[None]:
     """Let a call of `decoder` return `states` ``[1, n, d]`` without computing anything."""
     own = decoder.__dict__.get("forward")  # a wrapped forward, if there is one
-    decoder.forward = lambda *args, **kwargs: _GivenStates(last_hidden_state=states)
+    decoder.forward = lambda *args, **kwargs: _GivenStates(states)
     try:
         yield
     finally:
