@@ -11,7 +11,7 @@ import torch
 from tests.unit.test_saved_backbones import loss
 from thoughtscope import tables
 from thoughtscope.artifacts import artifact_folder, write_json
-from thoughtscope.backbones.load import load_backbone
+from thoughtscope.backbones.load import MODEL, load_backbone
 from thoughtscope.backbones.make import make_tiny
 from thoughtscope.backbones.prompt import prompt_ids, response_ids
 from thoughtscope.backbones.settings import Pretraining
@@ -39,7 +39,8 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
         write_task("chain", implementation("tasks", "chain", "test"), study.task("chain"), target)
     with artifact_folder(made.folder / "backbone", {}) as target:
         learned = Pretraining(tasks=["chain"], updates=60, batch_size=32)
-        curve = make_tiny(study.backbone(QWEN), learned, 0, [made.folder / "task"], target, "test")
+        (target / MODEL).mkdir()
+        curve = make_tiny(study.backbone(QWEN), learned, 0, [made.folder / "task"], target / MODEL, "test")
         write_json(target / "pretraining.json", curve)
     return made
 
@@ -47,7 +48,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
 @torch.no_grad()
 def test_a_tiny_backbone_is_loaded_with_what_it_learned(world: World) -> None:
     curve = json.loads((world.folder / "backbone/pretraining.json").read_text())
-    model, tokenizer = load_backbone(world.folder / "backbone")
+    model, tokenizer = load_backbone(world.folder / "backbone" / MODEL)
     texts = []
     for row in tables.read(world.folder / "task" / PRETRAINING, tables.PRETRAINING).to_pylist()[:200]:
         response = [*response_ids(tokenizer, row["response"]), tokenizer.eos_token_id]
@@ -70,13 +71,14 @@ def test_a_run_saves_what_it_has_in_memory_and_another_goes_on_from_it(
     run.engine.network.eval()
     assert loss(load_reasoner(tmp_path / "model")) == pytest.approx(loss(run.reasoner), rel=1e-5)
 
-    (world.folder / "backbone").rename(world.folder / "kept")
-    (world.folder / "backbone").symlink_to(tmp_path / "model")
+    backbone = world.folder / "backbone" / MODEL
+    backbone.rename(world.folder / "kept")
+    backbone.symlink_to(tmp_path / "model")
     try:
         again = world.here(f"{trainable}-again", Run("chain", QWEN, "coconut", trainable, 0))
     finally:
-        (world.folder / "backbone").unlink()
-        (world.folder / "kept").rename(world.folder / "backbone")
+        backbone.unlink()
+        (world.folder / "kept").rename(backbone)
     assert again.new_rows == []
     again.progress.stage = 1
     again._begin_stage()
