@@ -178,7 +178,7 @@ def backbone(model_type: str, folder: Path, **config: Any) -> Settings:
     tokenizer = train_tokenizer(["1 + 2 = 3"])
     attention = config.pop("attention", "sdpa")
     raw = {"source": "tiny", "label": "", "model_type": model_type, "config": config, "attention": attention}
-    build_tiny(Settings.model_validate(raw), tokenizer).save_pretrained(folder)
+    build_tiny(Settings.model_validate(raw), tokenizer, 0).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return Settings.model_validate({"source": "folder", "label": "Mine", "path": str(folder), "attention": attention})
 
@@ -206,7 +206,7 @@ def test_a_folder_whose_class_cannot_be_followed_is_refused_before_anything_trai
 def test_an_attention_that_a_class_lacks_is_one_line() -> None:
     raw = {"source": "tiny", "label": "", "model_type": "gemma2", "config": {}}
     with pytest.raises(UserError, match="set attention: eager"):
-        build_tiny(Settings.model_validate(raw), train_tokenizer(["1"]))
+        build_tiny(Settings.model_validate(raw), train_tokenizer(["1"]), 0)
 
 
 def test_a_window_that_no_row_reaches_is_reached_in_a_small_copy() -> None:
