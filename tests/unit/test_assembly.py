@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 import yaml
 
 from thoughtscope import tables
@@ -14,7 +15,7 @@ from thoughtscope.backbones.settings import Pretraining
 from thoughtscope.config.load import Study
 from thoughtscope.config.parse import merge
 from thoughtscope.config.run import Run
-from thoughtscope.config.slices import train_slice
+from thoughtscope.config.run_settings import run_settings
 from thoughtscope.errors import UserError
 from thoughtscope.latents.settings import Hidden
 from thoughtscope.methods.curriculum import Stage
@@ -47,7 +48,21 @@ def assembled(backbone: Path, rows: list[dict[str, Any]], method: str = "coconut
     small = {"runs": [{"task": "chain", "backbone": "qwen3", "method": method}], "figures": {}}
     raw = {**SMOKE, **small, "latent_probes": None, "truth_probes": None}
     study = Study(merge(raw, {"overrides": {"methods": {method: changes}}}), ROOT / "config")
-    return assemble(TrainSettings.model_validate_json(train_slice(study, run)), rows, backbone, 0, "cpu")
+    return assemble(TrainSettings.model_validate(run_settings(study, run)), rows, backbone, 0, "cpu")
+
+
+def test_the_seed_of_a_run_decides_its_adapter(backbone: Path) -> None:
+    run = Run("chain", "qwen3", "coconut", "frozen", 0)
+    small = {"runs": [{"task": "chain", "backbone": "qwen3", "method": "coconut", "trainable": "frozen"}]}
+    study = Study({**SMOKE, **small, "figures": {}, "latent_probes": None, "truth_probes": None}, ROOT / "config")
+    settings = TrainSettings.model_validate(run_settings(study, run))
+    adapters = []
+    for seed in (0, 0, 1):
+        weights = assemble(settings, ROWS, backbone, seed, "cpu").peft.state_dict()
+        adapters.append({name: value for name, value in weights.items() if "lora_A" in name})
+    assert adapters[0]
+    assert all(torch.equal(adapters[0][name], adapters[1][name]) for name in adapters[0])
+    assert not any(torch.equal(adapters[0][name], adapters[2][name]) for name in adapters[0])
 
 
 def test_only_training_examples_decide_how_many_stages_there_are(backbone: Path) -> None:

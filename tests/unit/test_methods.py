@@ -79,6 +79,16 @@ def test_what_is_given_at_test_time_depends_on_the_question_and_the_stage_alone(
         assert trained.token_ids[: len(given.token_ids)] == given.token_ids
 
 
+@pytest.mark.parametrize("path", sorted((ROOT / "config/methods").glob("*.yaml")), ids=lambda path: path.stem)
+def test_no_method_gives_anything_of_the_gold_solution_at_test_time(path: Path) -> None:
+    method = Method.parse(path.stem, yaml.safe_load(path.read_text()))
+    other = Example("o", EXAMPLE.prompt, [[20, 21]] * 5, [16, 17, 2], "16")
+    for stage in method.stages(3):
+        given = method.module.prompt(method.settings, stage, EXAMPLE, IDS)
+        assert given.token_ids == method.module.prompt(method.settings, stage, other, IDS).token_ids
+        assert given.token_ids[:3] == tuple(EXAMPLE.prompt)
+
+
 def test_latents_need_a_step_that_they_could_replace() -> None:
     with pytest.raises(UserError, match="no training example has a step that latents could replace"):
         step_removal.stages(removal("coconut", shares=[]), 0)

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 import thoughtscope.methods.contract
 import thoughtscope.tasks.contract
@@ -16,9 +15,9 @@ from thoughtscope.backbones.make import make_tiny
 from thoughtscope.backbones.settings import Pretraining
 from thoughtscope.backbones.settings import Settings as Backbone
 from thoughtscope.check.inputs import rows_of
-from thoughtscope.config import slices
 from thoughtscope.config.load import Study
 from thoughtscope.config.run import Run
+from thoughtscope.config.run_settings import run_settings
 from thoughtscope.errors import UserError
 from thoughtscope.latents.generate import Decoding
 from thoughtscope.plugins import implementation, read_settings
@@ -27,6 +26,7 @@ from thoughtscope.tasks.prepare import write_task
 from thoughtscope.training.assembly import assemble, use_stage
 from thoughtscope.training.insertion import lay_out
 from thoughtscope.training.settings import TrainSettings
+from workflow.lib import study_rules
 
 ROOT = Path(__file__).parents[2]
 TASK = '''
@@ -135,9 +135,9 @@ def study(plugins: Path) -> Study:
 
 def test_a_minimal_task_and_method_go_through_every_part_that_asks_them(study: Study, tmp_path: Path) -> None:
     run = Run("mine", "qwen3", "mine", "live", 0)
-    settings = TrainSettings.model_validate_json(slices.train_slice(study, run))
-    assert slices.method_modules(study, run) == ["thoughtscope.methods.once", "thoughtscope.latents.fill"]
-    module, task = read_settings("tasks", yaml.safe_load(slices.task_slice(study, "mine")), "task mine")
+    settings = TrainSettings.model_validate(run_settings(study, run))
+    assert study_rules.method_modules(study, run) == ["thoughtscope.methods.once", "thoughtscope.latents.fill"]
+    module, task = read_settings("tasks", study_rules.prepare_task(study, "mine")["task"], "task mine")
     for folder in ("task", "backbone"):
         (tmp_path / folder).mkdir()
     assert write_task("mine", module, task, tmp_path / "task") == {"train": 6, "validation": 6, "test": 6}
