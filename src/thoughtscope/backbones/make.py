@@ -63,4 +63,4 @@ def refer(settings: Settings, folder: Path, log: Callable[[str], None] = print) 
     model = load_model(folder, attention=settings.attention, dtype="bfloat16")
     for line in differences(settings, model, tokenizer):
         log(f"note: {line}")
-    write_json(folder / VERIFICATION, verify_backbone(model, f"backbone {settings.label}"))
+    write_json(folder / VERIFICATION, verify_backbone(model, f"backbone {settings.label}", log))
