@@ -187,12 +187,17 @@ def test_a_verdict_stands_in_the_folder_of_a_backbone(tmp_path: Path) -> None:
     sizes = {"n_embd": 32, "n_layer": 2, "n_head": 4, "n_positions": 64}
     settings = backbone("gpt2", tmp_path / "model", **sizes)
     (tmp_path / "made").mkdir()
-    refer(settings, tmp_path / "made", lambda line: None)
+    said: list[str] = []
+    refer(settings, tmp_path / "made", said.append)
     record = json.loads((tmp_path / "made" / VERIFICATION).read_text())
     loaded, copy = record["as it is loaded"], record["small copy"]
     assert (loaded["model"], loaded["dtype"], copy["dtype"]) == ("GPT2LMHeadModel", "bfloat16", "float32")
-    assert max(copy["differences"].values()) < EXACT < copy["tolerance"]
-    assert copy["differences"].keys() > {"states", "logits", "losses", "cached states", "generated tokens", "gradients"}
+    assert set(copy["differences"]) > {"states", "logits", "losses", "cached states", "generated tokens", "gradients"}
+    loaded_line, copy_line = said
+    assert re.fullmatch(
+        r"as it is loaded: the engine agrees with GPT2LMHeadModel in bfloat16 .* 0\.1 is allowed", loaded_line
+    )
+    assert float(re.findall(r"up to (\S+)", copy_line)[0]) < EXACT < copy["tolerance"]
 
 
 def test_a_folder_whose_class_cannot_be_followed_is_refused_before_anything_trains(tmp_path: Path) -> None:

@@ -71,7 +71,7 @@ def refer(settings: Settings, folder: Path, log: Callable[[str], None] = print) 
     _record_tokenizer(folder, log)
     for line in differences(settings, model, tokenizer):
         log(f"note: {line}")
-    write_json(folder / VERIFICATION, verify_backbone(model, f"backbone {settings.label}"))
+    write_json(folder / VERIFICATION, verify_backbone(model, f"backbone {settings.label}", log))
 
 
 def _record_tokenizer(folder: Path, log: Callable[[str], None]) -> None:

@@ -11,7 +11,7 @@ Gradients of the loss are compared where that is cheap: in small models.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -54,8 +54,16 @@ class Verdict:
         return max(self.differences.values())
 
     def record(self) -> dict[str, Any]:
-        """Return the verdict as JSON."""
-        return {**asdict(self), "differences": {name: float(f"{x:.2g}") for name, x in self.differences.items()}}
+        """Return the verdict as JSON, without the differences: they are rounding, and another machine's are others."""
+        return {**asdict(self), "differences": sorted(self.differences)}
+
+    def line(self) -> str:
+        """Return the verdict as a sentence."""
+        worst = max(self.differences, key=self.differences.__getitem__)
+        return (
+            f"the engine agrees with {self.model} in {self.dtype} up to {self.largest:.1e} ({worst}), "
+            f"{self.tolerance:g} is allowed"
+        )
 
 
 def verify(model: Any, where: str, *, gradients: bool = False) -> Verdict:
@@ -88,20 +96,25 @@ def verify(model: Any, where: str, *, gradients: bool = False) -> Verdict:
     )
 
 
-def verify_backbone(model: Any, where: str) -> dict[str, Any]:
+def verify_backbone(model: Any, where: str, log: Callable[[str], None] = print) -> dict[str, Any]:
     """Verify a model, and in float32 a small copy of it, which reaches windows and whatever else acts at a distance.
 
-    Returns the verdicts as JSON. A class that cannot be built small is verified in float32 at its full size.
+    Returns the verdicts as JSON, and logs how large the differences are. A class that cannot be built small is
+    verified in float32 at its full size.
 
     Raises:
         UserError: see `verify`.
     """
-    record = {"as it is loaded": verify(model, where).record()}
+    found = {"as it is loaded": verify(model, where)}
     try:
         small = small_model(type(model), small_config(model.config), model.config._attn_implementation)
     except Exception:  # sizes that do not fit together: any class may raise anything
-        return {**record, "in float32": verify(model.float(), where).record()}
-    return {**record, "small copy": verify(small, f"{where}, a small copy", gradients=True).record()}
+        found["in float32"] = verify(model.float(), where)
+    else:
+        found["small copy"] = verify(small, f"{where}, a small copy", gradients=True)
+    for name, verdict in found.items():
+        log(f"{name}: {verdict.line()}")
+    return {name: verdict.record() for name, verdict in found.items()}
 
 
 @contextmanager
