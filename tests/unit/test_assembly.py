@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import yaml
+from thoughtscope.config.slices import train_slice
 
 from thoughtscope import tables
 from thoughtscope.backbones.make import make_tiny
@@ -14,7 +15,6 @@ from thoughtscope.backbones.settings import Pretraining
 from thoughtscope.config.load import Study
 from thoughtscope.config.parse import merge
 from thoughtscope.config.run import Run
-from thoughtscope.config.slices import train_slice
 from thoughtscope.errors import UserError
 from thoughtscope.latents.settings import Hidden
 from thoughtscope.methods.curriculum import Stage

@@ -59,4 +59,4 @@ def _heatmap(axes: Any, grid: Grid, colours: ScalarMappable) -> None:
 
 def _visible(token: str) -> str:
     text = token.strip(" ") or "␣"
-    return text.replace("\n", "↵")
+    return style.readable(text.replace("\n", "↵"))
