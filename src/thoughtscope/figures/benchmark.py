@@ -50,7 +50,7 @@ def draw(
         height = 1.25 + 0.13 * len(shown) * (len(backbones) + 1)
         figure = style.new_figure(style.PAGE, height)
         panels = figure.subplots(1, len(splits), sharey=True, squeeze=False)[0]
-        figure.subplots_adjust(left=0.15, right=0.98, bottom=0.9 / height, top=1 - 0.42 / height, wspace=0.12)
+        figure.subplots_adjust(left=0.15, right=0.95, bottom=0.9 / height, top=1 - 0.42 / height, wspace=0.2)
         for axes, split in zip(panels, splits, strict=True):
             for i, backbone in enumerate(backbones):
                 part = points[(points["split"] == split) & (points["backbone"] == backbone)]
