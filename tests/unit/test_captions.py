@@ -17,7 +17,7 @@ TABLES = ["summary", "curves", "benchmark", "collapse", "separation", "probes", 
 def caption(file: str, name: str, kind: str = "") -> str:
     """Return a caption as Snakemake renders it."""
     told = SimpleNamespace(
-        wildcards=SimpleNamespace(name=name), params=SimpleNamespace(settings=f'{{"kind":"{kind}","options":{{}}}}')
+        wildcards=SimpleNamespace(name=name), params=SimpleNamespace(kind={"kind": kind})
     )
     return jinja2.Template((REPORT / file).read_text()).render(snakemake=told)
 
