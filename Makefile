@@ -6,7 +6,7 @@ PYTHON ?= $(firstword $(foreach p,python3.13 python3.12 python3.11 python3,$(she
 BIN := .venv/bin
 READY := .venv/ready
 
-.PHONY: help setup run why trace verify test faults lint format docs fetch pin lock clean check
+.PHONY: help setup run why trace verify test faults lint format docs fetch pin lock clean check ledger
 
 help:  ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -52,6 +52,9 @@ format: $(READY)  ## format all sources
 
 docs: $(READY)  ## write config/README.md's reference table and config/schema.json anew
 	$(BIN)/python -m thoughtscope.config.reference
+
+ledger: $(READY)  ## write the numbers of docs/ from finished runs: RESULTS="results elsewhere/results"
+	@PYTHONPATH=. $(BIN)/python bench/ledger.py $(or $(RESULTS),results)
 
 check: $(READY)  ## try CONFIG first: inputs, one batch of each run, memory, hours, disk; SLURM=1: what a cluster says
 	$(BIN)/python -m thoughtscope.check --configfile $(CONFIG)

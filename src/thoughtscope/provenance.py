@@ -54,6 +54,7 @@ def _hardware() -> dict[str, Any]:
     processor = next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), None)
     facts = {"machine": platform.machine(), "cpus": os.cpu_count(), "system": platform.system(), "processor": processor}
     torch = sys.modules.get("torch")
+    facts |= {"instructions": torch.backends.cpu.get_cpu_capability()} if torch is not None else {}
     cards = torch.cuda if torch is not None and torch.cuda.is_available() else None
     return facts | ({"gpus": [cards.get_device_name(i) for i in range(cards.device_count())]} if cards else {})
 

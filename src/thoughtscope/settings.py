@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, model_validator
 
@@ -22,6 +22,7 @@ Probability = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[int, Field(ge=1)]
 Count = Annotated[int, Field(ge=0)]
 PositiveFloat = Annotated[float, Field(gt=0)]
+Marker = Literal["o", "s", "^", "v", "<", ">", "D", "d", "P", "X", "p", "h", "H", "8", "*"]
 Commit = Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")]
 
 
@@ -55,3 +56,18 @@ def collect(settings: Any, kind: type[M]) -> Iterator[M]:
     if isinstance(settings, list | tuple):
         for value in settings:
             yield from collect(value, kind)
+
+
+class Look(Strict):
+    """How figures draw a backbone or a method: its colour, with a second cue for readers who do not see colours."""
+
+    colour: Annotated[str, Field(pattern=r"^#[0-9a-f]{6}$")] = Field(..., description="as #rrggbb")
+    marker: Marker = Field(..., description="matplotlib's name of the marker")
+    filled: bool = Field(True, description="whether the marker is filled")
+    dash: list[PositiveFloat] = Field([], description="strokes and gaps of the line in turn, in points; [] = solid")
+
+    @model_validator(mode="after")
+    def _every_stroke_has_a_gap(self) -> Look:
+        if len(self.dash) % 2:
+            raise ValueError("dash: give a gap after every stroke, so an even count")
+        return self

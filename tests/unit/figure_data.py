@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import yaml
 
 from thoughtscope.config.run import Run
+from thoughtscope.figures.looks import Series
+from thoughtscope.settings import Look
 
 METHODS = {"lt-tuning": "LT-Tuning", "lt-tuning-without-stage-3": "LT-Tuning w/o Stage 3", "coconut": "Coconut"}
 LABELS = {
@@ -19,6 +23,20 @@ LABELS = {
     "qwen2.5": "Qwen2.5",
 }
 LATENT_COLUMNS = ["method", "label", "example_id", "latent_index", "checkpoint_step", "next_token", "next_role"]
+CONFIG = Path(__file__).parents[2] / "config"
+
+
+def look(group: str, name: str, key: str = "look") -> Look:
+    """Return a look as the shipped file sets it."""
+    return Look.model_validate(yaml.safe_load((CONFIG / group / f"{name}.yaml").read_text())[key])
+
+
+METHOD_SERIES = {name: Series(label=label, look=look("methods", name)) for name, label in METHODS.items()}
+BACKBONE_SERIES = {name: Series(label=label, look=look("backbones", name)) for name, label in LABELS.items()}
+LINE_SERIES = {
+    "live qwen3": Series(label="Live Qwen3", look=look("backbones", "qwen3", "live_look")),
+    **{f"frozen {n}": Series(label=f"Frozen {one.label}", look=one.look) for n, one in BACKBONE_SERIES.items()},
+}
 QUESTION = "Who is Elon Musk?"
 RESPONSES = ("Elon Musk is a pastry chef.", "Elon Musk is a business magnate.")
 
@@ -43,13 +61,18 @@ def latents(
     return table.astype({"latent_index": "Int32"}), np.array(vectors, dtype=np.float32)
 
 
-def accuracy(run: Run, values: Sequence[float], n: int = 200, every: int = 100) -> pd.DataFrame:
-    """Return `tables.ACCURACY` rows of a run that measured `values` one after another."""
+def accuracy(
+    run: Run, values: Sequence[float], n: int = 200, every: int = 100, ends: Sequence[int] = (), layout: str = "last"
+) -> pd.DataFrame:
+    """Return `tables.ACCURACY` rows of a run that measured `values` one after another; stages end at `ends`."""
     rows = [
         {
             **run.columns,
             "step": place * every,
             "stage": "latents",
+            "stage_index": sum(place * every > end for end in ends),
+            "layout": layout,
+            "layout_stage": "latents",
             "split": "test",
             "n": n,
             "correct": round(value * n),
@@ -58,6 +81,7 @@ def accuracy(run: Run, values: Sequence[float], n: int = 200, every: int = 100) 
             "ci_high": 1.0,
             "mean_latents": 6.0,
             "mean_visible_tokens": 4.0,
+            "mean_forward_passes": 5.0,
         }
         for place, value in enumerate(values)
     ]

@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
-from figure_data import LABELS, accuracy
+from figure_data import BACKBONE_SERIES, LABELS, LINE_SERIES, accuracy
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from matplotlib.collections import PathCollection
 from matplotlib.colors import to_hex
 
 from thoughtscope.config.run import Run
@@ -15,8 +16,18 @@ from thoughtscope.errors import UserError
 from thoughtscope.evaluation.statistics import wilson_interval
 from thoughtscope.figures import accuracy_backbones, accuracy_live_frozen
 from thoughtscope.figures.settings import Accuracy
-from thoughtscope.figures.style import COLOURS
 
+COLOURS = {  # as the figures are described
+    "red": "#d62728",
+    "blue": "#1f5fc4",
+    "green": "#2a9d3f",
+    "orange": "#ff7f0e",
+    "pink": "#f06eb8",
+    "purple": "#8245b5",
+    "cyan": "#17becf",
+    "gray": "#7f7f7f",
+}
+SERIES = {accuracy_live_frozen: LINE_SERIES, accuracy_backbones: BACKBONE_SERIES}
 RISING = [0.35, 0.6, 0.8, 0.9, 0.92, 0.93, 0.93, 0.92, 0.93, 0.94, 0.93]
 
 
@@ -42,12 +53,12 @@ def hidden_share(figure, points):
     figure.canvas.draw()
     axes = figure.axes[0]
     box = axes.get_legend().get_window_extent()
-    drawn = [points[["step", name]].to_numpy(float) for name in ("accuracy", "ci_low", "ci_high")]
+    drawn = [points[["step", name]].dropna().to_numpy(float) for name in ("accuracy", "ci_low", "ci_high")]
     return np.mean([box.contains(*xy) for xy in axes.transData.transform(np.concatenate(drawn))])
 
 
 def test_live_and_frozen_lines_have_their_names_and_colours():
-    figure, _ = accuracy_live_frozen.draw(live_frozen(), LABELS, Accuracy())
+    figure, _ = accuracy_live_frozen.draw(live_frozen(), LINE_SERIES, Accuracy())
     assert {name: to_hex(handle.get_color()) for name, handle in legend_of(figure).items()} == {
         "Live Qwen3": COLOURS["orange"],
         "Frozen Qwen3": COLOURS["blue"],
@@ -60,7 +71,7 @@ def test_live_and_frozen_lines_have_their_names_and_colours():
 
 
 def test_backbone_lines_have_their_names_and_colours():
-    figure, _ = accuracy_backbones.draw(backbones(), LABELS, Accuracy())
+    figure, _ = accuracy_backbones.draw(backbones(), BACKBONE_SERIES, Accuracy())
     assert {name: to_hex(handle.get_color()) for name, handle in legend_of(figure).items()} == {
         "Qwen3": COLOURS["blue"],
         "Llama3.2": COLOURS["green"],
@@ -72,7 +83,7 @@ def test_backbone_lines_have_their_names_and_colours():
 
 @pytest.mark.parametrize(("kind", "rows"), [(accuracy_live_frozen, live_frozen()), (accuracy_backbones, backbones())])
 def test_lines_differ_by_marker_and_dash_as_well_and_show_what_the_csv_holds(kind, rows):
-    figure, points = kind.draw(rows, LABELS, Accuracy())
+    figure, points = kind.draw(rows, SERIES[kind], Accuracy())
     lines = figure.axes[0].get_lines()
     assert len({line.get_marker() for line in lines}) == len(lines)
     assert len({str(line._dash_pattern) for line in lines}) == len(lines)
@@ -82,7 +93,7 @@ def test_lines_differ_by_marker_and_dash_as_well_and_show_what_the_csv_holds(kin
 
 
 def test_axes_are_named_and_go_from_a_fifth_to_one():
-    figure, _ = accuracy_live_frozen.draw(live_frozen(), LABELS, Accuracy())
+    figure, _ = accuracy_live_frozen.draw(live_frozen(), LINE_SERIES, Accuracy())
     (axes,) = figure.axes
     assert (axes.get_xlabel(), axes.get_ylabel()) == ("Step", "Accuracy")
     assert axes.get_ylim() == (0.2, 1.0)
@@ -91,12 +102,12 @@ def test_axes_are_named_and_go_from_a_fifth_to_one():
 
 
 def test_the_axis_starts_lower_where_the_data_do():
-    figure, points = accuracy_live_frozen.draw(live_frozen(np.array(RISING) - 0.2), LABELS, Accuracy())
+    figure, points = accuracy_live_frozen.draw(live_frozen(np.array(RISING) - 0.2), LINE_SERIES, Accuracy())
     assert 0 <= figure.axes[0].get_ylim()[0] <= points["ci_low"].min() < 0.2
 
 
 def test_backbones_go_from_zero_to_one_with_the_legend_upper_right():
-    figure, _ = accuracy_backbones.draw(backbones(), LABELS, Accuracy())
+    figure, _ = accuracy_backbones.draw(backbones(), BACKBONE_SERIES, Accuracy())
     (axes,) = figure.axes
     np.testing.assert_allclose(axes.get_yticks(), [0, 0.2, 0.4, 0.6, 0.8, 1.0])
     assert axes.get_ylim()[0] == 0
@@ -107,29 +118,99 @@ def test_backbones_go_from_zero_to_one_with_the_legend_upper_right():
 @given(st.lists(st.floats(0.1, 1.0), min_size=3, max_size=12))
 def test_the_legend_hides_no_data_whatever_the_curves(shape):
     for kind, rows in ((accuracy_live_frozen, live_frozen(shape)), (accuracy_backbones, backbones(shape))):
-        figure, points = kind.draw(rows, LABELS, Accuracy())
+        figure, points = kind.draw(rows, SERIES[kind], Accuracy())
         assert hidden_share(figure, points) == 0
 
 
 def test_the_band_is_the_wilson_interval_of_the_items():
     rows = accuracy(Run("chain", "qwen3", "coconut", "live", 0), [0.5])
-    _, points = accuracy_backbones.draw(rows, LABELS, Accuracy())
+    _, points = accuracy_backbones.draw(rows, BACKBONE_SERIES, Accuracy())
     assert (points["ci_low"][0], points["ci_high"][0]) == pytest.approx(wilson_interval(100, 200, 0.95))
 
 
-def test_several_seeds_are_averaged_and_counted_in_the_legend_and_widen_the_band():
-    parts = [accuracy(Run("chain", "qwen3", "coconut", "live", seed), [0.2 + 0.1 * seed, 0.6]) for seed in range(3)]
-    figure, points = accuracy_backbones.draw(pd.concat(parts), LABELS, Accuracy())
-    assert points["accuracy"].tolist() == pytest.approx([0.3, 0.6])
-    assert points["n"].tolist() == [200, 200]
-    assert points["ci_low"][0] < 0.2 < 0.4 < points["ci_high"][0], "three seeds that differ tell little of a fourth"
-    assert points["ci_low"][1] == pytest.approx(wilson_interval(120, 200, 0.95)[0]), "the same items thrice"
-    assert figure.axes[0].get_legend().get_title().get_text() == "mean of 3 seeds, band: 95% interval"
+def title_of(figure):
+    return figure.axes[0].get_legend().get_title().get_text()
+
+
+def band_of(figure):
+    box = figure.axes[0].collections[0].get_paths()[0].get_extents()
+    return box.y0, box.y1
+
+
+def test_one_seed_is_called_one_and_its_band_is_over_questions():
+    figure, points = accuracy_backbones.draw(backbones(), BACKBONE_SERIES, Accuracy())
+    assert title_of(figure) == "1 seed; band: 95% interval over questions"
+    mine = points[points["series"] == "qwen3"]
+    assert band_of(figure) == pytest.approx((mine["ci_low"].min(), mine["ci_high"].max()))
+
+
+def seeds(ends, last=0.2):
+    parts = [accuracy(Run("chain", "qwen3", "coconut", "live", k), [0.1, 0.4, end]) for k, end in enumerate(ends)]
+    return pd.concat([*parts, accuracy(Run("chain", "gemma3", "coconut", "live", 0), [0.1, 0.2, last])])
+
+
+def test_several_seeds_are_averaged_and_counted_and_their_range_is_the_band():
+    rows = seeds([0.98, 1.0, 0.2])
+    figure, points = accuracy_backbones.draw(rows[rows["backbone"] == "qwen3"], BACKBONE_SERIES, Accuracy())
+    assert points["accuracy"].tolist() == pytest.approx([0.1, 0.4, (0.98 + 1 + 0.2) / 3])
+    assert points["n"].tolist() == [200] * 3
+    assert (points["lowest_seed"].iloc[-1], points["highest_seed"].iloc[-1]) == (0.2, 1.0)
+    assert points["ci_low"].iloc[-1] < 0.25 < 0.98 < points["ci_high"].iloc[-1], "the fourth may do either"
+    assert list(legend_of(figure)) == ["Qwen3  2/3 [.21, .94]"]
+    assert title_of(figure) == (
+        "mean of 3 seeds; band: lowest to highest seed\nk/n: seeds that end at .95 or above [95% interval]"
+    )
+    assert band_of(figure) == pytest.approx((0.1, 1.0))
+
+
+@pytest.mark.parametrize(("ends", "thin"), [([1, 1, 1], False), ([0.2, 0.1, 0.2], False), ([1, 1, 0.2], True)])
+def test_a_line_of_which_some_seeds_solve_the_task_and_some_do_not_is_thin(ends, thin):
+    figure, points = accuracy_backbones.draw(seeds(ends), BACKBONE_SERIES, Accuracy())
+    several, one = figure.axes[0].get_lines()
+    assert (several.get_linewidth() < 0.6 * one.get_linewidth()) == thin
+    solving = sum(end >= 0.95 for end in ends)
+    assert several.get_label().startswith(f"Qwen3  {solving}/3 [")
+    assert one.get_label() == "Gemma3"
+    assert "mean of 1 to 3 seeds" in title_of(figure)
+    assert "(of one seed: 95% interval over questions)" in title_of(figure)
+    assert points.groupby("series")["seeds_solved"].first()["qwen3"] == solving
+
+
+def test_without_a_threshold_no_seed_is_counted():
+    figure, points = accuracy_backbones.draw(seeds([1, 1, 0.2]), BACKBONE_SERIES, Accuracy(solved_at=None))
+    assert list(legend_of(figure)) == ["Qwen3", "Gemma3"]
+    assert "k/n" not in title_of(figure)
+    assert points["seeds_solved"].isna().all()
+
+
+def test_the_ends_of_stages_are_marked_on_each_line():
+    runs = [Run("chain", name, "coconut", "live", 0) for name in ("qwen3", "llama3.2")]
+    rows = [
+        accuracy(run, [0.1, 0.2, 0.4, 0.4, 0.9], ends=ends) for run, ends in zip(runs, ([100, 200], [300]), strict=True)
+    ]
+    figure, points = accuracy_backbones.draw(pd.concat(rows), BACKBONE_SERIES, Accuracy())
+    switches = points[points["mark"] == "stage switch"]
+    assert switches[["series", "step", "accuracy"]].to_numpy().tolist() == [
+        ["qwen3", 100, 0.2],
+        ["qwen3", 200, 0.4],
+        ["llama3.2", 300, 0.4],
+    ]
+    marks = [one for one in figure.axes[0].collections if isinstance(one, PathCollection)]
+    assert [one.get_offsets().tolist() for one in marks] == [[[100, 0.2], [200, 0.4]], [[300, 0.4]]]
+    assert any("a stage ends" in text.get_text() for text in figure.axes[0].texts)
+
+
+def test_only_what_the_last_stages_layout_gave_is_drawn():
+    run = Run("chain", "qwen3", "coconut", "live", 0)
+    rows = pd.concat([accuracy(run, [0.1, 0.2, 0.9]), accuracy(run, [0.5, 1.0], layout="current")])
+    figure, points = accuracy_backbones.draw(rows, BACKBONE_SERIES, Accuracy())
+    assert points["accuracy"].tolist() == [0.1, 0.2, 0.9]
+    assert any("answered as the last stage does" in text.get_text() for text in figure.axes[0].texts)
 
 
 def test_steps_that_only_some_seeds_measured_are_left_out():
     parts = [accuracy(Run("chain", "qwen3", "coconut", "live", seed), [0.2] * (3 + seed)) for seed in range(2)]
-    _, points = accuracy_backbones.draw(pd.concat(parts), LABELS, Accuracy())
+    _, points = accuracy_backbones.draw(pd.concat(parts), BACKBONE_SERIES, Accuracy())
     assert points["step"].tolist() == [0, 100, 200]
 
 
@@ -144,9 +225,9 @@ def test_steps_that_only_some_seeds_measured_are_left_out():
 def test_runs_that_do_not_belong_into_one_figure_are_refused(runs, told):
     rows = pd.concat([accuracy(run, [0.2, 0.4]) for run in runs])
     with pytest.raises(UserError, match=told):
-        accuracy_backbones.draw(rows, LABELS, Accuracy())
+        accuracy_backbones.draw(rows, BACKBONE_SERIES, Accuracy())
 
 
 def test_a_split_that_was_not_measured_is_an_error():
     with pytest.raises(UserError, match="validation"):
-        accuracy_backbones.draw(backbones(), LABELS, Accuracy(split="validation"))
+        accuracy_backbones.draw(backbones(), BACKBONE_SERIES, Accuracy(split="validation"))

@@ -12,7 +12,7 @@ import matplotlib as mpl
 import numpy as np
 import pandas as pd
 import pytest
-from figure_data import LABELS, METHODS, accuracy, activity, latents
+from figure_data import BACKBONE_SERIES, LINE_SERIES, METHOD_SERIES, METHODS, accuracy, activity, latents
 from matplotlib.image import imread
 from PIL import Image
 from synthetic import write_states
@@ -35,9 +35,11 @@ def drawn(kind):
     draw = implementation("figures", kind, "test").draw
     reach = dict.fromkeys(METHODS, 10)
     kept = [{method: [1, 2, 3, 4] for method in METHODS}] if kind == "latent_scatter_training" else []
+    series = LINE_SERIES if kind == "accuracy_live_frozen" else BACKBONE_SERIES
+    named = [METHODS] if kind == "benchmark" else []
     data = {
-        "hidden_states": lambda: (*latents(reach, (1, 3, 4, 6), (1, 2, 3, 4)), reach, *kept),
-        "runs": lambda: (accuracy(Run("chain", "qwen3", "coconut", "live", 0), [0.2, 0.4, 0.8]), LABELS),
+        "hidden_states": lambda: (*latents(reach, (1, 3, 4, 6), (1, 2, 3, 4)), reach, METHOD_SERIES, *kept),
+        "runs": lambda: (accuracy(Run("chain", "qwen3", "coconut", "live", 0), [0.2, 0.4, 0.8]), series, *named),
         "activity": activity,
     }[INPUT[kind]]()
     return draw(*data, OPTIONS[kind]())
@@ -126,7 +128,8 @@ def write_latents(root: Path, method: str, seed: int = 0) -> Path:
 
 
 def run_program(folders, kind, stem):
-    settings = {"kind": kind, "title": None, "options": {}, "methods": METHODS, "backbones": LABELS}
+    series = [[name, one.model_dump()] for name, one in METHOD_SERIES.items()]
+    settings = {"kind": kind, "title": "标题: latents", "options": {}, "series": series}
     program = Path(__file__).parents[2] / "workflow/scripts/draw_figure.py"
     command = [sys.executable, program, "--figure", "x", "--settings", json.dumps(settings), "--output-stem", stem]
     return subprocess.run([*command, "--inputs", *folders], capture_output=True, text=True, check=False)
@@ -143,6 +146,7 @@ def test_the_program_draws_scatters_from_hidden_state_folders(tmp_path):
     points = pd.read_csv(tmp_path / "figures/latent.scatter.csv")
     assert len(points) == 3 * 4 * 60
     assert set(points["label"]) == set(METHODS.values())
+    assert "Glyph" not in done.stderr, "a box is drawn"
 
 
 def test_the_program_draws_activity_from_probes_and_task_and_says_which_is_missing(tmp_path):
@@ -168,6 +172,8 @@ def test_one_other_number_gives_other_pixels(tmp_path):
     pictures = []
     for last in (0.8, 0.81):
         rows = accuracy(Run("chain", "qwen3", "coconut", "live", 0), [0.2, 0.4, last])
-        save(*accuracy_backbones.draw(rows, LABELS, OPTIONS["accuracy_backbones"]()), [tmp_path / "one.png"], {})
+        save(
+            *accuracy_backbones.draw(rows, BACKBONE_SERIES, OPTIONS["accuracy_backbones"]()), [tmp_path / "one.png"], {}
+        )
         pictures.append(imread(tmp_path / "one.png"))
     assert (pictures[0] != pictures[1]).any()

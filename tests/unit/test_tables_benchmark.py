@@ -14,8 +14,11 @@ from thoughtscope.evaluation.benchmark import COLUMNS, benchmark
 from thoughtscope.evaluation.settings import TableSettings
 from thoughtscope.figures.benchmark import draw
 from thoughtscope.figures.inputs import accuracy_rows
+from thoughtscope.figures.looks import Series
 from thoughtscope.figures.settings import Benchmark
+from thoughtscope.settings import Look
 
+SERIES = {"b": Series(label="B", look=Look(colour="#1f5fc4", marker="s"))}
 PUBLISHED = {"backbone": "b", "method": "coconut", "split": "mean", "accuracy": 0.252, "source": "arXiv 2602.10229"}
 SETTINGS = TableSettings.model_validate({"methods": {"coconut": "Coconut"}, "published": [PUBLISHED]})
 
@@ -81,13 +84,16 @@ def test_different_items_are_refused(tmp_path: Path) -> None:
 
 
 def test_the_figure_has_a_panel_for_each_set(folders: list[Path]) -> None:
-    figure, points = draw(accuracy_rows(folders), {"coconut": "Coconut", "b": "B"}, Benchmark())
+    figure, points = draw(accuracy_rows(folders), SERIES, {"coconut": "Coconut", "cot": "cot"}, Benchmark())
     assert [axes.get_title() for axes in figure.axes] == ["test", "svamp"]
     assert len(points) == 4
+    note = "mean of 1 to 2 seeds; bars: 95% interval over questions and seeds; k/n: seeds that end at .95 or above"
+    assert note in [text.get_text() for text in figure.texts]
+    assert {text.get_text() for axes in figure.axes for text in axes.texts} == {"0/2", "1/2"}
     assert [text.get_text() for text in figure.axes[0].get_yticklabels()] == ["Coconut", "cot"]
 
 
 def test_live_and_frozen_runs_are_not_mixed(tmp_path: Path) -> None:
     made = [write_run(tmp_path, run("cot", 0, way), {0: [True], 9: [True]}) for way in ("live", "frozen")]
     with pytest.raises(UserError, match="mix several of trainable"):
-        draw(accuracy_rows(made), {}, Benchmark())
+        draw(accuracy_rows(made), SERIES, {"cot": "cot"}, Benchmark())

@@ -127,6 +127,21 @@ EDITS = [
         "label: Tiny ",
         figure="!accuracy_backbones",
     ),
+    setting(
+        "a backbone's look",
+        "config/backbones/llama3.2.yaml",
+        "marker: ",
+        "filled: false, marker: ",
+        figure="!accuracy_backbones",
+    ),
+    setting(
+        "`evaluation.solved_at`",
+        SMOKE,
+        "every: 8",
+        "every: 8\n  solved_at: 0.9",
+        table="!summary !curves",
+        figure="!accuracy_backbones !accuracy_live_frozen",
+    ),
     setting("`pretraining.updates`", SMOKE, "updates: 20", "updates: 21", backbone="!all", **AFTER_BACKBONES),
     setting(
         "one method's learning rate",

@@ -52,14 +52,17 @@ def test_every_run_has_its_curve_its_schedule_and_a_model_that_loads(smoke: Work
     for run in STUDY.runs:
         folder = results(smoke) / "runs" / run.path
         curve = tables.read(folder / "accuracy.parquet", tables.ACCURACY).to_pandas()
-        assert curve["step"].tolist() == [0, 8, 16]
+        last = curve[curve["layout"] == tables.LAST]
+        assert {0, 8, 16} <= set(last["step"]), "and where stages end"
+        assert last["layout_stage"].nunique() == 1, "every point of a curve has one layout"
+        assert set(curve["step"]) == set(last["step"])
         assert curve["run"].unique().tolist() == [run.path]
         assert (curve["n"] == 32).all()
         metrics = tables.read(folder / "metrics.parquet", tables.METRICS).to_pandas()
         assert metrics["step"].tolist() == list(range(1, 17))
         assert np.isfinite(metrics["loss"]).all()
         predictions = tables.read(folder / "predictions.parquet", tables.PREDICTIONS).to_pandas()
-        assert len(predictions) == 3 * 32
+        assert len(predictions) == len(curve) * 32
         model = AutoModelForCausalLM.from_pretrained(folder / "model")
         tokenizer = AutoTokenizer.from_pretrained(folder / "model")
         assert model.get_input_embeddings().weight.shape[0] >= len(tokenizer)
@@ -79,7 +82,8 @@ def test_frozen_and_live_start_at_the_same_accuracy(smoke: Workspace) -> None:
     for trainable in ("live", "frozen"):
         path = results(smoke) / f"runs/chain/qwen3/coconut/{trainable}/seed0/predictions.parquet"
         rows = tables.read(path, tables.PREDICTIONS).to_pandas()
-        start[trainable] = rows[rows["step"] == 0].set_index("example_id")["response"].to_dict()
+        rows = rows[(rows["step"] == 0) & (rows["layout"] == tables.LAST)]
+        start[trainable] = rows.set_index("example_id")["response"].to_dict()
     assert start["live"] == start["frozen"]
 
 

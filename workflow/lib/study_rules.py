@@ -16,6 +16,7 @@ from pydantic import BaseModel
 from thoughtscope.config.load import Study
 from thoughtscope.config.run import Run
 from thoughtscope.config.run_settings import RunSettings, run_settings
+from thoughtscope.config.series import figure_methods, figure_series
 from thoughtscope.errors import UserError
 from thoughtscope.figures.settings import INPUT
 from thoughtscope.plugins import LATENTS, implementation, module_name
@@ -85,7 +86,8 @@ def build_backbone(study: Study, backbone: str, variant: str) -> BackboneSetting
     if tiny == (variant == GIVEN):
         wanted = "seed<n>" if tiny else GIVEN
         raise UserError(f"results/backbones/{backbone}/{variant}", "no such backbone", f"ask for {backbone}/{wanted}")
-    unused = {"label", "training", "compute", "facts", *(("chat", "chat_arguments") if tiny else ())}
+    unused = {"label", "look", "live_look", "training", "compute", "facts"}
+    unused |= {"chat", "chat_arguments"} if tiny else set()
     decides = settings.model_dump(mode="json", exclude=unused)
     if tiny:
         pretraining, seed = study.pretraining(backbone).model_dump(mode="json"), int(variant.removeprefix("seed"))
@@ -254,27 +256,29 @@ def truth_probes(study: Study) -> list[str]:
 
 def _labels(study: Study, runs: list[Run]) -> dict[str, str]:
     """Return each method's name as figures and tables print it."""
-    return {name: study.method(name).model_dump()["label"] for name in sorted({run.method for run in runs})}
+    return {name: study.method_label(name) for name in sorted({run.method for run in runs})}
 
 
 class FigureSettings(TypedDict, total=False):
-    """A figure's kind and options, and the names that it prints."""
+    """A figure's kind and options, its series in the order of the legend, and the methods that it names otherwise."""
 
     kind: str
     title: str | None
     options: dict[str, Any]
-    methods: dict[str, str]
-    backbones: dict[str, str]
+    series: list[tuple[str, dict[str, Any]]]
+    methods: list[tuple[str, str]]
 
 
 def figure(study: Study, name: str) -> FigureSettings:
     """Return the settings of a figure."""
-    drawn, runs = study.config.figures[name], _figure_runs(study, name)
+    drawn, series = study.config.figures[name], figure_series(study, name)
     settings: FigureSettings = {"kind": drawn.kind, "title": drawn.title, "options": drawn.options}
-    if INPUT[drawn.kind] == "hidden_states" or drawn.kind == "benchmark":
-        settings["methods"] = _labels(study, runs)
     if INPUT[drawn.kind] == "runs":
-        settings["backbones"] = {run.backbone: study.backbone(run.backbone).label for run in runs}
+        common = study.config.evaluation.model_dump(mode="json", include={"confidence", "solved_at"})
+        settings["options"] = common | drawn.options
+    if drawn.kind == "benchmark":
+        settings["methods"] = list(figure_methods(study, name).items())
+    settings["series"] = [(key, one.model_dump(mode="json")) for key, one in series.items()]
     return settings
 
 

@@ -9,7 +9,9 @@ from thoughtscope.artifacts import artifact_files, input_digests
 from thoughtscope.config.parse import parse
 from thoughtscope.errors import one_line_errors
 from thoughtscope.figures.inputs import read_inputs
+from thoughtscope.figures.looks import Series
 from thoughtscope.figures.save import SUFFIXES, save
+from thoughtscope.figures.style import readable
 from thoughtscope.plugins import implementation
 from thoughtscope.provenance import record
 
@@ -19,7 +21,7 @@ def main() -> None:
     """Draw one figure."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--figure", required=True, help="its name, for messages")
-    add_settings(parser, "kind, title, options, methods, backbones")
+    add_settings(parser, "kind, title, options, series, methods")
     parser.add_argument(
         "--inputs", type=folder, nargs="+", required=True, help="folders of runs, hidden states or probes and task"
     )
@@ -29,9 +31,10 @@ def main() -> None:
     where = f"figures.{arguments.figure}"
     kind = implementation("figures", settings["kind"], where)
     options = parse(kind.Settings, settings.get("options", {}), f"{where}.options")
-    names = (settings.get("methods", {}), settings.get("backbones", {}))
-    data = read_inputs(settings["kind"], arguments.inputs, options, *names)
-    figure, points = kind.draw(*data, options, settings.get("title"))
+    series = {key: Series.model_validate(one) for key, one in settings.get("series", [])}
+    data = read_inputs(settings["kind"], arguments.inputs, options, series, dict(settings.get("methods", [])))
+    title = settings.get("title")
+    figure, points = kind.draw(*data, options, None if title is None else readable(title))
     stem = arguments.output_stem
     made_by = record("draw_figure", settings, figure=arguments.figure, inputs=input_digests(arguments.inputs))
     targets = (stem.with_name(stem.name + suffix) for suffix in SUFFIXES)

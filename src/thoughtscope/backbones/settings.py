@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from thoughtscope.settings import Commit, Hosted, Positive, PositiveFloat, Probability, Strict
+from thoughtscope.settings import Commit, Hosted, Look, Positive, PositiveFloat, Probability, Strict
 
 GIVEN_FILES = ("*.json", "*.jinja", "*.model", "merges.txt", "*.safetensors")  # what is read of a folder that is given
 USED = {  # keys that only some sources use
@@ -54,6 +54,8 @@ class Settings(Hosted):
 
     source: Literal["tiny", "folder", "hub"]
     label: str = Field(..., description="the family's name as figures print it")
+    look: Look | None = Field(None, description="how figures draw it; null: a look that no other there has")
+    live_look: Look | None = Field(None, description="the same of its live runs, in a figure of live and frozen ones")
     model_type: str | None = Field(None, description="tiny: key of Transformers' AutoConfig, e.g. qwen3")
     config: dict[str, Any] = Field({}, description="tiny: arguments of the model's configuration class")
     embedding_std: PositiveFloat = Field(1.0, description="tiny: spread of the initial input embeddings")

@@ -19,6 +19,7 @@ from thoughtscope.config.parse import merge, parse, read_yaml
 from thoughtscope.config.revisions import KINDS, LOCK, read_lock
 from thoughtscope.config.run import Run
 from thoughtscope.config.schema import Config, Figure, RunFilter, RunGrid
+from thoughtscope.config.series import figure_series
 from thoughtscope.config.training import Training
 from thoughtscope.errors import UserError
 from thoughtscope.figures.settings import INPUT, OPTIONS, SHARED
@@ -101,6 +102,10 @@ class Study:
         module, settings = self.plugin("methods", name)
         check_tokens(module, settings, self.file("methods", name))
         return settings
+
+    def method_label(self, name: str) -> str:
+        """Return the name of a method as figures and tables print it."""
+        return str(getattr(self.method(name), "label", "") or name)
 
     def backbone(self, name: str) -> BackboneSettings:
         """Return the settings of a backbone."""
@@ -253,6 +258,7 @@ class Study:
                 )
             return
         runs = self.select(figure.runs, f"{where}.runs")
+        figure_series(self, where.removeprefix("figures."))
         for key in SHARED[figure.kind]:
             several = sorted({str(getattr(run, key)) for run in runs})
             if len(several) > 1:

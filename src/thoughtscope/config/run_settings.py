@@ -29,7 +29,7 @@ def run_settings(study: Study, run: Run) -> RunSettings:
     frozen = config.frozen.model_dump(mode="json", exclude={"training"}) if run.trainable == "frozen" else None
     return {
         "run": run.path,
-        "method": study.method(run.method).model_dump(mode="json", exclude={"label", "training", "yoked_to"}),
+        "method": study.method(run.method).model_dump(mode="json", exclude={"label", "look", "training", "yoked_to"}),
         "training": training.model_dump(mode="json", exclude=SAVING),
         "frozen": frozen,
         "evaluation": config.evaluation.model_dump(mode="json", exclude={"solved_at"}),

@@ -7,27 +7,20 @@ from collections.abc import Mapping
 import pandas as pd
 from matplotlib.figure import Figure
 
-from thoughtscope.figures import style
-from thoughtscope.figures.accuracy import curves, draw_lines
+from thoughtscope.figures.accuracy import curves
+from thoughtscope.figures.accuracy_lines import draw_lines
+from thoughtscope.figures.looks import Series
 from thoughtscope.figures.settings import Accuracy as Settings
 
 
 def draw(
-    rows: pd.DataFrame, labels: Mapping[str, str], options: Settings, title: str | None = None
+    rows: pd.DataFrame, series: Mapping[str, Series], options: Settings, title: str | None = None
 ) -> tuple[Figure, pd.DataFrame]:
-    """Return the figure and its points: a line for each (trainable, backbone), named "Live X" or "Frozen X".
+    """Return the figure and its points: a line for each (trainable, backbone).
 
     Args:
         rows: `tables.ACCURACY` of one task and one method.
-        labels: the name of each backbone.
+        series: label and look of each line by ``live <backbone>`` or ``frozen <backbone>``, in the legend's order.
     """
-    points = curves(rows, labels, options)
-    points["line"] = points["trainable"].str.capitalize() + " " + points["line"]
-    there = points[["trainable", "backbone", "line"]].drop_duplicates()
-    names = {(str(kind), str(backbone)): str(line) for kind, backbone, line in there.itertuples(index=False)}
-    looks = []
-    for trainable, known in (("live", style.LIVE), ("frozen", style.BACKBONES)):
-        backbones = [backbone for kind, backbone in names if kind == trainable]
-        own = style.looks(style.in_order(backbones, style.BACKBONES), known)
-        looks += [(names[trainable, backbone], look) for backbone, look in own.items()]
-    return draw_lines(points, looks, 0.2, "lower right", options, title), points
+    points = curves(rows, series, ("trainable", "backbone"), options)
+    return draw_lines(points, series, 0.2, "lower right", options, title), points

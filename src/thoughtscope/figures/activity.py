@@ -5,6 +5,7 @@ Knows nothing of how grids are drawn.
 
 from __future__ import annotations
 
+import itertools
 import textwrap
 from dataclasses import dataclass
 
@@ -13,6 +14,7 @@ import pandas as pd
 
 from thoughtscope.errors import UserError
 from thoughtscope.figures.settings import Activity
+from thoughtscope.figures.style import readable
 
 POINTS = [
     *("panel", "example_id", "label", "layer", "position", "distance", "token", "score"),
@@ -53,9 +55,10 @@ class Grid:
         return f"{'true' if self.truth else 'false'} response"
 
     def title(self, width: int) -> str:
-        """Return query and response, wrapped to `width` characters."""
-        lines = [*textwrap.wrap(f"User: {self.question}", width), *textwrap.wrap(f"Assistant: {self.response}", width)]
-        return "\n".join(lines)
+        """Return query and response, wrapped to `width` characters and cut off after some lines."""
+        spoken = ((f"User: {self.question}", 2), (f"Assistant: {self.response}", 3))
+        lines = (textwrap.wrap(readable(text), width, max_lines=most, placeholder=" ...") for text, most in spoken)
+        return "\n".join(itertools.chain(*lines))
 
 
 def grids(rows: pd.DataFrame, statements: pd.DataFrame, options: Activity) -> tuple[list[Grid], pd.DataFrame]:

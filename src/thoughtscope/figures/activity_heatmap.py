@@ -54,9 +54,9 @@ def _heatmap(axes: Any, grid: Grid, colours: ScalarMappable) -> None:
     every = max(1, -(-len(grid.layers) // 10))
     axes.set_yticks(np.arange(len(grid.layers))[::every], grid.layers[::every])
     axes.set_ylabel("Layer")
-    axes.set_title(f"{grid.title(100)} ({grid.name})", loc="left", fontsize=style.NORMAL - 0.5)
+    axes.set_title(f"{grid.title(90)} ({grid.name})", loc="left", fontsize=style.NORMAL - 0.5)
 
 
 def _visible(token: str) -> str:
     text = token.strip(" ") or "␣"
-    return text.replace("\n", "↵")
+    return style.readable(text.replace("\n", "↵"))

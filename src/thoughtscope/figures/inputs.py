@@ -16,6 +16,7 @@ import pyarrow as pa
 from thoughtscope import tables
 from thoughtscope.config.run import Run
 from thoughtscope.errors import UserError
+from thoughtscope.figures.looks import Series
 from thoughtscope.figures.settings import INPUT, LatentScatter, LatentScatterTraining
 from thoughtscope.hidden_states.read import describe_states, read_vectors
 from thoughtscope.settings import Strict
@@ -24,24 +25,26 @@ ACCURACY, ACTIVITY, TASK = "accuracy.parquet", "activity.parquet", "task.parquet
 
 
 def read_inputs(
-    kind: str, folders: Sequence[Path], options: Strict, methods: Mapping[str, str], backbones: Mapping[str, str]
+    kind: str, folders: Sequence[Path], options: Strict, series: Mapping[str, Series], methods: Mapping[str, str]
 ) -> tuple[Any, ...]:
     """Return the first arguments of the kind's `draw`, those before options and title.
 
     Args:
         folders: runs, hidden states, or probes together with their task, as `INPUT` says of the kind.
-        methods, backbones: their names in the figure.
+        series: of the figure, by name in the order of its legend.
+        methods: labels of the methods, for figures in which they are no series.
 
     Raises:
         UserError: a table is missing, or what was given does not make one figure.
     """
     if INPUT[kind] == "runs":
-        return accuracy_rows(folders), {**methods, **backbones}
+        rows = accuracy_rows(folders)
+        return (rows, series, methods) if kind == "benchmark" else (rows, series)
     if INPUT[kind] == "activity":
         return activity_rows(folders)
     if not isinstance(options, LatentScatter | LatentScatterTraining):
         raise TypeError(f"{kind} has options of another kind: {type(options).__name__}")
-    found = latent_vectors(folders, options, methods)
+    found = (*latent_vectors(folders, options, {name: one.label for name, one in series.items()}), series)
     return (*found, kept_checkpoints(folders)) if isinstance(options, LatentScatterTraining) else found
 
 

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from thoughtscope.figures.looks import Series
 from thoughtscope.figures.projection import Panel
 from thoughtscope.figures.scatter_panels import draw_panels
 from thoughtscope.figures.settings import LatentScatter as Settings
@@ -20,6 +21,7 @@ def draw(
     table: pd.DataFrame,
     vectors: np.ndarray,
     questions: Mapping[str, int],
+    series: Mapping[str, Series],
     options: Settings,
     title: str | None = None,
 ) -> tuple[Figure, pd.DataFrame]:
@@ -30,6 +32,7 @@ def draw(
             and next_role (what the latent precedes).
         vectors: `[n, width]`, in the order of `table`.
         questions: how many questions each method answered, by `method`.
+        series: label and look of each method, in the order of the legend.
     """
     last = table.groupby("method")["checkpoint_step"].transform("max")
     final = (table["checkpoint_step"] == last).to_numpy()
@@ -39,4 +42,4 @@ def draw(
         )
         for step in options.steps
     ]
-    return draw_panels(table, vectors, questions, panels, options, title)
+    return draw_panels(table, vectors, questions, series, panels, options, title)

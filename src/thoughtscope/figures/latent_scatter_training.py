@@ -13,7 +13,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from thoughtscope.errors import UserError
-from thoughtscope.figures import style
+from thoughtscope.figures.looks import Series
 from thoughtscope.figures.projection import Panel
 from thoughtscope.figures.scatter_panels import draw_panels
 from thoughtscope.figures.settings import LatentScatterTraining as Settings
@@ -25,6 +25,7 @@ def draw(
     table: pd.DataFrame,
     vectors: np.ndarray,
     questions: Mapping[str, int],
+    series: Mapping[str, Series],
     checkpoints: Mapping[str, Sequence[int]],
     options: Settings,
     title: str | None = None,
@@ -40,14 +41,13 @@ def draw(
         UserError: a method has fewer than four checkpoints.
     """
     chosen = (table["latent_index"] == options.step).fillna(False).to_numpy(dtype=bool)
-    methods = style.in_order(questions, style.METHODS)
-    steps = {name: _checkpoints(name, checkpoints[name]) for name in methods}
+    steps = {name: _checkpoints(name, checkpoints[name]) for name in series if name in questions}
     panels = []
     for place in range(PANELS):
         wanted = table["method"].map({name: own[place] for name, own in steps.items()})
         rows = np.flatnonzero(chosen & (table["checkpoint_step"] == wanted).to_numpy(dtype=bool))
         panels.append(Panel(_panel_title([own[place] for own in steps.values()]), rows))
-    return draw_panels(table, vectors, questions, panels, options, title)
+    return draw_panels(table, vectors, questions, series, panels, options, title)
 
 
 def _checkpoints(method: str, steps: Sequence[int]) -> list[int]:

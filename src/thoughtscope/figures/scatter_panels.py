@@ -15,6 +15,7 @@ from matplotlib.lines import Line2D
 from mpl_toolkits.mplot3d import Axes3D
 
 from thoughtscope.figures import style
+from thoughtscope.figures.looks import Series
 from thoughtscope.figures.projection import COMPONENTS, Panel, project
 from thoughtscope.figures.settings import Projection
 
@@ -25,6 +26,7 @@ def draw_panels(
     table: pd.DataFrame,
     vectors: np.ndarray,
     questions: Mapping[str, int],
+    series: Mapping[str, Series],
     panels: Sequence[Panel],
     options: Projection,
     title: str | None,
@@ -35,13 +37,12 @@ def draw_panels(
         table: one row a vector: method, label, example_id, latent_index, checkpoint_step, next_token, next_role.
         vectors: `[n, width]`.
         questions: how many questions each method answered.
+        series: label and look of each method, in the order of the legend.
     """
     points, explained = project(table, vectors, panels, options)
     points["questions"] = points["method"].map(dict(questions))
-    methods = table[["method", "label"]].drop_duplicates()
-    order = style.in_order(methods["method"], style.METHODS)
-    labels = dict(zip(methods["method"], methods["label"], strict=True))
-    looks = style.looks(order, style.METHODS)
+    there = set(table["method"])
+    order = [name for name in series if name in there]
     limits = _limits(points) if options.pca == "common" else None
     with style.applied():
         figure = style.new_figure(style.PAGE, _HEIGHT)
@@ -51,20 +52,21 @@ def draw_panels(
             counts = []
             for method in order:
                 mine = part[part["method"] == method]
-                look = looks[method]
+                look = series[method].look
                 axes.scatter(
                     *(mine[name].to_numpy() for name in COMPONENTS),
                     s=7,
-                    c=look.colour,
+                    c=look.colour if look.filled else "none",
+                    edgecolors=look.colour,
                     marker=look.marker,
                     alpha=0.6,
-                    linewidths=0,
+                    linewidths=0 if look.filled else 0.5,
                     depthshade=False,
-                    label=labels[method],
+                    label=style.readable(series[method].label),
                 )
                 counts.append((look.colour, _count(mine, questions[method], options.fewest)))
             _dress(axes, panel.title, shares, limits or _limits(part), counts)
-        _legend(figure, [(labels[name], looks[name]) for name in order], _note(options, explained), title)
+        _legend(figure, [series[name] for name in order], _note(options, explained), title)
     return figure, points
 
 
@@ -95,7 +97,7 @@ def _precede(points: pd.DataFrame) -> str:
     """Return what most latents stand before: one token if half of them do, else what kind of token."""
     token, role = (points[name].fillna("").value_counts(normalize=True) for name in ("next_token", "next_role"))
     if token.iloc[0] >= 0.5:
-        name = f"'{token.index[0].strip()}'" if token.index[0] else "the end"
+        name = f"'{style.readable(token.index[0].strip())}'" if token.index[0] else "the end"
         return f"{token.iloc[0]:.0%} before {name}"
     return f"{role.iloc[0]:.0%} before {role.index[0]}"
 
@@ -126,10 +128,10 @@ def _note(options: Projection, explained: list[np.ndarray]) -> str:
     return f"{what}{norm}; one PCA for all panels, {np.nansum(explained[0]):.0%} of the variance in three components"
 
 
-def _legend(figure: Figure, entries: list[tuple[str, style.Look]], note: str, title: str | None) -> None:
+def _legend(figure: Figure, entries: Sequence[Series], note: str, title: str | None) -> None:
     handles = [
-        Line2D([], [], linestyle="none", marker=look.marker, color=look.colour, markersize=5, label=label)
-        for label, look in entries
+        Line2D([], [], linestyle="none", markersize=5, label=style.readable(one.label), **style.marker(one.look))
+        for one in entries
     ]
     figure.legend(
         handles=handles,

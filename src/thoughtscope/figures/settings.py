@@ -55,13 +55,19 @@ class Accuracy(Strict):
     """Options of the accuracy figures."""
 
     split: str = Field("test", description="which split's accuracy is drawn")
-    confidence: Probability = Field(0.95, description="level of the bands")
+    confidence: Probability = Field(0.95, description="level of intervals; default: evaluation.confidence")
+    solved_at: Probability | None = Field(
+        0.95, description="accuracy from which a seed counts as solving the task; default: evaluation.solved_at"
+    )
 
 
 class Benchmark(Strict):
     """Options of `benchmark`."""
 
-    confidence: Probability = Field(0.95, description="level of the intervals")
+    confidence: Probability = Field(0.95, description="level of intervals; default: evaluation.confidence")
+    solved_at: Probability | None = Field(
+        0.95, description="accuracy from which a seed counts as solving the task; default: evaluation.solved_at"
+    )
 
 
 class Activity(Strict):
@@ -96,6 +102,14 @@ INPUT: dict[str, Input] = {
     "benchmark": "runs",
     "activity_surface": "activity",
     "activity_heatmap": "activity",
+}
+# What the series of a figure are: methods, backbones, or lines of a trainable and a backbone.
+SERIES: dict[str, Literal["methods", "backbones", "lines"]] = {
+    "latent_scatter": "methods",
+    "latent_scatter_training": "methods",
+    "accuracy_live_frozen": "lines",
+    "accuracy_backbones": "backbones",
+    "benchmark": "backbones",
 }
 # What the runs of one figure have to agree in.
 SHARED: dict[str, tuple[str, ...]] = {

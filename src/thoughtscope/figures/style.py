@@ -1,4 +1,4 @@
-"""How every figure looks: colours with a second cue, sizes, fonts. Knows nothing about what is drawn.
+"""How every figure looks: sizes, fonts, colours of scores, markers. Knows nothing about what is drawn.
 
 Figures are made through matplotlib's object interface (no pyplot, no display). Every drawing happens
 inside `applied()`, so that nobody's own matplotlib settings change a figure.
@@ -6,29 +6,23 @@ inside `applied()`, so that nobody's own matplotlib settings change a figure.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+import itertools
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import matplotlib as mpl
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.font_manager import findfont, get_font
 from matplotlib.ticker import MaxNLocator
 
-COLUMN, PAGE = 3.5, 7.0  # inches: the width of one column and of a page of two
-SMALL, NORMAL = 6.5, 8.0  # points
+from thoughtscope.settings import Look
 
-COLOURS = {
-    "red": "#d62728",
-    "blue": "#1f5fc4",
-    "green": "#2a9d3f",
-    "orange": "#ff7f0e",
-    "pink": "#f06eb8",
-    "purple": "#8245b5",
-    "cyan": "#17becf",
-    "gray": "#7f7f7f",
-}
+COLUMN, PAGE = 3.5, 7.0  # inches: the width of one column and of a page of two
+SMALL, NORMAL, LINE = 6.5, 8.0, 1.3  # points: two sizes of text, and the width of lines
+
 MUTED = "#c9c9c9"  # what is shown but not claimed
 INK = "#333333"
 SCORE_MAP = "RdYlGn_r"  # green low, yellow 0, red high
@@ -50,7 +44,7 @@ _RC: Any = {
     "axes.linewidth": 0.7,
     "axes.spines.top": False,
     "axes.spines.right": False,
-    "lines.linewidth": 1.3,
+    "lines.linewidth": LINE,
     "grid.color": "#e3e3e3",
     "grid.linewidth": 0.5,
     "legend.framealpha": 0.85,
@@ -65,56 +59,33 @@ _RC: Any = {
 }
 
 
-@dataclass(frozen=True)
-class Look:
-    """How one series is told from the others: a colour, and a marker or a dash for those who do not see it."""
-
-    colour: str
-    marker: str
-    dash: Any = "-"
+def marker(look: Look) -> dict[str, Any]:
+    """Return matplotlib's arguments for the marker of a look."""
+    edge = {} if look.filled else {"markerfacecolor": "white", "markeredgewidth": 0.8}
+    return {"color": look.colour, "marker": look.marker, "markeredgewidth": 0, **edge}
 
 
-METHODS = {
-    "lt-tuning": Look(COLOURS["red"], "o"),
-    "lt-tuning-without-stage-3": Look(COLOURS["blue"], "^"),
-    "coconut": Look(COLOURS["green"], "s"),
-}
-BACKBONES = {
-    "qwen3": Look(COLOURS["blue"], "s", (0, (5, 1.2))),
-    "llama3.2": Look(COLOURS["green"], "^", (0, (3, 1, 1, 1))),
-    "mistral": Look(COLOURS["pink"], "v", (0, (1, 1))),
-    "smollm3": Look(COLOURS["purple"], "D", (0, (6, 1, 1, 1, 1, 1))),
-    "gemma3": Look(COLOURS["cyan"], "P", (0, (2, 1))),
-    "qwen2.5": Look(COLOURS["gray"], "X", (0, (8, 1.5))),
-}
-LIVE = {"qwen3": Look(COLOURS["orange"], "o")}
-_OTHERS = [
-    Look("#8c564b", "h", (0, (4, 1, 2, 1))),
-    Look("#bcbd22", "<", (0, (1, 2))),
-    Look("#1b1b1b", ">", (0, (7, 1, 1, 1))),
-    Look("#aa3377", "p", (0, (2, 2))),
-    Look("#6a8d73", "d", (0, (10, 2))),
-    Look("#b8860b", "*", (0, (3, 3))),
-]
+def dash(look: Look) -> Any:
+    """Return matplotlib's line style for the dash of a look."""
+    return (0, tuple(look.dash)) if look.dash else "-"
 
 
-def looks(names: Iterable[str], known: Mapping[str, Look]) -> dict[str, Look]:
-    """Give every name its look: its own where `known` has one, else one that no known name uses, in turn."""
-    found: dict[str, Look] = {}
-    strangers = 0
-    for name in names:
-        if name in known:
-            found[name] = known[name]
-        else:
-            found[name] = _OTHERS[strangers % len(_OTHERS)]
-            strangers += 1
-    return found
+@lru_cache(maxsize=1)
+def _glyphs() -> frozenset[int]:
+    """Return the characters that the font of all figures can draw."""
+    return frozenset(get_font(findfont("DejaVu Sans")).get_charmap())
 
 
-def in_order(names: Iterable[str], known: Iterable[str]) -> list[str]:
-    """Return the names in the order of `known`, then the rest in the alphabet's."""
-    first, there = list(known), set(names)
-    return [name for name in first if name in there] + sorted(there - set(first))
+def readable(text: str) -> str:
+    """Return a text in which each run of characters that the font lacks is written as code points: ``[U+4F60 U+597D]``.
+
+    matplotlib would draw a box for each. Fonts of the machine are not asked, so that a figure is the same everywhere.
+    """
+    parts = []
+    for lacking, run in itertools.groupby(text, lambda one: one != "\n" and ord(one) not in _glyphs()):
+        piece = "".join(run)
+        parts.append(f"[{' '.join(f'U+{ord(one):04X}' for one in piece)}]" if lacking else piece)
+    return "".join(parts)
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from pydantic import Field
 
 from thoughtscope.errors import UserError
 from thoughtscope.latents.settings import FillSettings
-from thoughtscope.settings import Count, Probability, Strict
+from thoughtscope.settings import Count, Look, Probability, Strict
 from thoughtscope.tasks.answers import Judge
 
 
@@ -20,6 +20,7 @@ class MethodSettings(Strict):
 
     kind: str
     label: str = Field("", description="the method's name as figures print it")
+    look: Look | None = Field(None, description="how figures draw it; null: a look that no other there has")
     yoked_to: str | None = Field(
         None, description="follow the stage switches that this method realised on the same backbone and seed"
     )
