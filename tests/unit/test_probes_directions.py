@@ -77,7 +77,7 @@ def regulariser(training: Training, labels: np.ndarray) -> tuple[np.ndarray, flo
     inside = within(training.vectors, labels)
     scale = np.maximum(inside.std(axis=0), 0.01 * training.spread)
     rows = inside / scale
-    return scale, *ledoit_wolf(rows, rows.T @ rows)
+    return scale, *ledoit_wolf(rows, np.square(rows.T @ rows).sum())
 
 
 def within(rows: np.ndarray, labels: np.ndarray) -> np.ndarray:
@@ -103,7 +103,9 @@ def cosine(one: np.ndarray, other: np.ndarray) -> float:
 def test_shrinkage_is_that_of_scikit_learn(shape):
     rows = Training.of(planted(*shape)[0]).vectors
     for gram in (rows.T @ rows, rows @ rows.T):
-        assert ledoit_wolf(rows, gram)[0] == pytest.approx(ledoit_wolf_shrinkage(rows, assume_centered=True))
+        assert ledoit_wolf(rows, np.square(gram).sum())[0] == pytest.approx(
+            ledoit_wolf_shrinkage(rows, assume_centered=True)
+        )
 
 
 @pytest.mark.parametrize("ones", [1, 9])

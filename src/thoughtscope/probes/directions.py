@@ -85,7 +85,11 @@ class Training:
         rows, weights = self.vectors / scale, contrasts(labellings)
         n, d = rows.shape
         gram = _gram(rows)
-        shrinkage, mean = ledoit_wolf(within, _gram(within))
+        difference, ones = weights[0] @ rows, labellings[0].mean()
+        share = n * ones * (1 - ones)  # of the outer product of the difference in rows.T @ rows
+        along = np.square(rows @ difference).sum()
+        norm = np.vdot(gram, gram) - 2 * share * along + (share * difference @ difference) ** 2
+        shrinkage, mean = ledoit_wolf(within, float(norm))
         if mean == 0:
             return np.zeros((len(weights), d))
         gram *= (1 - shrinkage) / n
@@ -146,19 +150,18 @@ def _gram(rows: Array) -> Array:
     return rows @ rows.T if n < d else rows.T @ rows
 
 
-def ledoit_wolf(rows: Array, gram: Array) -> tuple[float, float]:
+def ledoit_wolf(rows: Array, norm: float) -> tuple[float, float]:
     """Return shrinkage and mean variance of centred ``rows [n, d]`` (Ledoit and Wolf 2004, as scikit-learn has it).
 
     Args:
-        gram: ``rows.T @ rows`` or ``rows @ rows.T``: traces and Frobenius norms of both agree.
+        norm: the sum of squares of the entries of ``rows.T @ rows``, or of ``rows @ rows.T``: they agree.
     """
     n, d = rows.shape
     squares = np.einsum("nd,nd->n", rows, rows)
     mean = squares.sum() / (n * d)
-    norm = np.vdot(gram, gram) / n**2
-    error = (np.square(squares).sum() / n - norm) / (d * n)
-    distance = norm / d - mean**2
-    return (float(min(error, distance) / distance) if distance > 0 else 1.0), float(mean)
+    error = (np.square(squares).sum() / n - norm / n**2) / (d * n)
+    distance = norm / n**2 / d - mean**2
+    return (float(np.clip(error / distance, 0, 1)) if distance > 0 else 1.0), float(mean)
 
 
 LINEAR: dict[str, Callable[[Training, Array], Array]] = {

@@ -143,7 +143,7 @@ def whitened(seen: NDArray[np.floating], unseen: NDArray[np.floating]) -> tuple[
     training = Training.of(seen)
     rows = training.vectors / training.scale
     _, spread, axes = np.linalg.svd(rows, full_matrices=False)
-    shrinkage, mean = ledoit_wolf(rows, np.diag(np.square(spread)))
+    shrinkage, mean = ledoit_wolf(rows, float((spread**4).sum()))
     variance = (1 - shrinkage) * np.square(spread) / len(seen) + max(shrinkage, 1e-6) * mean
     turn = axes.T / np.sqrt(np.where(variance > 0, variance, np.inf))
     return rows @ turn, ((unseen - training.centre) / training.scale) @ turn, 1 - shrinkage
