@@ -33,7 +33,7 @@ from thoughtscope.latents.layout import sequence
 from thoughtscope.reasoner import Prompting, device_and_dtype
 from thoughtscope.settings import Strict
 
-SCORED_AT_ONCE = 256  # tokens whose scores over the vocabulary are held
+SCORED_AT_ONCE = 128  # tokens whose scores over the vocabulary are held
 
 
 class StatementsSettings(Strict):

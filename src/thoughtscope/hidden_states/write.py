@@ -126,5 +126,11 @@ class StateWriter:
             name = NO_LAYER if layer is None else layer
             path = self.folder / f"kind={kind}" / f"layer={name}" / "part.parquet"
             path.parent.mkdir(parents=True, exist_ok=True)
-            self.open[kind, layer] = pq.ParquetWriter(path, self.schema)
+            self.open[kind, layer] = pq.ParquetWriter(
+                path,
+                self.schema,
+                compression="zstd",
+                use_dictionary=[field.name for field in self.schema if field.type == pa.string()],
+                use_byte_stream_split=["vector.list.element"],  # numbers never repeat, but their exponents do
+            )
         return self.open[kind, layer]
