@@ -152,6 +152,8 @@ def _tokenizer(style: Style, texts: Iterable[str]) -> Any:
     else:
         tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
         tokenizer.decoder = decoders.ByteLevel()
+    if style.kind == "GPTNeoXTokenizer":
+        tokenizer.normalizer = normalizers.NFC()
     alphabet = [] if marked else pre_tokenizers.ByteLevel.alphabet()
     trainer = trainers.BpeTrainer(
         vocab_size=600, special_tokens=special + (bytes_ if marked else []), initial_alphabet=alphabet,
