@@ -9,9 +9,9 @@ from typing import Any
 
 from thoughtscope.artifacts import MANIFEST, PROVENANCE, read_files
 
-FOLDERS = ("tasks", "backbones", "runs", "hidden_states", "statements", "probes", "truth_probes")
 TIMESTAMP = ".snakemake_timestamp"  # what Snakemake puts into each folder that a rule declares
 FILES = ("tables", "figures")
+NO_ARTIFACTS = ("benchmarks", "logs", "state", "tensorboard")
 
 
 @dataclass(frozen=True)
@@ -52,13 +52,14 @@ class Found:
 
 
 def found(results: Path) -> list[Found]:
-    """Return every artifact below `results`, in the order of the pipeline; unfinished and hidden folders are none."""
+    """Return every artifact below `results`: folders, tables, figures. Unfinished and hidden folders are none."""
     return [*_folders(results), *_files(results)]
 
 
 def _folders(results: Path) -> Iterator[Found]:
-    for group in FOLDERS:
-        marks = (path for name in (MANIFEST, PROVENANCE) for path in (results / group).rglob(name))
+    groups = [path for path in results.iterdir() if path.is_dir() and path.name not in {*FILES, *NO_ARTIFACTS}]
+    for group in sorted(groups):
+        marks = (path for name in (MANIFEST, PROVENANCE) for path in group.rglob(name))
         for folder in sorted({path.parent for path in marks}):
             name = folder.relative_to(results)
             if not any(part.startswith(".") for part in name.parts):

@@ -19,7 +19,7 @@ from thoughtscope.config.run_settings import RunSettings, run_settings
 from thoughtscope.config.series import figure_methods, figure_series
 from thoughtscope.errors import UserError
 from thoughtscope.figures.settings import INPUT
-from thoughtscope.plugins import LATENTS, implementation, module_name
+from thoughtscope.plugins import LATENTS
 from thoughtscope.settings import collect
 
 GIVEN = "given"
@@ -116,10 +116,8 @@ def train(study: Study, run: Run) -> RunSettings:
 
 def method_modules(study: Study, run: Run) -> list[str]:
     """Return the modules that a run loads because of its method: its kind, and what fills latents if it has any."""
-    settings = study.method(run.method)
-    kind = settings.model_dump()["kind"]
-    has_latents = implementation("methods", kind, study.file("methods", run.method)).latent_token(settings)
-    return [module_name("methods", kind), *([LATENTS] if has_latents else [])]
+    module, settings = study.plugin("methods", run.method)
+    return [module.__name__, *([LATENTS] if module.latent_token(settings) else [])]
 
 
 class LatentsSettings(TypedDict):

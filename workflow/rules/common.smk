@@ -62,12 +62,17 @@ os.environ.update(
 settings = functools.partial(settings_params, STUDY)
 
 
+# a rule asks for each of its resources, and again at each attempt
+training_of = functools.cache(functools.partial(training_request, STUDY))
+reading_of = functools.cache(functools.partial(reading_request, STUDY))
+
+
 def training(wildcards, attempt=1):
-    return training_request(STUDY, run_of(wildcards), attempt)
+    return training_of(run_of(wildcards), attempt)
 
 
 def reading(wildcards, attempt=1):
-    return reading_request(STUDY, wildcards.backbone, attempt)
+    return reading_of(wildcards.backbone, attempt)
 
 
 def backbone_memory(wildcards):
@@ -78,7 +83,7 @@ def backbone_memory(wildcards):
 
 
 def task_modules(wildcards):
-    return [module_name("tasks", STUDY.task(wildcards.task).kind)]
+    return [STUDY.plugin("tasks", wildcards.task)[0].__name__]
 
 
 def method_modules(wildcards):

@@ -5,12 +5,13 @@ config.yaml + tasks/ backbones/ methods/ deepspeed/  -->  Study
 
 from __future__ import annotations
 
+import functools
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from thoughtscope.backbones.settings import Pretraining
 from thoughtscope.backbones.settings import Settings as BackboneSettings
@@ -29,6 +30,22 @@ from thoughtscope.settings import Hosted, Strict, collect
 
 MAIN = Path("config/config.yaml")
 GROUPS = ("tasks", "backbones", "methods", "deepspeed")
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def _once(method: Callable[Concatenate[Study, P], T]) -> Callable[Concatenate[Study, P], T]:
+    """Keep what a method of a study returns for its arguments: a study never changes."""
+
+    @functools.wraps(method)
+    def kept(study: Study, /, *arguments: P.args, **named: P.kwargs) -> T:
+        key = (method.__name__, *arguments, *named.items())
+        if key not in study.kept:
+            study.kept[key] = method(study, *arguments, **named)
+        found: T = study.kept[key]
+        return found
+
+    return kept
 
 
 class Study:
@@ -47,7 +64,7 @@ class Study:
         self.folder, self.source = folder, source
         self.lock = read_lock(folder)
         self.config = parse(Config, raw, source)
-        self._read: dict[tuple[str, str], dict[str, Any]] = {}
+        self.kept: dict[tuple[Any, ...], Any] = {}
         self._check()
         if require_pins:
             self._check_pins()
@@ -97,6 +114,7 @@ class Study:
         """Return the settings of a task, as its kind's module defines them."""
         return self.plugin("tasks", name)[1]
 
+    @_once
     def method(self, name: str) -> Strict:
         """Return the settings of a method, as its kind's module defines them."""
         module, settings = self.plugin("methods", name)
@@ -107,6 +125,7 @@ class Study:
         """Return the name of a method as figures and tables print it."""
         return str(getattr(self.method(name), "label", "") or name)
 
+    @_once
     def backbone(self, name: str) -> BackboneSettings:
         """Return the settings of a backbone."""
         raw, commits = self.raw("backbones", name), self.lock.commits("backbones")
@@ -117,16 +136,19 @@ class Study:
         settings = parse(DeepSpeed, self.raw("deepspeed", name), self.file("deepspeed", name))
         return settings.model_dump(mode="json", exclude_unset=True, exclude_none=True)
 
+    @_once
     def pretraining(self, backbone: str) -> Pretraining:
         """Return how `backbone` is pre-trained: the common settings with the backbone's own on top."""
         raw = merge(self.config.pretraining.model_dump(), self.backbone(backbone).pretraining)
         return parse(Pretraining, raw, f"{self.file('backbones', backbone)}: pretraining")
 
+    @_once
     def common_training(self, backbone: str) -> Training:
         """Return how every run of `backbone` trains, before its method and `trainable` change some of it."""
         raw = merge(self.config.training.model_dump(), self.backbone(backbone).training)
         return parse(Training, raw, f"{self.file('backbones', backbone)}: training")
 
+    @_once
     def training(self, run: Run) -> Training:
         """Return how `run` trains: the common settings, then backbone, method and trainable on top."""
         layers: list[tuple[Mapping[str, Any], str]] = [
@@ -160,21 +182,21 @@ class Study:
         """Return the file that defines `name`, for messages."""
         return f"{self.folder}/{group}/{name}.yaml"
 
+    @_once
     def raw(self, group: str, name: str) -> dict[str, Any]:
         """Return a small file as read, with the main file's `overrides` on top.
 
         Raises:
             UserError: there is no such file, or it is not a mapping.
         """
-        if (group, name) not in self._read:
-            path = self.folder / group / f"{name}.yaml"
-            if not path.is_file():
-                there = ", ".join(sorted(file.stem for file in path.parent.glob("*.yaml")))
-                raise UserError(f"{self.source}: {group}", f"no {path}", f"write that file or use one of {there}")
-            overrides = self.config.overrides.get(group, {}).get(name, {})  # type: ignore[call-overload]
-            self._read[group, name] = merge(read_yaml(path), overrides)
-        return self._read[group, name]
+        path = self.folder / group / f"{name}.yaml"
+        if not path.is_file():
+            there = ", ".join(sorted(file.stem for file in path.parent.glob("*.yaml")))
+            raise UserError(f"{self.source}: {group}", f"no {path}", f"write that file or use one of {there}")
+        overrides = self.config.overrides.get(group, {}).get(name, {})  # type: ignore[call-overload]
+        return merge(read_yaml(path), overrides)
 
+    @_once
     def plugin(self, group: str, name: str) -> tuple[ModuleType, Strict]:
         """Return the module of a task or method, and its settings as that module defines them."""
         return read_settings(group, self.raw(group, name), self.file(group, name), self.lock.commits(group))
