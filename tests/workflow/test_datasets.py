@@ -64,7 +64,10 @@ WORDS = [f"Ann has {i} apples and buys {i} more. How many?" for i in NUMBERS]
 HUB: dict[str, dict[str, list[dict[str, Any]]]] = {
     "openai/gsm8k main": {
         part: [
-            {"question": f"{part}: {WORDS[i]}", "answer": f"She has {i}+{i}=<<{i}+{i}={2 * i}>>{2 * i}.\nAll hers.\n#### {2 * i}"}
+            {
+                "question": f"{part}: {WORDS[i]}",
+                "answer": f"She has {i}+{i}=<<{i}+{i}={2 * i}>>{2 * i}.\nAll hers.\n#### {2 * i}",
+            }
             for i in numbers
         ]
         for part, numbers in (("train", NUMBERS), ("test", range(3)))
@@ -79,7 +82,10 @@ HUB: dict[str, dict[str, list[dict[str, Any]]]] = {
     "tau/commonsense_qa": {
         part: [
             {
-                "id": str(i), "question": f"Where is apple {i} ({part})?", "question_concept": "apple", "answerKey": "AB"[i % 2],
+                "id": str(i),
+                "question": f"Where is apple {i} ({part})?",
+                "question_concept": "apple",
+                "answerKey": "AB"[i % 2],
                 "choices": {"label": ["A", "B"], "text": ["tree", f"sea {i}"]},
             }
             for i in NUMBERS
