@@ -55,7 +55,10 @@ STUDY = {
             "prosqa": {"concepts": 8, "hops": [2, 2], "splits": {"train": 12, "validation": 2, "test": 2}},
             **{task: {"calibration": 3} for task in ("cities", "truthfulqa")},
         },
-        "methods": {"coconut": {"shares": [0.3, 0.3], "ending": {"min_updates": 1}}},
+        "methods": {
+            "coconut": {"shares": [0.3, 0.3], "ending": {"min_updates": 1}},
+            "coconut-gsm8k": {"shares": [0.2, 0.2, 0.2, 0.2]},
+        },
     },
 }  # fmt: skip
 
