@@ -231,6 +231,12 @@ def test_more_positions_than_the_context_holds_are_refused() -> None:
         forward(make_model("llama"), pack([long], None), None)
 
 
+def test_a_layer_that_the_model_does_not_have_is_refused() -> None:
+    fill = Fill(Hidden(kind="hidden", layer=5), WIDTH, LATENT)
+    with pytest.raises(UserError, match="it has no layer 5; name layers from 0 to 4"):
+        forward(make_model("llama"), pack(block(2), HIDDEN), fill)
+
+
 def test_latents_without_a_fill_are_refused() -> None:
     with pytest.raises(UserError, match="no fill"):
         forward(make_model("llama"), pack(block(2), HIDDEN), None)

@@ -93,10 +93,9 @@ class Comparison:
         embedding, head = self.model.get_input_embeddings(), self.model.get_output_embeddings()
         if not hasattr(embedding, "weight") or not hasattr(head, "weight"):
             raise self._refusal("it has no single table of input embeddings, or no single output head")
-        if embedding.weight.shape[1] != self.config.hidden_size:
-            raise self._refusal(
-                f"its input vectors are {embedding.weight.shape[1]} wide, its hidden states {self.config.hidden_size}"
-            )
+        width, states = embedding.weight.shape[1], getattr(self.config, "hidden_size", None)
+        if width != states:
+            raise self._refusal(f"its input vectors are {width} wide, its configuration's hidden_size is {states}")
 
     def _own_text(self) -> None:
         self.own = [self._run(one.labels, input_ids=self._ids(one)) for one in self.text]

@@ -129,7 +129,7 @@ def examine(name: str) -> Finding:
         attention = "sdpa" if model_class._supports_sdpa else "eager"
         model = small_model(model_class, small_config(config, **changed), attention)
         live = verify(model, name, gradients=True).largest
-        difference = max(live, verify(_frozen(model), name).largest)
+        difference = max(live, verify(_frozen(model), f"{name}, frozen").largest)
     except UserError as error:
         return Finding(name, class_name, exercised, None, _reason(error))
     except Exception as error:  # a class may raise anything
@@ -139,7 +139,8 @@ def examine(name: str) -> Finding:
 
 
 def _reason(error: UserError) -> str:
-    return error.problem if error.mend == "use another model" else f"{error.problem}; {error.mend}"
+    problem = f"frozen: {error.problem}" if error.where.endswith(", frozen") else error.problem
+    return problem if error.mend == "use another model" else f"{problem}; {error.mend}"
 
 
 def _class_and_config(model_type: str) -> tuple[Any, Any]:

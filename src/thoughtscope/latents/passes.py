@@ -71,13 +71,13 @@ def run_passes(
         feed: turns a pass's embeddings ``[tokens of the pass, d]`` into what is fed, knowing the states made so far.
 
     Raises:
-        UserError: the batch is longer than the model's context.
+        UserError: the batch is longer than the model's context, or the model has no such layer.
     """
-    decoder = decoder_of(model)
-    _check(batch, decoder.config)
+    decoder, wanted = decoder_of(model), sorted(set(layers))
+    _check(batch, wanted, decoder.config)
     windows = attention_windows(decoder.config)
     embedded = model.get_input_embeddings()(batch.token_ids)
-    made, cache = States(sorted(set(layers))), PackedCache()
+    made, cache = States(wanted), PackedCache()
     for one in batch.passes:
         fed = feed(embedded[one.span], one, made)
         cache.begin(one)
@@ -127,7 +127,11 @@ def _mask(windows: dict[str, int | None], one: Pass, dtype: torch.dtype) -> Tens
     return attention_mask(windows, one.positions, keys[None], dtype)
 
 
-def _check(batch: Batch, config: Any) -> None:
+def _check(batch: Batch, layers: list[int], config: Any) -> None:
+    depth = config.num_hidden_layers
+    for layer in layers:
+        if not 0 <= layer <= depth:
+            raise UserError(f"model {config.model_type}", f"it has no layer {layer}", f"name layers from 0 to {depth}")
     longest, context = int(batch.index.shape[1]), context_length(config)
     if context is not None and longest > context:
         raise UserError(

@@ -102,8 +102,20 @@ def _token_tables(model: Any) -> list[tuple[str, Tensor]]:
     return [(name, value) for name, value in model.named_parameters() if any(value is table for table in tables)]
 
 
+def _more_than_linear(model: Any) -> list[str] | None:
+    """Return the names of the linear layers with a forward of their own; an adapter would replace it."""
+    found = [
+        name
+        for name, module in model.named_modules()
+        if isinstance(module, nn.Linear) and type(module).forward is not nn.Linear.forward
+    ]
+    return found or None
+
+
 def freeze(model: Any, frozen: Frozen, token_ids: list[int], seed: int) -> Any:
     """Fix every parameter of `model` and inject a LoRA adapter; the rows of `token_ids` train as well.
+
+    `all-linear` leaves out routers of experts and the like: linear layers whose class computes more than a product.
 
     Returns the same causal LM, adapters inside; `merge` undoes it.
 
@@ -116,6 +128,7 @@ def freeze(model: Any, frozen: Frozen, token_ids: list[int], seed: int) -> Any:
         lora_alpha=frozen.alpha,
         lora_dropout=frozen.dropout,
         target_modules=frozen.target_modules,
+        exclude_modules=_more_than_linear(model) if frozen.target_modules == "all-linear" else None,
         trainable_token_indices=tables if token_ids else None,
         task_type="CAUSAL_LM",
     )
