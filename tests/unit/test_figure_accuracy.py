@@ -114,7 +114,7 @@ def test_backbones_go_from_zero_to_one_with_the_legend_upper_right():
     assert axes.get_legend()._loc == 1, "upper right"
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=5, deadline=None)
 @given(st.lists(st.floats(0.1, 1.0), min_size=3, max_size=12))
 def test_the_legend_hides_no_data_whatever_the_curves(shape):
     for kind, rows in ((accuracy_live_frozen, live_frozen(shape)), (accuracy_backbones, backbones(shape))):

@@ -82,7 +82,7 @@ def test_panels_and_points_say_what_the_latents_precede():
     table.loc[step & ~lt, "next_token"] = table["example_id"]
     table.loc[step & ~lt, "next_role"] = "step"
     table.loc[step & (table["method"] == "coconut"), ["next_token", "next_role"]] = None
-    figure, points = latent_scatter.draw(table, vectors, QUESTIONS, LatentScatter())
+    figure, points = latent_scatter.draw(table, vectors, QUESTIONS, SERIES, LatentScatter())
     assert [text.get_text().split(", ")[1] for text in figure.axes[1].texts] == [
         *("100% before '####'", "100% before step", "100% before the end")
     ]

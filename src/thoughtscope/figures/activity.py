@@ -13,8 +13,8 @@ import numpy as np
 import pandas as pd
 
 from thoughtscope.errors import UserError
+from thoughtscope.figures import style
 from thoughtscope.figures.settings import Activity
-from thoughtscope.figures.style import readable
 
 POINTS = [
     *("panel", "example_id", "label", "layer", "position", "distance", "token", "score"),
@@ -57,7 +57,9 @@ class Grid:
     def title(self, width: int) -> str:
         """Return query and response, wrapped to `width` characters and cut off after some lines."""
         spoken = ((f"User: {self.question}", 2), (f"Assistant: {self.response}", 3))
-        lines = (textwrap.wrap(readable(text), width, max_lines=most, placeholder=" ...") for text, most in spoken)
+        lines = (
+            textwrap.wrap(style.readable(text), width, max_lines=most, placeholder=" ...") for text, most in spoken
+        )
         return "\n".join(itertools.chain(*lines))
 
 
