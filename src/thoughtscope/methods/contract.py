@@ -11,6 +11,8 @@ from typing import Any, Protocol
 from thoughtscope.latents.layout import Sequence
 from thoughtscope.methods.curriculum import Example, MethodSettings, Stage, TokenIds
 
+AFFECTS_RESULTS = False
+
 
 class Contract(Protocol):
     """A module that is a kind of method. It sees token ids, never a model.

@@ -11,6 +11,8 @@ from typing import Any, Literal, Protocol
 from thoughtscope.settings import Strict
 from thoughtscope.tasks.reasoning import Skipped
 
+AFFECTS_RESULTS = False
+
 
 class Contract(Protocol):
     """A module that is a kind of task: plain Python and seeded `random.Random`, no torch.
