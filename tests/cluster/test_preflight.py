@@ -36,7 +36,7 @@ def test_what_slurm_would_refuse_is_said_before_anything_is_submitted(slurm: Clu
     site = Site(slurm, make_workspace(tmp_path))
     wrong = ["prepare_task:slurm_partition=nowhere", "build_backbone:mem_mb=9000"]
     wrong += ["table:slurm_partition=urgent", "table:runtime=90"]
-    wrong += ["figure:slurm_partition='red,blue'"]
+    wrong += ["figure:slurm_partition=urgent", "extract_latents:slurm_partition='red,blue'"]
     errors = refused(site, site.config(1, compute={"gpus": 3}), "--set-resources", *wrong)
     assert len(errors) == 4
     assert errors[0].startswith("error: rule build_backbone: SLURM says: Requested node configuration is not available")
@@ -54,7 +54,7 @@ def test_what_nodes_do_not_see_is_said_before_anything_is_submitted(slurm: Clust
     model.mkdir()
     (model / "config.json").write_text("{}")
     (site.folder / "results").symlink_to(slurm.folder / HIDDEN)
-    backbone = {"source": "folder", "label": "Mine", "path": str(model)}
+    backbone = {"source": "folder", "label": "Mine", "path": str(model), "facts": {"parameters": 100_000}}
     (site.folder / "config/backbones/mine.yaml").write_text(yaml.safe_dump(backbone))
     runs = [{"task": "chain", "backbone": "mine", "method": "coconut", "seed": 1}]
     errors = refused(site, site.config(1, runs=runs))

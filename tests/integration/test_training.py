@@ -72,7 +72,7 @@ def test_zero_stages_give_the_losses_of_plain_data_parallelism(world: World, run
 def test_a_frozen_run_moves_nothing_of_its_backbone(world: World) -> None:
     run = Run("chain", "qwen3", "coconut", "frozen", 0)
     output = world.train("frozen", run)
-    before = load_file(world.folder / "backbone/model.safetensors")
+    before = load_file(world.folder / "backbone/model/model.safetensors")
     after = load_file(output / "model/model.safetensors")
     moved = {name for name in before if not torch.equal(before[name], after[name][: len(before[name])])}
     assert all("proj" in name for name in moved), "merged adapters alone differ: norms and the old tokens' rows do not"
