@@ -40,7 +40,7 @@ def test_answers_and_latents_are_those_that_the_workflow_stored(results: Any) ->
     rows = tables.read(results.folder / "tasks" / run.task / EXAMPLES, tables.REASONING).to_pylist()
     tests = [row for row in rows if row["split"] == "test"][:4]
     vectors, about = results.vectors(run, "input")
-    last = about["checkpoint_step"] == about["checkpoint_step"].max()
+    last = (about["checkpoint_step"] == about["checkpoint_step"].max()) & about["latent_index"].notna()
     predictions = tables.read(
         results.folder / "runs" / run.path / "predictions.parquet", tables.PREDICTIONS
     ).to_pandas()
@@ -61,8 +61,8 @@ def test_a_text_method_has_no_latents(results: Any) -> None:
 
 def test_mistakes_name_what_there_is(results: Any) -> None:
     run = next(run for run in results.runs if run.path.endswith("qwen3/coconut/live/seed0"))
-    with pytest.raises(UserError, match="no checkpoint at update 7; use one of those kept: "):
-        results.load(run, checkpoint=7)
+    with pytest.raises(UserError, match="no checkpoint at update 1; use one of those kept: "):
+        results.load(run, checkpoint=1)
     with pytest.raises(UserError, match=r"nothing\.csv: no such table; use one of those that exist: .*summary"):
         results.table("nothing")
     with pytest.raises(UserError, match="no such folder; run the study first"):
