@@ -225,7 +225,8 @@ def test_the_benchmark_table_has_every_test_set(finished: Workspace) -> None:
 def test_statements_of_a_hub_become_directions_and_a_figure(finished: Workspace) -> None:
     results = finished.folder / "results"
     truth = tables.read(results / "truth_probes/truthfulqa/qwen3/truth.parquet", tables.TRUTH_PROBES)
-    assert {"all", "text-only"} <= set(truth["subset"].to_pylist())
+    assert "all" in truth["subset"].to_pylist()
+    assert {"surprisal-only", "text-only"} <= set(truth["direction"].to_pylist())
     assert (results / "figures/activity.png").is_file()
     rows = tables.read(results / "tasks/cities/task.parquet", tables.STATEMENTS).to_pandas()
     assert set(rows["split"]) == {"train", "test", "calibration", "display"}
