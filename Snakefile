@@ -25,7 +25,7 @@ wildcard_constraints:
     task="[^/]+",
     backbone="[^/]+",
     method="[^/]+",
-    trainable="live|frozen",
+    trainable="full|lora",
     seed=r"\d+",
     variant=r"seed\d+|given",
     name="[^/]+",

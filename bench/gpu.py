@@ -26,7 +26,7 @@ from transformers import AutoModelForCausalLM, LlamaConfig
 
 from thoughtscope.config.training import Training
 from thoughtscope.latents.fill import Fill
-from thoughtscope.latents.layout import Sequence, sequence
+from thoughtscope.latents.layout import TokenSequence, sequence
 from thoughtscope.latents.packing import pack
 from thoughtscope.latents.settings import Fusion, Hidden
 from thoughtscope.reasoner import device_and_dtype
@@ -58,13 +58,13 @@ def build(shape: str, dtype: str) -> Any:
         return AutoModelForCausalLM.from_config(config, dtype=getattr(torch, dtype))
 
 
-def rows(kind: str, batch: int, prompt: int, text: int, latents: int, words: int, seed: int) -> list[Sequence]:
+def rows(kind: str, batch: int, prompt: int, text: int, latents: int, words: int, seed: int) -> list[TokenSequence]:
     """Return a batch of equally many tokens for every kind; a plain row has text where others have latents."""
-    numbers = random.Random(seed)
+    rng = random.Random(seed)
     made = []
     for i in range(batch):
-        ids = [numbers.randrange(3, min(words, 400)) for _ in range(prompt + latents + text)]
-        places = set(range(latents)) if kind == "coconut" else set(numbers.sample(range(latents + text), latents))
+        ids = [rng.randrange(3, min(words, 400)) for _ in range(prompt + latents + text)]
+        places = set(range(latents)) if kind == "coconut" else set(rng.sample(range(latents + text), latents))
         response = [LATENT if t in places and kind != "plain" else token for t, token in enumerate(ids[prompt:])]
         is_latent = [t in places and kind != "plain" for t in range(len(response))]
         labelled = [not latent for latent in is_latent]
@@ -110,7 +110,7 @@ def measure(kind: str, asked: argparse.Namespace) -> dict[str, Any]:
     }
 
 
-def _batches(kind: str, asked: argparse.Namespace, words: int) -> Iterator[list[Sequence]]:
+def _batches(kind: str, asked: argparse.Namespace, words: int) -> Iterator[list[TokenSequence]]:
     for step in range(asked.steps):
         yield rows(kind, asked.batch, asked.prompt, asked.text, asked.latents, words, seed=step % 4)
 

@@ -25,7 +25,7 @@ from transformers import AutoModelForCausalLM, GenerationConfig, LlamaConfig
 
 from thoughtscope.latents.fill import Fill
 from thoughtscope.latents.generate import Decoding, generate
-from thoughtscope.latents.layout import Sequence, sequence
+from thoughtscope.latents.layout import TokenSequence, sequence
 from thoughtscope.latents.packing import pack
 from thoughtscope.latents.passes import forward
 from thoughtscope.latents.scoring import loss_sum
@@ -58,14 +58,14 @@ def hidden_fill(width: int) -> Fill:
     return Fill(Hidden(kind="hidden"), width, LATENT)
 
 
-def block(rows: int, prefix: int, latents: int, suffix: int) -> list[Sequence]:
+def block(rows: int, prefix: int, latents: int, suffix: int) -> list[TokenSequence]:
     """Return rows of one prompt, `latents` latents in a block, and a labelled text."""
-    numbers = random.Random(0)
+    rng = random.Random(0)
     return [
         sequence(
             str(i),
-            _text(numbers, prefix),
-            [LATENT] * latents + _text(numbers, suffix),
+            _text(rng, prefix),
+            [LATENT] * latents + _text(rng, suffix),
             is_latent=[True] * latents + [False] * suffix,
             labelled=[False] * latents + [True] * suffix,
         )
@@ -73,21 +73,21 @@ def block(rows: int, prefix: int, latents: int, suffix: int) -> list[Sequence]:
     ]
 
 
-def scattered(rows: int, prefix: int, latents: int, suffix: int) -> list[Sequence]:
+def scattered(rows: int, prefix: int, latents: int, suffix: int) -> list[TokenSequence]:
     """Return rows whose latents stand at random places of the response."""
-    numbers = random.Random(0)
+    rng = random.Random(0)
     made = []
     for i in range(rows):
-        places = set(numbers.sample(range(suffix + latents), latents))
-        text = _text(numbers, suffix + latents)
+        places = set(rng.sample(range(suffix + latents), latents))
+        text = _text(rng, suffix + latents)
         response = [LATENT if t in places else token for t, token in enumerate(text)]
         is_latent = [t in places for t in range(len(text))]
-        made.append(sequence(str(i), _text(numbers, prefix), response, is_latent=is_latent))
+        made.append(sequence(str(i), _text(rng, prefix), response, is_latent=is_latent))
     return made
 
 
-def _text(numbers: random.Random, length: int) -> list[int]:
-    return [numbers.randrange(3, VOCABULARY) for _ in range(length)]
+def _text(rng: random.Random, length: int) -> list[int]:
+    return [rng.randrange(3, VOCABULARY) for _ in range(length)]
 
 
 def times(rounds: int, contenders: dict[str, Callable[[], Any]]) -> dict[str, list[float]]:
@@ -107,14 +107,14 @@ def ratio(seconds: dict[str, list[float]], one: str, other: str) -> float:
     return median(a / b for a, b in zip(seconds[one], seconds[other], strict=True))
 
 
-def our_step(model: Any, fill: Fill, rows: list[Sequence]) -> None:
+def our_step(model: Any, fill: Fill, rows: list[TokenSequence]) -> None:
     """Do one training step, the batch's layout included."""
     model.zero_grad()
     batch = pack(rows, fill.settings, for_labels=True)
     loss_sum(model, forward(model, batch, fill), batch).div(len(rows)).backward()
 
 
-def their_step(step: Callable[[Any, LeftPadded], torch.Tensor], model: Any, rows: list[Sequence]) -> None:
+def their_step(step: Callable[[Any, LeftPadded], torch.Tensor], model: Any, rows: list[TokenSequence]) -> None:
     """Do one training step of a peer, the batch's layout included."""
     model.zero_grad()
     step(model, LeftPadded(rows, PAD)).backward()
@@ -259,13 +259,13 @@ def generation(rounds: int) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def _each(model: Any, prompts: list[Sequence]) -> None:
+def _each(model: Any, prompts: list[TokenSequence]) -> None:
     for one in prompts:
         one_by_one(model, one, 16)
 
 
-def _prompt(one: Sequence) -> Sequence:
-    return Sequence(one.example_id, one.token_ids[:-1], one.is_latent[:-1], one.labels[:-1], one.prompt_length)
+def _prompt(one: TokenSequence) -> TokenSequence:
+    return TokenSequence(one.example_id, one.token_ids[:-1], one.is_latent[:-1], one.labels[:-1], one.prompt_length)
 
 
 PARTS = {

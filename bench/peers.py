@@ -18,13 +18,13 @@ from torch import Tensor
 from torch.nn import functional as F
 from transformers import DynamicCache
 
-from thoughtscope.latents.layout import IGNORE, Sequence
+from thoughtscope.latents.layout import IGNORE, TokenSequence
 
 
 class LeftPadded:
     """A batch padded on the left as the peers have it; every tensor is ``[batch, longest]``."""
 
-    def __init__(self, sequences: list[Sequence], pad_id: int) -> None:
+    def __init__(self, sequences: list[TokenSequence], pad_id: int) -> None:
         longest = max(len(one.token_ids) for one in sequences)
 
         def padded(rows: list[list[int]], blank: int) -> Tensor:
@@ -94,7 +94,7 @@ def _fill_by_where(inputs: Tensor, states: Tensor, latent: Tensor, column: int) 
 
 
 @torch.no_grad()
-def one_by_one(model: Any, one: Sequence, new_tokens: int) -> list[int]:
+def one_by_one(model: Any, one: TokenSequence, new_tokens: int) -> list[int]:
     """Generate greedily for one prompt with forced latents, the whole prefix again for each position."""
     inputs = model.get_input_embeddings()(torch.tensor([one.token_ids]))
     for t, latent in enumerate(one.is_latent):

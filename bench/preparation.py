@@ -31,21 +31,21 @@ print(write_task("gsm8k-aug", table, settings, out))
 """
 
 
-def row(numbers: random.Random, words: list[str], example: int) -> dict[str, object]:
+def row(rng: random.Random, words: list[str], example: int) -> dict[str, object]:
     """Return a made-up problem: about 45 words, and one to eight equations."""
-    question = " ".join(numbers.choices(words, k=numbers.randint(20, 70))) + f" {example}?"
-    steps = [f"<<{a}+{b}={a + b}>>" for a, b in ((numbers.randrange(99), numbers.randrange(99)) for _ in range(3))]
-    return {"question": question, "steps": steps[: numbers.randint(1, 3)], "answer": f"{numbers.randrange(10_000):,}"}
+    question = " ".join(rng.choices(words, k=rng.randint(20, 70))) + f" {example}?"
+    steps = [f"<<{a}+{b}={a + b}>>" for a, b in ((rng.randrange(99), rng.randrange(99)) for _ in range(3))]
+    return {"question": question, "steps": steps[: rng.randint(1, 3)], "answer": f"{rng.randrange(10_000):,}"}
 
 
 def write(folder: Path, share: float) -> float:
     """Write the three files, `share` of their rows, and return their size in megabytes."""
-    numbers = random.Random(0)
-    words = ["".join(numbers.choices("abcdefghijklmnopqrstuvwxyz", k=numbers.randint(2, 8))) for _ in range(20_000)]
+    rng = random.Random(0)
+    words = ["".join(rng.choices("abcdefghijklmnopqrstuvwxyz", k=rng.randint(2, 8))) for _ in range(20_000)]
     size = 0
     for name, count in SIZES.items():
         path = folder / f"gsm_{name}.json"
-        path.write_text(json.dumps([row(numbers, words, i) for i in range(max(10, round(share * count)))]))
+        path.write_text(json.dumps([row(rng, words, i) for i in range(max(10, round(share * count)))]))
         size += path.stat().st_size
     return size / 1e6
 

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
-from thoughtscope import tables
+from thoughtscope import schemas
 from thoughtscope.hidden_states.write import SURPRISALS, Position, StateWriter
 from thoughtscope.probes.directions import Training
 from thoughtscope.probes.fit import fit_truth
@@ -52,24 +52,24 @@ def _statement(row: dict[str, Any]) -> dict[str, Any]:
 
 def store(folder: Path, rows: list[dict[str, Any]], layers: int, width: int) -> None:
     """Write random states in which truth shifts every predicate token a little."""
-    numbers = np.random.default_rng(0)
+    rng = np.random.default_rng(0)
     places, shifts = [], []
     for row in rows:
         words = row["response"].split(" ")
         places += [Position(row["example_id"], 5 + k, None, k, word) for k, word in enumerate(words)]
         shifts += [0.5 * (row["label"] or 0)] * len(words)
-    vectors = numbers.standard_normal((len(places), width), dtype=np.float32)
+    vectors = rng.standard_normal((len(places), width), dtype=np.float32)
     vectors[:, : width // 8] += np.array(shifts, dtype=np.float32)[:, None]
     with StateWriter(folder, "r", width, "float32") as writer:
         writer.append("output", 0, 0, places, vectors)
     for layer in range(1, layers):
         (folder / f"kind=output/layer={layer}").symlink_to("layer=0", target_is_directory=True)
-    surprisals = ((place, value) for place, value in zip(places, numbers.random(len(places)), strict=True))
+    surprisals = ((place, value) for place, value in zip(places, rng.random(len(places)), strict=True))
     columns = [
         {"run": "r", "example_id": place.example_id, "position": place.position, "surprisal": float(value)}
         for place, value in surprisals
     ]
-    tables.write(folder / SURPRISALS, tables.SURPRISALS, columns)
+    schemas.write(folder / SURPRISALS, schemas.SURPRISALS, columns)
     facts = {"layers": list(range(layers)), "final_norm_layer": layers - 1}
     (folder / "states.json").write_text(json.dumps(facts))
 
@@ -79,10 +79,10 @@ def refitting(found: Statements, permutations: int) -> float:
     train, test = found.where("train"), found.where("test")
     vectors = found.vectors(0)
     seen, unseen = (found.represented(vectors, rows, "last").astype(np.float64) for rows in (train, test))
-    labels, truth, numbers = found.labels(train), found.labels(test), np.random.default_rng(0)
+    labels, truth, rng = found.labels(train), found.labels(test), np.random.default_rng(0)
     start = time.process_time()
     for _ in range(permutations):
-        shuffled = numbers.permutation(labels)
+        shuffled = rng.permutation(labels)
         training = Training.of(seen)
         model = LinearDiscriminantAnalysis(solver="lsqr", shrinkage="auto").fit(training.vectors, shuffled)
         means = training.vectors[shuffled == 1].mean(axis=0) - training.vectors[shuffled == 0].mean(axis=0)

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.integration.world import COCONUT, ENVIRONMENT, World, make_world
-from thoughtscope.training.run import ContinueLaterError
+from thoughtscope.training.trainer import ContinueLaterError
 
 TRAINING: dict[str, Any] = {"updates": 100_000, "batch_size": 64}
 RARELY = {"every": 1000}

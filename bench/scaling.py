@@ -54,11 +54,11 @@ def make_workspace(folder: Path, seeds: int, slots: int, most_jobs: int) -> dict
         copy = shutil.copytree if (ROOT / part).is_dir() else shutil.copy
         copy(ROOT / part, folder / part)
     raw = yaml.safe_load((ROOT / "config/smoke.yaml").read_text())
-    grid = {"task": "chain", "backbone": BACKBONES, "method": METHODS, "trainable": ["live", "frozen"]}
+    grid = {"task": "chain", "backbone": BACKBONES, "method": METHODS, "trainable": ["full", "lora"]}
     raw["runs"] = [{**grid, "seed": list(range(seeds))}]
     raw["latent_probes"] = {"runs": {"method": "coconut"}}
     raw["truth_probes"] = None
-    raw["figures"] = {"accuracy": {"kind": "accuracy_backbones", "runs": {"method": "coconut", "trainable": "live"}}}
+    raw["figures"] = {"accuracy": {"kind": "accuracy_backbones", "runs": {"method": "coconut", "trainable": "full"}}}
     (folder / "config/study.yaml").write_text(yaml.safe_dump(raw))
     settings = {"slots": slots, "most_jobs": most_jobs, "seconds": SECONDS}
     (folder / "settings.json").write_text(json.dumps(settings))

@@ -1,7 +1,7 @@
 """The Python interface: load a trained run, answer questions, look at latents, read the tables of a study.
 
     >>> import thoughtscope as ts
-    >>> model = ts.load_run("results/runs/chain/qwen3/coconut/live/seed0")
+    >>> model = ts.load_run("results/runs/chain/qwen3/coconut/full/seed0")
     >>> response = model.answer("3 * 2 + 4 * 5 =")
     >>> response.answer, [latent.nearest[0] for latent in response.latents]
 
@@ -20,7 +20,7 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 
-from thoughtscope.config.run import Run
+from thoughtscope.config.run_id import RunId
 from thoughtscope.errors import UserError
 from thoughtscope.hidden_states.read import read_vectors
 from thoughtscope.latents.generate import Decoding, Generation
@@ -172,14 +172,14 @@ class Results:
     folder: Path
 
     @property
-    def runs(self) -> list[Run]:
+    def runs(self) -> list[RunId]:
         """The finished runs."""
         root = self.folder / "runs"
         return sorted(
-            Run.parse(path.parent.relative_to(root).as_posix()) for path in root.glob("*/*/*/*/*/manifest.json")
+            RunId.parse(path.parent.relative_to(root).as_posix()) for path in root.glob("*/*/*/*/*/manifest.json")
         )
 
-    def load(self, run: Run, **options: object) -> Model:
+    def load(self, run: RunId, **options: object) -> Model:
         """Load the model of a run; options as in `load_run`."""
         return load_run(self.folder / "runs" / run.path, **options)  # type: ignore[arg-type]
 
@@ -197,7 +197,7 @@ class Results:
 
     def vectors(
         self,
-        run: Run,
+        run: RunId,
         kind: Literal["input", "output"] = "input",
         layer: int | None = None,
         latent_index: int | Literal["text"] | None = None,

@@ -1,4 +1,4 @@
-"""The one error a user is meant to read: what is wrong, where, and how to mend it.
+"""The one error a user is meant to read: what is wrong, where, and how to fix it.
 
 Knows nothing of what went wrong; scripts print it as a single line and end with status 2.
 """
@@ -14,21 +14,21 @@ AFFECTS_RESULTS = False
 
 
 class UserError(Exception):
-    """A mistake in the input that the user can mend.
+    """A mistake in the input that the user can fix.
 
     Args:
         where: the file, and the key inside it, e.g. ``config/tasks/chain.yaml: splits.test``.
         problem: what is wrong, in one clause.
-        mend: what to do about it.
+        fix: what to do about it.
     """
 
-    def __init__(self, where: str, problem: str, mend: str) -> None:
-        super().__init__(f"{where}: {problem}; {mend}")
-        self.where, self.problem, self.mend = where, problem, mend
+    def __init__(self, where: str, problem: str, fix: str) -> None:
+        super().__init__(f"{where}: {problem}; {fix}")
+        self.where, self.problem, self.fix = where, problem, fix
 
     def __reduce__(self) -> tuple[type[UserError], tuple[str, str, str]]:
         """Let it pass from one process to another."""
-        return UserError, (self.where, self.problem, self.mend)
+        return UserError, (self.where, self.problem, self.fix)
 
 
 def one_line_errors(main: Callable[[], int | None]) -> Callable[[], int]:

@@ -35,24 +35,24 @@ def hub_error(where: str, hub_id: str, revision: str | None, error: BaseExceptio
         return any(isinstance(cause, kinds) for cause in causes)
 
     if caused(GatedRepoError):
-        problem, mend = f"{hub_id} is gated", f"accept its terms on {page} and log in (hf auth login)"
+        problem, fix = f"{hub_id} is gated", f"accept its terms on {page} and log in (hf auth login)"
     elif caused(RevisionNotFoundError):
-        problem, mend = (
+        problem, fix = (
             f"{hub_id} has no revision {revision}",
             "remove its line from the lock and run make pin, or correct it",
         )
     elif caused(RepositoryNotFoundError):
-        problem, mend = f"there is no {hub_id}, or it is private", "correct hub_id, or log in (hf auth login)"
+        problem, fix = f"there is no {hub_id}, or it is private", "correct hub_id, or log in (hf auth login)"
     elif caused(HFValidationError):
-        problem, mend = f"{hub_id!r} is no hub id", "write owner/name"
+        problem, fix = f"{hub_id!r} is no hub id", "write owner/name"
     elif caused(*UNREACHABLE) and not caused(HfHubHTTPError):
-        problem, mend = (
+        problem, fix = (
             f"{hub_id} is not in the cache and the hub cannot be reached",
             "connect and run make fetch, or use a local folder",
         )
     else:
-        problem, mend = f"{hub_id} does not load ({first_line(error)})", "check hub_id, revision and access"
-    return UserError(where, problem, mend)
+        problem, fix = f"{hub_id} does not load ({first_line(error)})", "check hub_id, revision and access"
+    return UserError(where, problem, fix)
 
 
 def first_line(error: BaseException) -> str:

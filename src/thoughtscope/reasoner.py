@@ -7,8 +7,7 @@ evaluation and by extraction. Knows nothing about optimisation, tables or figure
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
-from collections.abc import Sequence as Rows
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -113,9 +112,9 @@ class Reasoner:
 
     def generate(
         self,
-        examples: Rows[Example],
+        examples: Sequence[Example],
         decoding: Decoding,
-        anyone: Callable[[bool], bool] = bool,
+        any_rank: Callable[[bool], bool] = bool,
     ) -> list[Generation]:
         """Answer questions freely, latents forced or chosen as the stage has it; the order is kept."""
         prompts = [self.method.module.prompt(self.method.settings, self.stage, one, self.ids) for one in examples]
@@ -127,7 +126,7 @@ class Reasoner:
             chosen,
             latent_id=self.latent_id,
             eos_ids=ending_ids(self.model, self.tokenizer),
-            anyone=anyone,
+            any_rank=any_rank,
         )
 
     def text(self, generation: Generation) -> str:

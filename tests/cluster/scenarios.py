@@ -13,7 +13,7 @@ import yaml
 from tests.workflow.conftest import make_workspace
 from thoughtscope.artifacts import sha256
 from thoughtscope.config.load import Study
-from thoughtscope.config.run import Run
+from thoughtscope.config.run_id import RunId
 from thoughtscope.config.run_settings import run_settings
 
 from .site import Site, run, target
@@ -108,7 +108,7 @@ def two_nodes_learn_the_same_weights_as_one(site: Site) -> None:
 def _by_hand(site: Site, config: Path, seed: int, output: Path) -> list[str]:
     """Return the command that trains the same run on this machine, with as many ranks."""
     study = Study(yaml.safe_load((site.folder / config).read_text()), site.folder / "config")
-    settings = json.dumps(run_settings(study, Run("chain", "qwen3", "coconut", "live", seed)))
+    settings = json.dumps(run_settings(study, RunId("chain", "qwen3", "coconut", "full", seed)))
     inputs = ["--task", "results/tasks/chain", "--backbone", f"results/backbones/qwen3/seed{seed}"]
     program = [sys.executable, "workflow/scripts/train.py", "--ranks", "2", "--settings", settings, *inputs]
     return [*program, "--state", str(output.with_suffix(".state")), "--output", str(output)]
@@ -155,7 +155,7 @@ def the_smoke_config_draws_a_figure_from_nothing(site: Site) -> None:
     figure = "results/figures/accuracy_live_frozen.png"
     other.start(Path("config/smoke.yaml"), figure).finish()
     assert (other.folder / figure).is_file()
-    provenance = other.folder / "results/runs/chain/qwen3/coconut/live/seed0/provenance.json"
+    provenance = other.folder / "results/runs/chain/qwen3/coconut/full/seed0/provenance.json"
     assert json.loads(provenance.read_text())["stage"] == "train"
     done = other.workspace.snakemake(figure, "-n", "--configfile", "config/smoke.yaml")
     assert "Nothing to be done" in done.stdout, "the same results without the cluster"

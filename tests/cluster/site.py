@@ -61,7 +61,7 @@ class Site:
 
     slurm: Cluster
     workspace: Workspace
-    numbers: Iterator[int] = field(default_factory=itertools.count)
+    rng: Iterator[int] = field(default_factory=itertools.count)
 
     @property
     def folder(self) -> Path:
@@ -132,7 +132,7 @@ class Site:
 
 def run(seed: int) -> str:
     """Return the folder of a run, below results or its logs."""
-    return f"runs/chain/qwen3/coconut/live/seed{seed}"
+    return f"runs/chain/qwen3/coconut/full/seed{seed}"
 
 
 def target(seed: int) -> str:

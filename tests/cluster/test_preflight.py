@@ -60,8 +60,8 @@ def test_what_nodes_do_not_see_is_said_before_anything_is_submitted(slurm: Clust
     errors = refused(site, site.config(1, runs=runs))
     unseen, unwritten = "blue does not see it (partition work)", "blue cannot write to it (partition work)"
     expected = {f"{model}/config.json": unseen, str(model): unseen, f"{site.folder}/results": unwritten}
-    mend = "put it on a file system that all nodes share"
-    assert errors == [f"error: {file}: {problem}; {mend}" for file, problem in expected.items()]
+    fix = "put it on a file system that all nodes share"
+    assert errors == [f"error: {file}: {problem}; {fix}" for file, problem in expected.items()]
     assert not _submitted(slurm)
 
 

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from tests.integration.world import COCONUT, ENVIRONMENT, LT_TUNING, World, content, finish, with_fault
 from tests.workflow.conftest import SMOKE, Workspace
-from thoughtscope.config.run import Run
+from thoughtscope.config.run_id import RunId
 from thoughtscope.tasks.prepare import EXAMPLES
 from thoughtscope.training.status import CONTINUE
 
@@ -36,9 +36,9 @@ class Kills:
     asked_and_saved: int = 0
 
 
-def kill_at_random(world: World, run: Run, kills: int, seed: int, updates: int = 120, longest: float = 6.0) -> Kills:
+def kill_at_random(world: World, run: RunId, kills: int, seed: int, updates: int = 120, longest: float = 6.0) -> Kills:
     """Train, killed within `longest` seconds of a start or its first update; every run ends as if nothing had been."""
-    numbers, done = random.Random(seed), Kills({kind.name: 0 for kind in SIGNALS})
+    rng, done = random.Random(seed), Kills({kind.name: 0 for kind in SIGNALS})
     training = {"updates": updates, "save_every_seconds": 0.5}
     expected = content(world.once(run, training={"updates": updates}))
     while sum(done.counts.values()) < kills:
@@ -47,10 +47,10 @@ def kill_at_random(world: World, run: Run, kills: int, seed: int, updates: int =
         while not world.output(name).exists():
             process = subprocess.Popen(command, env=ENVIRONMENT, stderr=subprocess.PIPE, start_new_session=True)
             if sum(done.counts.values()) < kills:
-                before, training_now = world.updates(name), numbers.random() < 0.7  # else while it still starts
+                before, training_now = world.updates(name), rng.random() < 0.7  # else while it still starts
                 while training_now and world.updates(name) <= before and process.poll() is None:
                     time.sleep(0.02)
-                _signal_after(process, numbers.uniform(0, longest), numbers.choice(SIGNALS), done)
+                _signal_after(process, rng.uniform(0, longest), rng.choice(SIGNALS), done)
             said = process.communicate(timeout=300)[1].decode()
             assert process.returncode <= 0 or process.returncode == CONTINUE, f"{process.returncode} {said[-3000:]}"
             done.asked_and_saved += process.returncode == CONTINUE

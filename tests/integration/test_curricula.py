@@ -7,17 +7,17 @@ from typing import Any
 import pytest
 import torch
 
-from thoughtscope.config.run import Run
+from thoughtscope.config.run_id import RunId
 from thoughtscope.errors import UserError
 from thoughtscope.training.network import token_tables
-from thoughtscope.training.run import Run as TrainingRun
+from thoughtscope.training.trainer import Trainer
 
 from .world import COCONUT, LT_TUNING, World
 
-ICOT = Run("chain", "qwen3", "icot", "live", 0)
+ICOT = RunId("chain", "qwen3", "icot", "full", 0)
 
 
-def after_the_first_stage(world: World, name: str, run: Run, **changes: Any) -> tuple[TrainingRun, dict[str, Any]]:
+def after_the_first_stage(world: World, name: str, run: RunId, **changes: Any) -> tuple[Trainer, dict[str, Any]]:
     """Train three updates, begin the second stage; return the run and its token tables just before that."""
     made = world.here(name, run, **changes)
     made._begin_stage()

@@ -7,13 +7,13 @@ from typing import Any
 import pytest
 import torch
 
-from thoughtscope.config.run import Run
+from thoughtscope.config.run_id import RunId
 from thoughtscope.errors import UserError
 from thoughtscope.training.engine import Engine
 
 from .world import COCONUT, COT, LT_TUNING, World, finish, with_fault
 
-FROZEN = Run("chain", "qwen3", "coconut", "frozen", 0)
+FROZEN = RunId("chain", "qwen3", "coconut", "lora", 0)
 
 
 @pytest.mark.parametrize(
@@ -28,7 +28,7 @@ FROZEN = Run("chain", "qwen3", "coconut", "frozen", 0)
         (COCONUT, {"updates": 2}, "2 updates leave it none; raise training.updates or its share"),
     ],
 )
-def test_a_run_that_goes_nowhere_stops(world: World, run: Run, training: dict[str, Any], expected: str) -> None:
+def test_a_run_that_goes_nowhere_stops(world: World, run: RunId, training: dict[str, Any], expected: str) -> None:
     with pytest.raises(UserError, match=expected):
         world.here("nowhere", run, training=training).execute()
 

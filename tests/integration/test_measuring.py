@@ -8,18 +8,18 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from thoughtscope.config.run import Run
-from thoughtscope.tables import CURRENT, LAST
+from thoughtscope.config.run_id import RunId
+from thoughtscope.schemas import CURRENT, LAST
 from thoughtscope.training.measuring import lost
-from thoughtscope.training.run import ContinueLaterError
+from thoughtscope.training.trainer import ContinueLaterError
 
 from .world import COCONUT, COT, LT_TUNING, World
 
-PAUSE = Run("chain", "qwen3", "pause", "live", 0)
+PAUSE = RunId("chain", "qwen3", "pause", "full", 0)
 FAST: dict[str, Any] = {"evaluation": {"every": 8, "validation_examples": 4}}
 
 
-def measured(world: World, name: str, run: Run, stopped: Callable[[], bool] = lambda: False, **changes: Any) -> Any:
+def measured(world: World, name: str, run: RunId, stopped: Callable[[], bool] = lambda: False, **changes: Any) -> Any:
     made = world.here(name, run, stopped, **{**FAST, **changes})
     made.execute()
     return made, pd.DataFrame(made.journals["accuracy"].read()), pd.DataFrame(made.journals["predictions"].read())

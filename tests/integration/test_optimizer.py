@@ -9,14 +9,13 @@ import pytest
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from thoughtscope.config.run import Run
+from thoughtscope.config.run_id import RunId
 from thoughtscope.training.events import EVENTS_FOLDER
-from thoughtscope.training.run import ContinueLaterError
-from thoughtscope.training.run import Run as TrainingRun
+from thoughtscope.training.trainer import ContinueLaterError, Trainer
 
 from .world import COCONUT, COT, LT_TUNING, World
 
-FROZEN = Run("chain", "qwen3", "coconut", "frozen", 0)
+FROZEN = RunId("chain", "qwen3", "coconut", "lora", 0)
 FORMS = [
     {},
     {"deepspeed": "zero1"},
@@ -27,11 +26,11 @@ FORMS = [
 ]
 
 
-def metrics(run: TrainingRun, column: str) -> list[float]:
+def metrics(run: Trainer, column: str) -> list[float]:
     return [row[column] for row in run.journals["metrics"].read()]
 
 
-def executed(world: World, name: str, **training: Any) -> TrainingRun:
+def executed(world: World, name: str, **training: Any) -> Trainer:
     run = world.here(name, COCONUT, training=training)
     run.execute()
     return run
@@ -104,8 +103,8 @@ def test_a_reset_optimiser_starts_like_a_fresh_one(world: World, form: dict[str,
     ],
     ids=str,
 )
-def test_every_form_of_the_optimiser_resumes_exactly(world: World, run: Run, form: dict[str, str]) -> None:
-    changes = {"training": form, "frozen": {"dropout": 0.1}}  # so that random states matter too
+def test_every_form_of_the_optimiser_resumes_exactly(world: World, run: RunId, form: dict[str, str]) -> None:
+    changes = {"training": form, "lora": {"dropout": 0.1}}  # so that random states matter too
     expected = world.here(f"straight {run.trainable} {form}", run, **changes)
     expected.execute()
     name = f"resumed {run.trainable} {form}"

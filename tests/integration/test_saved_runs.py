@@ -9,13 +9,13 @@ import pytest
 import torch
 
 from tests.unit.test_saved_backbones import loss
-from thoughtscope import tables
+from thoughtscope import schemas
 from thoughtscope.artifacts import artifact_folder, write_json
 from thoughtscope.backbones.load import MODEL, load_backbone
 from thoughtscope.backbones.make import make_tiny
 from thoughtscope.backbones.prompt import prompt_ids, response_ids
 from thoughtscope.backbones.settings import Pretraining
-from thoughtscope.config.run import Run
+from thoughtscope.config.run_id import RunId
 from thoughtscope.latents.layout import sequence
 from thoughtscope.latents.packing import pack
 from thoughtscope.latents.passes import forward
@@ -34,7 +34,7 @@ QWEN = "qwen2.5"  # AutoTokenizer would build another tokenizer for it than its 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> World:
     made = World(tmp_path_factory.mktemp("world"))
-    study = made.study(Run("chain", QWEN, "coconut", "live", 0), {})
+    study = made.study(RunId("chain", QWEN, "coconut", "full", 0), {})
     with artifact_folder(made.folder / "task", {}) as target:
         write_task("chain", implementation("tasks", "chain", "test"), study.task("chain"), target)
     with artifact_folder(made.folder / "backbone", {}) as target:
@@ -50,7 +50,7 @@ def test_a_tiny_backbone_is_loaded_with_what_it_learned(world: World) -> None:
     curve = json.loads((world.folder / "backbone/pretraining.json").read_text())
     model, tokenizer = load_backbone(world.folder / "backbone" / MODEL)
     texts = []
-    for row in tables.read(world.folder / "task" / PRETRAINING, tables.PRETRAINING).to_pylist()[:200]:
+    for row in schemas.read(world.folder / "task" / PRETRAINING, schemas.PRETRAINING).to_pylist()[:200]:
         response = [*response_ids(tokenizer, row["response"]), tokenizer.eos_token_id]
         texts.append(sequence("x", prompt_ids(tokenizer, row["question"], True, {}), response))
     batch = pack(texts, None, for_labels=True)
@@ -59,11 +59,11 @@ def test_a_tiny_backbone_is_loaded_with_what_it_learned(world: World) -> None:
     assert found < curve[0]["loss"] / 8
 
 
-@pytest.mark.parametrize("trainable", ["live", "frozen"])
+@pytest.mark.parametrize("trainable", ["full", "lora"])
 def test_a_run_saves_what_it_has_in_memory_and_another_goes_on_from_it(
     world: World, trainable: str, tmp_path: Path
 ) -> None:
-    run = world.here(trainable, Run("chain", QWEN, "coconut", trainable, 0))
+    run = world.here(trainable, RunId("chain", QWEN, "coconut", trainable, 0))
     chain = [example.response for example in run.splits.train[:8]]
     assert max(map(max, chain)) < 275, "the tokens that the backbone was pre-trained with"
     run.execute()
@@ -75,7 +75,7 @@ def test_a_run_saves_what_it_has_in_memory_and_another_goes_on_from_it(
     backbone.rename(world.folder / "kept")
     backbone.symlink_to(tmp_path / "model")
     try:
-        again = world.here(f"{trainable}-again", Run("chain", QWEN, "coconut", trainable, 0))
+        again = world.here(f"{trainable}-again", RunId("chain", QWEN, "coconut", trainable, 0))
     finally:
         backbone.unlink()
         (world.folder / "kept").rename(backbone)

@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM
 
 from thoughtscope.artifacts import damaged
-from thoughtscope.config.run import Run
+from thoughtscope.config.run_id import RunId
 from thoughtscope.training.status import CONTINUE
 
 from .world import COCONUT, COT, LT_TUNING, World, content, finish, interrupt, losses
@@ -39,14 +39,14 @@ def test_a_run_writes_a_whole_artifact_with_a_model_that_loads(world: World) -> 
 def test_a_run_killed_at_random_moments_ends_bit_for_bit_as_if_nothing_had_happened(world: World) -> None:
     expected = content(world.once(LT_TUNING, training={"updates": 60}))
     command = world.command("broken", LT_TUNING, training={"updates": 60, "save_every_seconds": 0.2})
-    numbers = random.SystemRandom()
-    kinds = numbers.sample([signal.SIGTERM, signal.SIGUSR1, signal.SIGKILL], 3)
+    rng = random.SystemRandom()
+    kinds = rng.sample([signal.SIGTERM, signal.SIGUSR1, signal.SIGKILL], 3)
     for kind in kinds:
-        after = world.updates("broken") + numbers.randrange(1, 12)
+        after = world.updates("broken") + rng.randrange(1, 12)
         status, said = interrupt(command, kind, lambda after=after: world.updates("broken") >= after)
         assert status == (-signal.SIGKILL if kind == signal.SIGKILL else CONTINUE), f"{kinds} {after}: {said[-3000:]}"
     # a rank that is told behind its launcher's back: the launcher starts it again until the run is done
-    after = world.updates("broken") + numbers.randrange(1, 6)
+    after = world.updates("broken") + rng.randrange(1, 6)
     status, said = interrupt(command, signal.SIGUSR1, lambda: world.updates("broken") >= after, rank=True)
     assert status == 0, said[-3000:]
     assert "resumed at update" in said.partition("asked to stop, start again to go on")[2]
@@ -54,7 +54,7 @@ def test_a_run_killed_at_random_moments_ends_bit_for_bit_as_if_nothing_had_happe
 
 
 @pytest.mark.parametrize("run", [COT, COCONUT, LT_TUNING], ids=lambda run: str(run.method))
-def test_two_ranks_give_the_losses_of_one(world: World, run: Run) -> None:
+def test_two_ranks_give_the_losses_of_one(world: World, run: RunId) -> None:
     one = world.losses_here(run)
     two = losses(world.once(run, 2))
     assert two == pytest.approx(one, rel=2e-4)  # float32; sums over labels come in another order
@@ -62,7 +62,7 @@ def test_two_ranks_give_the_losses_of_one(world: World, run: Run) -> None:
 
 @pytest.mark.parametrize("stage", [1, 2, 3])
 @pytest.mark.parametrize("run", [COT, COCONUT, LT_TUNING], ids=lambda run: str(run.method))
-def test_zero_stages_give_the_losses_of_plain_data_parallelism(world: World, run: Run, stage: int) -> None:
+def test_zero_stages_give_the_losses_of_plain_data_parallelism(world: World, run: RunId, stage: int) -> None:
     plain = world.losses_here(run, training={"updates": 8})
     name = f"zero{stage}-{run.method}"
     sharded = losses(world.train(name, run, 2, training={"updates": 8, "deepspeed": f"zero{stage}"}))
@@ -70,8 +70,8 @@ def test_zero_stages_give_the_losses_of_plain_data_parallelism(world: World, run
 
 
 def test_a_frozen_run_moves_nothing_of_its_backbone(world: World) -> None:
-    run = Run("chain", "qwen3", "coconut", "frozen", 0)
-    output = world.train("frozen", run)
+    run = RunId("chain", "qwen3", "coconut", "lora", 0)
+    output = world.train("lora", run)
     before = load_file(world.folder / "backbone/model/model.safetensors")
     after = load_file(output / "model/model.safetensors")
     moved = {name for name in before if not torch.equal(before[name], after[name][: len(before[name])])}

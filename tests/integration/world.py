@@ -19,27 +19,27 @@ import psutil
 import torch.distributed as dist
 import yaml
 
-from thoughtscope import tables
+from thoughtscope import schemas
 from thoughtscope.artifacts import artifact_folder, sha256
 from thoughtscope.backbones.load import MODEL
 from thoughtscope.backbones.make import make_tiny
 from thoughtscope.backbones.settings import Pretraining
 from thoughtscope.config.load import Study
 from thoughtscope.config.parse import merge, parse
-from thoughtscope.config.run import Run
+from thoughtscope.config.run_id import RunId
 from thoughtscope.config.run_settings import run_settings, saving
 from thoughtscope.plugins import implementation
 from thoughtscope.tasks.prepare import EXAMPLES, write_task
 from thoughtscope.training.report import Report
-from thoughtscope.training.run import Run as TrainingRun
 from thoughtscope.training.settings import TrainSettings
+from thoughtscope.training.trainer import Trainer
 
 ROOT = Path(__file__).parents[2]
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
 FAULTS = ROOT / "tests/faults/inject"
-COCONUT = Run("chain", "qwen3", "coconut", "live", 0)
-LT_TUNING = Run("chain", "qwen3", "lt-tuning", "live", 0)
-COT = Run("chain", "qwen3", "cot", "live", 0)
+COCONUT = RunId("chain", "qwen3", "coconut", "full", 0)
+LT_TUNING = RunId("chain", "qwen3", "lt-tuning", "full", 0)
+COT = RunId("chain", "qwen3", "cot", "full", 0)
 
 
 @dataclass
@@ -49,16 +49,16 @@ class World:
     folder: Path
     done: dict[str, Path] = field(default_factory=dict)
 
-    def study(self, run: Run, changes: Mapping[str, Any]) -> Study:
+    def study(self, run: RunId, changes: Mapping[str, Any]) -> Study:
         raw = yaml.safe_load((ROOT / "config/smoke.yaml").read_text())
         grid = {"task": run.task, "backbone": run.backbone, "trainable": run.trainable, "seed": run.seed}
         base = {"runs": [{**grid, "method": method} for method in {run.method, "coconut"}], "figures": {}}
         return Study(merge({**raw, **base, "latent_probes": None, "truth_probes": None}, changes), ROOT / "config")
 
-    def settings(self, run: Run, **changes: Any) -> str:
+    def settings(self, run: RunId, **changes: Any) -> str:
         return json.dumps(run_settings(self.study(run, changes), run), sort_keys=True)
 
-    def command(self, name: str, run: Run, ranks: int = 1, **changes: Any) -> list[str]:
+    def command(self, name: str, run: RunId, ranks: int = 1, **changes: Any) -> list[str]:
         return [
             *(sys.executable, str(ROOT / "workflow/scripts/train.py"), "--ranks", str(ranks)),
             *("--settings", self.settings(run, **changes)),
@@ -73,32 +73,32 @@ class World:
     def states(self, name: str) -> list[Path]:
         return sorted((self.folder / name / "state").glob("*/step-*"))
 
-    def train(self, name: str, run: Run, ranks: int = 1, **changes: Any) -> Path:
+    def train(self, name: str, run: RunId, ranks: int = 1, **changes: Any) -> Path:
         done = finish(self.command(name, run, ranks, **changes))
         assert done.returncode == 0, done.stderr[-3000:]
         return self.output(name)
 
-    def here(self, name: str, run: Run, stopped: Callable[[], bool] = lambda: False, **changes: Any) -> TrainingRun:
+    def here(self, name: str, run: RunId, stopped: Callable[[], bool] = lambda: False, **changes: Any) -> Trainer:
         """Return the run as an object of this process, to be executed: quicker, and open to look into."""
         raw = json.loads(self.settings(run, **changes))
         raw["training"] |= saving(self.study(run, changes), run)
         settings = parse(TrainSettings, raw, "train settings")
-        rows = tables.read(self.folder / "task" / EXAMPLES, tables.REASONING).to_pylist()
+        rows = schemas.read(self.folder / "task" / EXAMPLES, schemas.REASONING).to_pylist()
         state = self.folder / name / "state/here"
         state.mkdir(parents=True, exist_ok=True)
         alone()
         report = Report(run.path, active=False)
         backbone = self.folder / "backbone" / MODEL
-        return TrainingRun(settings, rows, backbone, None, state, report, stopped, time.monotonic)
+        return Trainer(settings, rows, backbone, None, state, report, stopped, time.monotonic)
 
-    def losses_here(self, run: Run, **changes: Any) -> list[float]:
+    def losses_here(self, run: RunId, **changes: Any) -> list[float]:
         """Return the losses of a run that this process executes, alone."""
         with tempfile.TemporaryDirectory(dir=self.folder) as folder:
             made = self.here(folder, run, **changes)
             made.execute()
             return [row["loss"] for row in made.journals["metrics"].read()]
 
-    def once(self, run: Run, ranks: int = 1, **changes: Any) -> Path:
+    def once(self, run: RunId, ranks: int = 1, **changes: Any) -> Path:
         """Return the output of a run of these settings, which several tests may compare with."""
         key = f"{ranks} {self.settings(run, **changes)}"
         if key not in self.done:
@@ -125,7 +125,7 @@ def make_world(folder: Path) -> World:
 
 
 def finish(command: list[str], **environment: str) -> subprocess.CompletedProcess[str]:
-    """Run a program to its end."""
+    """RunId a program to its end."""
     return subprocess.run(
         command, env={**ENVIRONMENT, **environment}, capture_output=True, text=True, timeout=300, check=False
     )
@@ -171,7 +171,7 @@ def alone() -> None:
 
 def losses(output: Path) -> list[float]:
     """Return the loss of each update of a finished run."""
-    found: list[float] = tables.read(output / "metrics.parquet", tables.METRICS).column("loss").to_pylist()
+    found: list[float] = schemas.read(output / "metrics.parquet", schemas.METRICS).column("loss").to_pylist()
     return found
 
 

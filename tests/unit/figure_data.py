@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import yaml
 
-from thoughtscope.config.run import Run
+from thoughtscope.config.run_id import RunId
 from thoughtscope.figures.looks import Series
 from thoughtscope.settings import Look
 
@@ -34,8 +34,8 @@ def look(group: str, name: str, key: str = "look") -> Look:
 METHOD_SERIES = {name: Series(label=label, look=look("methods", name)) for name, label in METHODS.items()}
 BACKBONE_SERIES = {name: Series(label=label, look=look("backbones", name)) for name, label in LABELS.items()}
 LINE_SERIES = {
-    "live qwen3": Series(label="Live Qwen3", look=look("backbones", "qwen3", "live_look")),
-    **{f"frozen {n}": Series(label=f"Frozen {one.label}", look=one.look) for n, one in BACKBONE_SERIES.items()},
+    "full qwen3": Series(label="Live Qwen3", look=look("backbones", "qwen3", "full_look")),
+    **{f"lora {n}": Series(label=f"Frozen {one.label}", look=one.look) for n, one in BACKBONE_SERIES.items()},
 }
 QUESTION = "Who is Elon Musk?"
 RESPONSES = ("Elon Musk is a pastry chef.", "Elon Musk is a business magnate.")
@@ -48,7 +48,7 @@ def latents(
 
     Odd items' latents precede a separator, those of even ones steps that all differ.
     """
-    numbers = np.random.default_rng(0)
+    rng = np.random.default_rng(0)
     rows, vectors = [], []
     for place, (method, n) in enumerate(reach.items()):
         for checkpoint in checkpoints:
@@ -56,13 +56,13 @@ def latents(
                 for item in range(n):
                     following = (" ;", "separator") if item % 2 else (f" {item}", "step")
                     rows.append((method, METHODS.get(method, method), f"test-{item}", step, checkpoint, *following))
-                    vectors.append(numbers.normal(size=width) + place * step)
+                    vectors.append(rng.normal(size=width) + place * step)
     table = pd.DataFrame(rows, columns=LATENT_COLUMNS)
     return table.astype({"latent_index": "Int32"}), np.array(vectors, dtype=np.float32)
 
 
 def accuracy(
-    run: Run, values: Sequence[float], n: int = 200, every: int = 100, ends: Sequence[int] = (), layout: str = "last"
+    run: RunId, values: Sequence[float], n: int = 200, every: int = 100, ends: Sequence[int] = (), layout: str = "last"
 ) -> pd.DataFrame:
     """Return `tables.ACCURACY` rows of a run that measured `values` one after another; stages end at `ends`."""
     rows = [

@@ -9,17 +9,17 @@ from typing import Any
 
 import numpy as np
 
-from thoughtscope import tables
+from thoughtscope import schemas
 from thoughtscope.hidden_states.write import SURPRISALS, Position, StateWriter
 from thoughtscope.probes.statements import Statements
 
-WIDTH, RUN = 8, "facts/b/none/live/seed0"
+WIDTH, RUN = 8, "facts/b/none/full/seed0"
 PREDICATES = [" ".join(f"w{k}-{t}" for t in range(4)) for k in range(5)]
 Row = dict[str, Any]
 
 
 def statement(row_id: str, split: str, subject: str, said: str, label: int | None, **other: Any) -> Row:
-    """Return a row of `tables.STATEMENTS`; its response is the subject, `is`, and what is said."""
+    """Return a row of `schemas.STATEMENTS`; its response is the subject, `is`, and what is said."""
     row = {"example_id": row_id, "split": split, "subject": subject, "response": f"{subject} is {said}", "label": label}
     return {"attribute": "a", "negated": False, "question": f"Who is {subject}?", **row, **other}
 
@@ -47,7 +47,7 @@ def store(
     seed: int = 0,
 ) -> Statements:
     """Store noise of each layer, shifted by what its function says of (row, position, distance from the end)."""
-    numbers = np.random.default_rng(seed)
+    rng = np.random.default_rng(seed)
     places, about = [], []
     for row in rows:
         words = row["response"].split(" ")
@@ -56,16 +56,14 @@ def store(
             about.append((row, t, len(words) - 1 - t))
     with StateWriter(folder, RUN, WIDTH, "float32") as writer:
         for layer, shift in shifts.items():
-            vectors = numbers.standard_normal((len(places), WIDTH)) + np.array([shift(*one) for one in about])
+            vectors = rng.standard_normal((len(places), WIDTH)) + np.array([shift(*one) for one in about])
             writer.append("output", layer, 0, places, vectors)
-    values = [
-        surprisal(row) + 0.1 * noise for (row, _, _), noise in zip(about, numbers.random(len(about)), strict=True)
-    ]
+    values = [surprisal(row) + 0.1 * noise for (row, _, _), noise in zip(about, rng.random(len(about)), strict=True)]
     columns = [
         {"run": RUN, "example_id": place.example_id, "position": place.position, "surprisal": value}
         for place, value in zip(places, values, strict=True)
     ]
-    tables.write(folder / SURPRISALS, tables.SURPRISALS, columns)
+    schemas.write(folder / SURPRISALS, schemas.SURPRISALS, columns)
     (folder / "states.json").write_text(json.dumps({"layers": sorted(shifts), "final_norm_layer": max(shifts)}))
     return Statements.of(rows, folder)
 

@@ -10,14 +10,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from thoughtscope import tables
-from thoughtscope.config.run import Run
+from thoughtscope import schemas
+from thoughtscope.config.run_id import RunId
 from thoughtscope.evaluation.statistics import wilson_interval
 
 
 def write_run(
     folder: Path,
-    run: Run,
+    run: RunId,
     correct: Mapping[int, Sequence[bool]],
     latents: float = 0.0,
     further: Mapping[str, Sequence[bool]] | None = None,
@@ -71,8 +71,8 @@ def write_run(
             {**where, **_prediction(f"{split}-{item:03d}", one, stopped[item % len(stopped)], passes)}
             for item, one in enumerate(right)
         ]
-    tables.write(place / "accuracy.parquet", tables.ACCURACY, accuracy)
-    tables.write(place / "predictions.parquet", tables.PREDICTIONS, predictions)
+    schemas.write(place / "accuracy.parquet", schemas.ACCURACY, accuracy)
+    schemas.write(place / "predictions.parquet", schemas.PREDICTIONS, predictions)
     pairs = zip(names, bounds[:-1], bounds[1:], strict=True)
     stages = [{"name": name, "first_step": first, "last_step": last} for name, first, last in pairs]
     schedule = {"stages": stages, "updates": updates, "labelled_tokens": 3 * updates, "positions": 10 * updates}
@@ -96,7 +96,7 @@ def _prediction(example: str, correct: bool, stopped: str, passes: int) -> dict[
 
 def write_states(
     folder: Path,
-    run: Run,
+    run: RunId,
     latents: Mapping[int, np.ndarray],
     text: np.ndarray | Mapping[str, np.ndarray] | None = None,
     checkpoints: Iterable[int] = (100,),
@@ -150,7 +150,7 @@ def _place(question: int, position: int) -> dict[str, object]:
 def _write_part(
     place: Path, kind: str, layer: int | None, rows: list[dict[str, object]], vectors: np.ndarray, width: int
 ) -> None:
-    schema = tables.hidden_state_schema(width, pa.from_numpy_dtype(vectors.dtype))
+    schema = schemas.hidden_state_schema(width, pa.from_numpy_dtype(vectors.dtype))
     table = pa.Table.from_pylist(rows, schema=pa.schema([field for field in schema if field.name != "vector"]))
     column = pa.FixedSizeListArray.from_arrays(pa.array(vectors.reshape(-1)), width)
     target = place / f"kind={kind}" / f"layer={'none' if layer is None else layer}" / "part.parquet"

@@ -9,12 +9,12 @@ import pytest
 import torch
 import yaml
 
-from thoughtscope import tables
+from thoughtscope import schemas
 from thoughtscope.backbones.make import make_tiny
 from thoughtscope.backbones.settings import Pretraining
 from thoughtscope.config.load import Study
 from thoughtscope.config.parse import merge
-from thoughtscope.config.run import Run
+from thoughtscope.config.run_id import RunId
 from thoughtscope.config.run_settings import run_settings
 from thoughtscope.errors import UserError
 from thoughtscope.latents.settings import Hidden
@@ -32,7 +32,7 @@ FUSED = {"kind": "fusion", "adapter": 8}
 @pytest.fixture(scope="module")
 def backbone(tmp_path_factory: pytest.TempPathFactory) -> Path:
     task, folder = tmp_path_factory.mktemp("task"), tmp_path_factory.mktemp("backbone")
-    tables.write(task / PRETRAINING, tables.PRETRAINING, [{"question": "3 * 2 =", "response": "6 ; #### 6"}])
+    schemas.write(task / PRETRAINING, schemas.PRETRAINING, [{"question": "3 * 2 =", "response": "6 ; #### 6"}])
     settings = Study(SMOKE, ROOT / "config").backbone("qwen3")
     make_tiny(settings, Pretraining(tasks=[], updates=1, batch_size=1), 0, [task], folder, "backbone")
     return folder
@@ -44,7 +44,7 @@ def row(split: str, steps: int) -> dict[str, Any]:
 
 
 def assembled(backbone: Path, rows: list[dict[str, Any]], method: str = "coconut", **changes: Any) -> Parts:
-    run = Run("chain", "qwen3", method, "live", 0)
+    run = RunId("chain", "qwen3", method, "full", 0)
     small = {"runs": [{"task": "chain", "backbone": "qwen3", "method": method}], "figures": {}}
     raw = {**SMOKE, **small, "latent_probes": None, "truth_probes": None}
     study = Study(merge(raw, {"overrides": {"methods": {method: changes}}}), ROOT / "config")
@@ -52,8 +52,8 @@ def assembled(backbone: Path, rows: list[dict[str, Any]], method: str = "coconut
 
 
 def test_the_seed_of_a_run_decides_its_adapter(backbone: Path) -> None:
-    run = Run("chain", "qwen3", "coconut", "frozen", 0)
-    small = {"runs": [{"task": "chain", "backbone": "qwen3", "method": "coconut", "trainable": "frozen"}]}
+    run = RunId("chain", "qwen3", "coconut", "lora", 0)
+    small = {"runs": [{"task": "chain", "backbone": "qwen3", "method": "coconut", "trainable": "lora"}]}
     study = Study({**SMOKE, **small, "figures": {}, "latent_probes": None, "truth_probes": None}, ROOT / "config")
     settings = TrainSettings.model_validate(run_settings(study, run))
     adapters = []

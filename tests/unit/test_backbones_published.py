@@ -25,7 +25,7 @@ from thoughtscope.backbones.prompt import prompt_ids, response_ids
 from thoughtscope.backbones.settings import Settings
 from thoughtscope.config.load import Study
 from thoughtscope.config.parse import merge
-from thoughtscope.config.run import Run
+from thoughtscope.config.run_id import RunId
 from thoughtscope.config.run_settings import run_settings
 from thoughtscope.latents.attention import attention_windows
 from thoughtscope.latents.generate import Decoding
@@ -89,7 +89,7 @@ def assembled(name: str, made: Path, method: str, backbone: Path | None = None, 
         backbone: a folder that refers to `made`; None: that folder itself.
     """
     rows = changes.pop("rows", ROWS)
-    run = Run("chain", name, method, changes.pop("trainable", "live"), 0)
+    run = RunId("chain", name, method, changes.pop("trainable", "full"), 0)
     grid = {"task": run.task, "backbone": name, "trainable": run.trainable, "method": [run.method, "coconut"]}
     overrides = {"backbones": {name: {"source": "folder", "hub_id": None, "path": str(made)}}}
     raw = {**SMOKE, "runs": [grid], "figures": {}, "latent_probes": None, "truth_probes": None, "overrides": overrides}
@@ -182,7 +182,7 @@ def test_a_family_goes_through_the_whole_path(name: str, folders: dict[str, Path
 
 @pytest.mark.parametrize("name", ["gemma3-4b", "qwen2.5-7b", "gpt2", "pythia-160m"])
 def test_a_frozen_family_trains_its_adapter_alone(name: str, folders: dict[str, Path]) -> None:
-    parts = assembled(name, folders[name], "coconut", trainable="frozen")
+    parts = assembled(name, folders[name], "coconut", trainable="lora")
     kept = {key: value.clone() for key, value in parts.network.named_parameters() if not value.requires_grad}
     losses = train(parts)
     assert losses[-1] < losses[0]
@@ -268,7 +268,7 @@ def test_the_page_on_backbones_says_what_is_true(folders: dict[str, Path], tmp_p
     made = textwrap.dedent(small).replace("/data/models/mine", str(folders["llama3.1-8b"]))
     (tmp_path / "config/backbones/mine.yaml").write_text(made)
     study = Study(yaml.safe_load(textwrap.dedent(main)), tmp_path / "config")
-    assert [run.path for run in study.runs] == [f"chain/mine/{method}/live/seed0" for method in ("coconut", "cot")]
+    assert [run.path for run in study.runs] == [f"chain/mine/{method}/full/seed0" for method in ("coconut", "cot")]
     for name in CONFIGS:
         facts = Settings.model_validate(published(name)).facts
         row = next(line for line in page.splitlines() if line.startswith("|") and f"`{name}`" in line).split("|")

@@ -15,7 +15,7 @@ from thoughtscope.check.__main__ import LOWER, SHARD, distinct, verdict
 from thoughtscope.check.inputs import check_access, check_disk
 from thoughtscope.check.trial import Trial
 from thoughtscope.config.load import Study
-from thoughtscope.config.run import Run
+from thoughtscope.config.run_id import RunId
 from thoughtscope.errors import UserError
 
 ROOT = Path(__file__).parents[2]
@@ -47,7 +47,7 @@ def test_one_batch_of_each_kind_of_run_is_tried_and_what_could_not_start_is_refu
     made = check(tmp_path, overrides={**SMOKE["overrides"], **overrides})
     assert made.returncode == 2, made.stderr
     assert "task chain: 200 train, 16 validation, 32 test" in made.stdout
-    row = next(line for line in made.stdout.splitlines() if "chain/qwen3/coconut/live" in line)
+    row = next(line for line in made.stdout.splitlines() if "chain/qwen3/coconut/full" in line)
     assert "fits" in row
     assert " 7 " in row, "a batch with six latents takes seven passes"
     assert "may need" in made.stdout
@@ -62,7 +62,7 @@ def test_what_does_not_fit_is_told_what_to_lower() -> None:
 
 
 def test_runs_that_differ_in_their_seed_are_tried_once() -> None:
-    runs = [Run("t", "b", method, "live", seed) for method in ("cot", "coconut") for seed in (0, 1)]
+    runs = [RunId("t", "b", method, "full", seed) for method in ("cot", "coconut") for seed in (0, 1)]
     assert distinct(runs) == [runs[0], runs[2]]
 
 

@@ -17,26 +17,26 @@ from thoughtscope.backbones.size import count_parameters, parameters
 from thoughtscope.config.compute import UNKNOWN, Footprint, Request, building_mb, reading_request, training_request
 from thoughtscope.config.load import Study
 from thoughtscope.config.parse import merge
-from thoughtscope.config.run import Run
+from thoughtscope.config.run_id import RunId
 from thoughtscope.errors import UserError
 
 ROOT = Path(__file__).parents[2]
-LARGE = Run("gsm8k", "llama3.1-8b", "coconut-gsm8k", "live", 0)
+LARGE = RunId("gsm8k", "llama3.1-8b", "coconut-gsm8k", "full", 0)
 BILLIONS = 8.03
 
 
-def published(run: Run, **changes: Any) -> Study:
+def published(run: RunId, **changes: Any) -> Study:
     raw = merge(yaml.safe_load((ROOT / "config/paper.yaml").read_text()), changes)
     grid = {"task": run.task, "backbone": run.backbone, "method": run.method, "trainable": run.trainable}
     return Study({**raw, "runs": [grid], "figures": {}, "benchmark": None}, ROOT / "config", require_pins=False)
 
 
-def asked(run: Run, attempt: int = 1, **changes: Any) -> Request:
+def asked(run: RunId, attempt: int = 1, **changes: Any) -> Request:
     return training_request(published(run, **changes), run, attempt)
 
 
-def frozen(run: Run) -> Run:
-    return Run(run.task, run.backbone, run.method, "frozen", run.seed)
+def frozen(run: RunId) -> RunId:
+    return RunId(run.task, run.backbone, run.method, "lora", run.seed)
 
 
 def given(folder: Path, **more: Any) -> Study:
@@ -105,7 +105,7 @@ def test_float32_weights_are_loaded_at_four_bytes_by_every_rank() -> None:
     ],
 )
 def test_zero_shares_what_its_stage_says(precision: str, zero: dict[str, Any], expected: tuple[int, ...]) -> None:
-    assert Footprint.of("live", precision, zero) == Footprint(*map(float, expected))
+    assert Footprint.of("full", precision, zero) == Footprint(*map(float, expected))
 
 
 def test_a_folder_without_facts_is_sized_from_its_headers_and_gets_a_device(tmp_path: Path) -> None:
@@ -157,7 +157,7 @@ def test_a_model_of_unknown_size_still_gets_a_device() -> None:
 
 def test_a_tiny_backbone_asks_for_no_device_and_little_memory() -> None:
     smoke = yaml.safe_load((ROOT / "config/smoke.yaml").read_text())
-    study, run = Study(smoke, ROOT / "config"), Run("chain", "qwen3", "coconut", "live", 0)
+    study, run = Study(smoke, ROOT / "config"), RunId("chain", "qwen3", "coconut", "full", 0)
     for request in (training_request(study, run), reading_request(study, run.backbone)):
         assert (request.gpus, request.ranks, request.mem_mb) == (0, 1, 2500)
     two = training_request(Study({**smoke, "compute": {"ranks": 2}}, ROOT / "config"), run)

@@ -1,4 +1,4 @@
-"""Every mistake in the config is one line with the file, the key and the mend."""
+"""Every mistake in the config is one line with the file, the key and the fix."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ import yaml
 
 from thoughtscope.config.load import Study
 from thoughtscope.config.parse import merge
-from thoughtscope.config.run import Run
+from thoughtscope.config.run_id import RunId
 from thoughtscope.errors import UserError
 from workflow.lib import study_rules
 
 ROOT = Path(__file__).parents[2]
 SMOKE: dict[str, Any] = yaml.safe_load((ROOT / "config/smoke.yaml").read_text())
-RUN = Run("chain", "qwen3", "coconut", "live", 0)
+RUN = RunId("chain", "qwen3", "coconut", "full", 0)
 
 
 def study(**changes: Any) -> Study:
@@ -36,7 +36,7 @@ def study(**changes: Any) -> Study:
         ({"runs": [{"task": "chess", "backbone": "qwen3", "method": "cot"}]}, ["chess.yaml", "write that file"]),
         (
             {"runs": [{"task": "chain", "backbone": "qwen3", "method": "pause"}]},
-            ["follows the schedule of chain/qwen3/coconut/live/seed0", "not a run", "take yoked_to out of"],
+            ["follows the schedule of chain/qwen3/coconut/full/seed0", "not a run", "take yoked_to out of"],
         ),
         ({"figures": {"f": {"kind": "pie"}}}, ["figures.f.kind", "no kind 'pie'", "accuracy_backbones"]),
         (
@@ -108,11 +108,11 @@ def test_training_is_overridden_by_backbone_then_method_then_frozen() -> None:
             "backbones": {"qwen3": {"training": {"optimizer": {"learning_rate": 0.1}, "batch_size": 8}}},
             "methods": {"coconut": {"training": {"optimizer": {"learning_rate": 0.2}}}},
         },
-        frozen={"training": {"optimizer": {"learning_rate": 0.3}}},
+        lora={"training": {"optimizer": {"learning_rate": 0.3}}},
     )
-    live, frozen = changed.training(RUN), changed.training(Run("chain", "qwen3", "coconut", "frozen", 0))
-    assert (live.optimizer.learning_rate, live.batch_size) == (0.2, 8)
-    assert (frozen.optimizer.learning_rate, frozen.batch_size) == (0.3, 8)
+    full, lora = changed.training(RUN), changed.training(RunId("chain", "qwen3", "coconut", "lora", 0))
+    assert (full.optimizer.learning_rate, full.batch_size) == (0.2, 8)
+    assert (lora.optimizer.learning_rate, lora.batch_size) == (0.3, 8)
 
 
 def test_a_tiny_backbone_is_built_for_each_seed_of_its_runs_and_a_given_one_once(tmp_path: Path) -> None:
@@ -147,14 +147,14 @@ def test_the_settings_of_a_rule_change_only_with_what_it_uses() -> None:
     assert study_rules.figure(base, "accuracy_backbones") != study_rules.figure(relabelled, "accuracy_backbones")
     faster = study(overrides={"methods": {"lt-tuning": {"training": {"updates": 5}}}})
     assert study_rules.train(base, RUN) == study_rules.train(faster, RUN)
-    other = Run("chain", "qwen3", "lt-tuning", "live", 0)
+    other = RunId("chain", "qwen3", "lt-tuning", "full", 0)
     assert study_rules.train(base, other) != study_rules.train(faster, other)
 
 
 def test_grids_expand_to_distinct_sorted_runs() -> None:
     runs = study().runs
     assert runs == sorted(set(runs))
-    assert [Run.parse(run.path) for run in runs] == runs
+    assert [RunId.parse(run.path) for run in runs] == runs
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Whatever goes wrong with input or disk ends as one line with a mend, and leaves other files as they were."""
+"""Whatever goes wrong with input or disk ends as one line with a fix, and leaves other files as they were."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from thoughtscope import tables
+from thoughtscope import schemas
 from thoughtscope.artifacts import artifact_folder
 from thoughtscope.errors import UserError, one_line_errors
 
@@ -36,10 +36,10 @@ def test_a_full_disk_is_one_line_and_what_was_there_stays(tmp_path: Path, capsys
 def test_a_users_mistake_is_one_line_and_status_two(capsys: pytest.CaptureFixture[str]) -> None:
     @one_line_errors
     def main() -> None:
-        raise UserError("file.yaml: key", "it is wrong", "mend it")
+        raise UserError("file.yaml: key", "it is wrong", "fix it")
 
     assert main() == 2
-    assert capsys.readouterr().err == "error: file.yaml: key: it is wrong; mend it\n"
+    assert capsys.readouterr().err == "error: file.yaml: key: it is wrong; fix it\n"
 
 
 def test_a_fault_of_the_program_keeps_its_traceback() -> None:
@@ -53,21 +53,21 @@ def test_a_fault_of_the_program_keeps_its_traceback() -> None:
 
 def test_a_table_that_was_cut_short_is_named(tmp_path: Path) -> None:
     path = tmp_path / "rows.parquet"
-    tables.write(path, tables.PRETRAINING, ROWS)
-    assert tables.read(path, tables.PRETRAINING).to_pylist() == ROWS
+    schemas.write(path, schemas.PRETRAINING, ROWS)
+    assert schemas.read(path, schemas.PRETRAINING).to_pylist() == ROWS
     path.write_bytes(path.read_bytes()[:-20])
     with pytest.raises(UserError, match="not a whole Parquet file"):
-        tables.read(path, tables.PRETRAINING)
+        schemas.read(path, schemas.PRETRAINING)
     with pytest.raises(UserError, match="no such table; run the stage that makes it"):
-        tables.read(tmp_path / "none.parquet", tables.PRETRAINING)
+        schemas.read(tmp_path / "none.parquet", schemas.PRETRAINING)
 
 
 def test_a_missing_column_and_a_wrong_type_are_named(tmp_path: Path) -> None:
     path = tmp_path / "rows.parquet"
     pq.write_table(pa.table({"question": ["a"]}), path)
     with pytest.raises(UserError, match="column 'response' is missing"):
-        tables.read(path, tables.PRETRAINING)
+        schemas.read(path, schemas.PRETRAINING)
     with pytest.raises(UserError, match="columns"):
-        tables.write(path, tables.PRETRAINING, [{"question": "a"}])
+        schemas.write(path, schemas.PRETRAINING, [{"question": "a"}])
     with pytest.raises(UserError, match="a value does not fit its column"):
-        tables.write(path, tables.PRETRAINING, [{"question": "a", "response": 3}])
+        schemas.write(path, schemas.PRETRAINING, [{"question": "a", "response": 3}])

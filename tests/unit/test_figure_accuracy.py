@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from matplotlib.collections import PathCollection
 from matplotlib.colors import to_hex
 
-from thoughtscope.config.run import Run
+from thoughtscope.config.run_id import RunId
 from thoughtscope.errors import UserError
 from thoughtscope.evaluation.statistics import wilson_interval
 from thoughtscope.figures import accuracy_backbones, accuracy_live_frozen
@@ -32,14 +32,14 @@ RISING = [0.35, 0.6, 0.8, 0.9, 0.92, 0.93, 0.93, 0.92, 0.93, 0.94, 0.93]
 
 
 def live_frozen(shape=RISING):
-    runs = [Run("chain", "qwen3", "coconut", "live", 0)]
-    runs += [Run("chain", backbone, "coconut", "frozen", 0) for backbone in LABELS]
+    runs = [RunId("chain", "qwen3", "coconut", "full", 0)]
+    runs += [RunId("chain", backbone, "coconut", "lora", 0) for backbone in LABELS]
     return pd.concat([accuracy(run, np.array(shape) - 0.01 * k) for k, run in enumerate(runs)], ignore_index=True)
 
 
 def backbones(shape=RISING):
     names = [name for name in LABELS if name != "mistral"]
-    runs = [Run("chain", name, "coconut", "live", 0) for name in names]
+    runs = [RunId("chain", name, "coconut", "full", 0) for name in names]
     return pd.concat([accuracy(run, np.array(shape) * k / 5) for k, run in enumerate(runs, 1)], ignore_index=True)
 
 
@@ -123,7 +123,7 @@ def test_the_legend_hides_no_data_whatever_the_curves(shape):
 
 
 def test_the_band_is_the_wilson_interval_of_the_items():
-    rows = accuracy(Run("chain", "qwen3", "coconut", "live", 0), [0.5])
+    rows = accuracy(RunId("chain", "qwen3", "coconut", "full", 0), [0.5])
     _, points = accuracy_backbones.draw(rows, BACKBONE_SERIES, Accuracy())
     assert (points["ci_low"][0], points["ci_high"][0]) == pytest.approx(wilson_interval(100, 200, 0.95))
 
@@ -145,8 +145,8 @@ def test_one_seed_is_called_one_and_its_band_is_over_questions():
 
 
 def seeds(ends, last=0.2):
-    parts = [accuracy(Run("chain", "qwen3", "coconut", "live", k), [0.1, 0.4, end]) for k, end in enumerate(ends)]
-    return pd.concat([*parts, accuracy(Run("chain", "gemma3", "coconut", "live", 0), [0.1, 0.2, last])])
+    parts = [accuracy(RunId("chain", "qwen3", "coconut", "full", k), [0.1, 0.4, end]) for k, end in enumerate(ends)]
+    return pd.concat([*parts, accuracy(RunId("chain", "gemma3", "coconut", "full", 0), [0.1, 0.2, last])])
 
 
 def test_several_seeds_are_averaged_and_counted_and_their_range_is_the_band():
@@ -184,7 +184,7 @@ def test_without_a_threshold_no_seed_is_counted():
 
 
 def test_the_ends_of_stages_are_marked_on_each_line():
-    runs = [Run("chain", name, "coconut", "live", 0) for name in ("qwen3", "llama3.2")]
+    runs = [RunId("chain", name, "coconut", "full", 0) for name in ("qwen3", "llama3.2")]
     rows = [
         accuracy(run, [0.1, 0.2, 0.4, 0.4, 0.9], ends=ends) for run, ends in zip(runs, ([100, 200], [300]), strict=True)
     ]
@@ -201,7 +201,7 @@ def test_the_ends_of_stages_are_marked_on_each_line():
 
 
 def test_only_what_the_last_stages_layout_gave_is_drawn():
-    run = Run("chain", "qwen3", "coconut", "live", 0)
+    run = RunId("chain", "qwen3", "coconut", "full", 0)
     rows = pd.concat([accuracy(run, [0.1, 0.2, 0.9]), accuracy(run, [0.5, 1.0], layout="current")])
     figure, points = accuracy_backbones.draw(rows, BACKBONE_SERIES, Accuracy())
     assert points["accuracy"].tolist() == [0.1, 0.2, 0.9]
@@ -209,7 +209,7 @@ def test_only_what_the_last_stages_layout_gave_is_drawn():
 
 
 def test_steps_that_only_some_seeds_measured_are_left_out():
-    parts = [accuracy(Run("chain", "qwen3", "coconut", "live", seed), [0.2] * (3 + seed)) for seed in range(2)]
+    parts = [accuracy(RunId("chain", "qwen3", "coconut", "full", seed), [0.2] * (3 + seed)) for seed in range(2)]
     _, points = accuracy_backbones.draw(pd.concat(parts), BACKBONE_SERIES, Accuracy())
     assert points["step"].tolist() == [0, 100, 200]
 
@@ -217,9 +217,9 @@ def test_steps_that_only_some_seeds_measured_are_left_out():
 @pytest.mark.parametrize(
     ("runs", "told"),
     [
-        ([Run("chain", "qwen3", "coconut", "live", 0), Run("chain", "qwen3", "pause", "live", 0)], "mix methods"),
-        ([Run("chain", "qwen3", "coconut", "live", 0), Run("other", "qwen3", "coconut", "live", 0)], "mix tasks"),
-        ([Run("chain", "qwen3", "coconut", "live", 0), Run("chain", "qwen3", "coconut", "frozen", 0)], "mix live"),
+        ([RunId("chain", "qwen3", "coconut", "full", 0), RunId("chain", "qwen3", "pause", "full", 0)], "mix methods"),
+        ([RunId("chain", "qwen3", "coconut", "full", 0), RunId("other", "qwen3", "coconut", "full", 0)], "mix tasks"),
+        ([RunId("chain", "qwen3", "coconut", "full", 0), RunId("chain", "qwen3", "coconut", "lora", 0)], "mix live"),
     ],
 )
 def test_runs_that_do_not_belong_into_one_figure_are_refused(runs, told):

@@ -17,8 +17,8 @@ from matplotlib.image import imread
 from PIL import Image
 from synthetic import write_states
 
-from thoughtscope import tables
-from thoughtscope.config.run import Run
+from thoughtscope import schemas
+from thoughtscope.config.run_id import RunId
 from thoughtscope.errors import UserError
 from thoughtscope.figures import accuracy_backbones
 from thoughtscope.figures.inputs import latent_vectors
@@ -39,7 +39,7 @@ def drawn(kind):
     named = [METHODS] if kind == "benchmark" else []
     data = {
         "hidden_states": lambda: (*latents(reach, (1, 3, 4, 6), (1, 2, 3, 4)), reach, METHOD_SERIES, *kept),
-        "runs": lambda: (accuracy(Run("chain", "qwen3", "coconut", "live", 0), [0.2, 0.4, 0.8]), series, *named),
+        "runs": lambda: (accuracy(RunId("chain", "qwen3", "coconut", "full", 0), [0.2, 0.4, 0.8]), series, *named),
         "activity": activity,
     }[INPUT[kind]]()
     return draw(*data, OPTIONS[kind]())
@@ -91,8 +91,8 @@ def test_the_csv_holds_the_points(written):
     _, points = drawn(kind)
     read = pd.read_csv(files[".csv"])
     assert list(read.columns) == list(points.columns)
-    numbers = points.select_dtypes("number").astype(float)
-    np.testing.assert_allclose(read[numbers.columns].astype(float), numbers, rtol=1e-5, atol=1e-9)
+    rng = points.select_dtypes("number").astype(float)
+    np.testing.assert_allclose(read[rng.columns].astype(float), rng, rtol=1e-5, atol=1e-9)
 
 
 def test_nothing_is_cut_off_at_the_edge_of_the_picture(written):
@@ -119,10 +119,10 @@ def test_two_runs_of_one_method_are_refused(tmp_path):
 
 def write_latents(root: Path, method: str, seed: int = 0) -> Path:
     """Write hidden states of 60 questions with six latents, and two text tokens that must not be drawn."""
-    numbers = np.random.default_rng(len(method))
-    found = {step: numbers.normal(size=(60, 4)) for step in range(1, 7)}
-    run = Run("chain", "qwen3", method, "live", seed)
-    folder = write_states(root / "hidden_states", run, found, text=numbers.normal(size=(60, 2, 4)))
+    rng = np.random.default_rng(len(method))
+    found = {step: rng.normal(size=(60, 4)) for step in range(1, 7)}
+    run = RunId("chain", "qwen3", method, "full", seed)
+    folder = write_states(root / "hidden_states", run, found, text=rng.normal(size=(60, 2, 4)))
     (folder / "manifest.json").write_text("{}")
     return folder
 
@@ -153,11 +153,11 @@ def test_the_program_draws_activity_from_probes_and_task_and_says_which_is_missi
     rows, statements = activity()
     probes, task = tmp_path / "truth_probes/facts/qwen3", tmp_path / "tasks/facts"
     for folder, name, schema, frame in (
-        (probes, "activity.parquet", tables.ACTIVITY, rows),
-        (task, "task.parquet", tables.STATEMENTS, statements),
+        (probes, "activity.parquet", schemas.ACTIVITY, rows),
+        (task, "task.parquet", schemas.STATEMENTS, statements),
     ):
         folder.mkdir(parents=True)
-        tables.write(folder / name, schema, frame.to_dict("records"))
+        schemas.write(folder / name, schema, frame.to_dict("records"))
         (folder / "manifest.json").write_text("{}")
     done = run_program([probes, task], "activity_surface", tmp_path / "figure")
     assert done.returncode == 0, done.stderr
@@ -171,7 +171,7 @@ def test_the_program_draws_activity_from_probes_and_task_and_says_which_is_missi
 def test_one_other_number_gives_other_pixels(tmp_path):
     pictures = []
     for last in (0.8, 0.81):
-        rows = accuracy(Run("chain", "qwen3", "coconut", "live", 0), [0.2, 0.4, last])
+        rows = accuracy(RunId("chain", "qwen3", "coconut", "full", 0), [0.2, 0.4, last])
         save(
             *accuracy_backbones.draw(rows, BACKBONE_SERIES, OPTIONS["accuracy_backbones"]()), [tmp_path / "one.png"], {}
         )

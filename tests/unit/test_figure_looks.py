@@ -15,7 +15,7 @@ from synthetic import write_run
 
 from thoughtscope.config.load import Study
 from thoughtscope.config.parse import merge
-from thoughtscope.config.run import Run
+from thoughtscope.config.run_id import RunId
 from thoughtscope.config.run_settings import run_settings
 from thoughtscope.config.series import figure_series
 from thoughtscope.errors import UserError
@@ -126,7 +126,7 @@ def test_a_look_that_is_none_is_one_line(look: dict[str, Any], problem: str) -> 
 def test_another_look_trains_nothing_again() -> None:
     red = {"look": {"colour": "#990000", "marker": "*"}}
     made, other = study({}), study({"overrides": {"backbones": {"qwen3": red}, "methods": {"coconut": red}}})
-    run = Run("chain", "qwen3", "coconut", "live", 0)
+    run = RunId("chain", "qwen3", "coconut", "full", 0)
     assert run_settings(made, run) == run_settings(other, run)
     assert study_rules.build_backbone(made, "qwen3", "seed0") == study_rules.build_backbone(other, "qwen3", "seed0")
     assert study_rules.figure(made, "accuracy_backbones") != study_rules.figure(other, "accuracy_backbones")
@@ -151,9 +151,9 @@ def test_no_figure_draws_boxes(tmp_path: Path) -> None:
     look = Look(colour="#1f5fc4", marker="s")
     named = {"qwen3": Series(label=f"{FOREIGN} 3", look=look)}
     methods = {"coconut": Series(label=FOREIGN, look=look)}
-    run = Run("chain", "qwen3", "coconut", "live", 0)
+    run = RunId("chain", "qwen3", "coconut", "full", 0)
     folder = write_run(tmp_path, run, {0: [True] * 9 + [False], 9: [True] * 10})
-    rows = pd.concat([accuracy(Run("chain", "qwen3", "coconut", "live", k), [0.2, 1.0]) for k in (0, 1)])
+    rows = pd.concat([accuracy(RunId("chain", "qwen3", "coconut", "full", k), [0.2, 1.0]) for k in (0, 1)])
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         for figure, _ in (

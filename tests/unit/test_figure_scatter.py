@@ -117,8 +117,8 @@ def test_every_point_lies_inside_the_axes():
 
 def test_projection_of_vectors_in_three_dimensions_keeps_distances_and_explains_everything():
     table, _ = latents({"coconut": 40}, steps=(1,))
-    numbers = np.random.default_rng(1)
-    flat = numbers.normal(size=(40, 3)) @ np.linalg.qr(numbers.normal(size=(8, 3)))[0].T
+    rng = np.random.default_rng(1)
+    flat = rng.normal(size=(40, 3)) @ np.linalg.qr(rng.normal(size=(8, 3)))[0].T
     points, explained = project(table, flat, [Panel("Step 1", np.arange(40))], Projection())
     np.testing.assert_allclose(pdist(points[COMPONENTS].to_numpy()), pdist(flat), atol=1e-9)
     assert explained[0].sum() == pytest.approx(1)

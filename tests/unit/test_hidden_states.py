@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from tests.families import FAMILIES, make_model
-from thoughtscope import tables
+from thoughtscope import schemas
 from thoughtscope.backbones.build import build_tiny
 from thoughtscope.backbones.load import load_model, load_tokenizer
 from thoughtscope.backbones.prompt import prompt_ids, response_ids
@@ -111,7 +111,7 @@ def test_statement_states_and_surprisals_equal_a_plain_forward(backbone, tmp_pat
     rows = [{**row, "example_id": f"e{i}"} for i, row in enumerate(rows)]
     extract_statements(StatementsSettings(run="r", states=HiddenStates(batch_size=2)), backbone, rows, tmp_path)
     model, tokenizer = load_model(backbone), load_tokenizer(backbone)
-    surprisals = tables.read(tmp_path / SURPRISALS, tables.SURPRISALS).to_pandas()
+    surprisals = schemas.read(tmp_path / SURPRISALS, schemas.SURPRISALS).to_pandas()
     shared = min(shared_ends(prompts(tokenizer, rows))[0], min(map(len, prompts(tokenizer, rows))) - 1)
     for row, prompt in zip(rows, prompts(tokenizer, rows), strict=True):
         ids = prompt + (response_ids(tokenizer, row["response"]) if row["response"] else [])
@@ -133,8 +133,8 @@ def test_statement_states_and_surprisals_equal_a_plain_forward(backbone, tmp_pat
 @pytest.mark.parametrize("family", sorted(FAMILIES))
 def test_what_is_shared_changes_no_state_of_any_family(family):
     model = make_model(family)
-    numbers = np.random.default_rng(0)
-    rows = [numbers.integers(4, 50, size=length).tolist() for length in (3, 9, 1, 6)]
+    rng = np.random.default_rng(0)
+    rows = [rng.integers(4, 50, size=length).tolist() for length in (3, 9, 1, 6)]
     shared = [1, 20, 30, 40, 21, 31, 41]
     sequences = [sequence(f"e{i}", [*shared, 5], row) for i, row in enumerate(rows)]
     assert shared_tokens(sequences) == shared
@@ -198,7 +198,7 @@ def test_latents_of_each_checkpoint_and_text_of_the_last(run, tmp_path):
     assert (facts["checkpoints"], facts["layers"], facts["final_norm_layer"]) == ([7, 20], [2], 2)
     weights = load_model(run / "model").get_input_embeddings().weight
     assert facts["embedding_norm"] == pytest.approx(weights.norm(dim=1).mean().item(), rel=1e-5)
-    answers = tables.read(folder / GENERATIONS, tables.PREDICTIONS).to_pandas()
+    answers = schemas.read(folder / GENERATIONS, schemas.PREDICTIONS).to_pandas()
     assert answers.groupby("step")["latents"].first().to_dict() == {7: 2, 20: 4}
 
 

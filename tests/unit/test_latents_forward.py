@@ -17,7 +17,7 @@ from thoughtscope.errors import UserError
 from thoughtscope.latents.attention import attention_windows
 from thoughtscope.latents.fill import Fill
 from thoughtscope.latents.head import nucleus
-from thoughtscope.latents.layout import IGNORE, Sequence, sequence
+from thoughtscope.latents.layout import IGNORE, TokenSequence, sequence
 from thoughtscope.latents.packing import Batch, pack
 from thoughtscope.latents.passes import forward
 from thoughtscope.latents.scoring import label_probabilities, loss_sum
@@ -33,26 +33,23 @@ FILLS = {
 }
 
 
-def interleaved(seed: int, rows: int = 5) -> list[Sequence]:
-    numbers = random.Random(seed)
+def interleaved(seed: int, rows: int = 5) -> list[TokenSequence]:
+    rng = random.Random(seed)
     made = []
     for i in range(rows):
-        prompt = [numbers.randrange(4, VOCABULARY) for _ in range(numbers.randint(1, 6))]
-        response = [
-            LATENT if numbers.random() < 0.35 else numbers.randrange(4, VOCABULARY)
-            for _ in range(numbers.randint(1, 9))
-        ]
+        prompt = [rng.randrange(4, VOCABULARY) for _ in range(rng.randint(1, 6))]
+        response = [LATENT if rng.random() < 0.35 else rng.randrange(4, VOCABULARY) for _ in range(rng.randint(1, 9))]
         made.append(sequence(str(i), prompt, response, is_latent=[token == LATENT for token in response]))
     return made
 
 
-def block(seed: int, rows: int = 4) -> list[Sequence]:
-    numbers = random.Random(seed)
+def block(seed: int, rows: int = 4) -> list[TokenSequence]:
+    rng = random.Random(seed)
     made = []
     for i in range(rows):
-        prompt = [numbers.randrange(4, VOCABULARY) for _ in range(numbers.randint(2, 6))]
-        thoughts = [LATENT] * numbers.randint(0, 4)
-        text = [numbers.randrange(4, VOCABULARY) for _ in range(numbers.randint(2, 5))]
+        prompt = [rng.randrange(4, VOCABULARY) for _ in range(rng.randint(2, 6))]
+        thoughts = [LATENT] * rng.randint(0, 4)
+        text = [rng.randrange(4, VOCABULARY) for _ in range(rng.randint(2, 5))]
         is_latent, labelled = [True] * len(thoughts) + [False] * len(text), [False] * len(thoughts) + [True] * len(text)
         made.append(sequence(str(i), prompt, thoughts + text, is_latent=is_latent, labelled=labelled))
     return made
@@ -62,7 +59,7 @@ HIDDEN = FILLS["hidden"]  # every fill but pause cuts a row alike
 LAYOUTS = {"interleaved": interleaved, "block": block}
 
 
-def naive_states(model: Any, one: Sequence, fill: Fill | None) -> Tensor:
+def naive_states(model: Any, one: TokenSequence, fill: Fill | None) -> Tensor:
     """Return the last hidden states ``[time, d]`` of one row, its prefix recomputed whole before every latent."""
     vector = fill.bind(model) if fill else None
     fed = model.get_input_embeddings()(torch.tensor([one.token_ids]))
@@ -76,7 +73,7 @@ def naive_states(model: Any, one: Sequence, fill: Fill | None) -> Tensor:
     return model.get_decoder()(inputs_embeds=fed, use_cache=False).last_hidden_state[0]  # type: ignore[no-any-return]
 
 
-def naive_loss(model: Any, rows: list[Sequence], fill: Fill | None) -> Tensor:
+def naive_loss(model: Any, rows: list[TokenSequence], fill: Fill | None) -> Tensor:
     """Return the published loss, written out: shifted cross-entropy, summed over labels, one row after another."""
     total = torch.zeros((), dtype=torch.float64)
     for one in rows:
@@ -86,7 +83,7 @@ def naive_loss(model: Any, rows: list[Sequence], fill: Fill | None) -> Tensor:
     return total
 
 
-def rows_of(batch: Batch, states: Tensor, rows: list[Sequence]) -> list[Tensor]:
+def rows_of(batch: Batch, states: Tensor, rows: list[TokenSequence]) -> list[Tensor]:
     return [states[batch.index[r, : len(one.token_ids)]] for r, one in enumerate(rows)]
 
 
@@ -259,7 +256,7 @@ def test_no_token_is_computed_twice_or_for_nobody() -> None:
     assert sorted(batch.index[batch.index >= 0].tolist()) == list(range(batch.real_tokens))
 
 
-def naive_sweeps(model: Any, one: Sequence, sweeps: int) -> Tensor:
+def naive_sweeps(model: Any, one: TokenSequence, sweeps: int) -> Tensor:
     """Jacobi by definition: every sweep feeds all latents what the sweep before left on their left."""
     inputs = model.get_input_embeddings()(torch.tensor(one.token_ids))
     latents = [t for t, flag in enumerate(one.is_latent) if flag]

@@ -14,17 +14,17 @@ from tests.families import EOS, FAMILIES, LATENT, VOCABULARY, WIDTH, make_model
 from tests.unit.test_latents_forward import naive_states
 from thoughtscope.latents.fill import Fill
 from thoughtscope.latents.generate import Decoding, Generation, generate, loops
-from thoughtscope.latents.layout import Sequence, sequence
+from thoughtscope.latents.layout import TokenSequence, sequence
 from thoughtscope.latents.settings import Fusion, Hidden, Pause
 
 FILLS = {"hidden": Hidden(kind="hidden"), "fusion": Fusion(kind="fusion", layer=2)}
 
 
-def prompts(rows: int = 6, seed: int = 0, forced: int = 0) -> list[Sequence]:
-    numbers = random.Random(seed)
+def prompts(rows: int = 6, seed: int = 0, forced: int = 0) -> list[TokenSequence]:
+    rng = random.Random(seed)
     made = []
     for i in range(rows):
-        text = [numbers.randrange(4, VOCABULARY) for _ in range(numbers.randint(1, 7))]
+        text = [rng.randrange(4, VOCABULARY) for _ in range(rng.randint(1, 7))]
         made.append(sequence(str(i), text, [LATENT] * forced, is_latent=[True] * forced, labelled=[False] * forced))
     return made
 
@@ -39,16 +39,16 @@ def fond_of(token: int, family: str) -> Any:
     return model
 
 
-def run(model: Any, rows: list[Sequence], fill: Fill | None, **settings: Any) -> list[Generation]:
+def run(model: Any, rows: list[TokenSequence], fill: Fill | None, **settings: Any) -> list[Generation]:
     decoding = Decoding(**{"max_new_tokens": 10, "max_latents": 5, **settings})
     return generate(model, rows, fill, decoding, latent_id=LATENT, eos_ids=[EOS])
 
 
-def naive(model: Any, prompt: Sequence, fill: Fill, most_text: int, most_latents: int, in_a_row: int) -> list[int]:
+def naive(model: Any, prompt: TokenSequence, fill: Fill, most_text: int, most_latents: int, in_a_row: int) -> list[int]:
     """Generate greedily, the whole sequence recomputed for every token."""
     response: list[int] = []
     while len(response) - response.count(LATENT) < most_text:
-        one = Sequence(
+        one = TokenSequence(
             "x",
             (*prompt.token_ids, *response),
             (*prompt.is_latent, *(token == LATENT for token in response)),

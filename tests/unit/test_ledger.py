@@ -13,7 +13,7 @@ import pytest
 from synthetic import write_run
 
 from bench.ledger import MARKED, PAGES, PARTS, Execution, fill
-from thoughtscope.config.run import Run
+from thoughtscope.config.run_id import RunId
 from thoughtscope.evaluation.curves import curves
 from thoughtscope.evaluation.settings import TableSettings
 from thoughtscope.evaluation.summary import summary
@@ -28,11 +28,11 @@ def right(share: float) -> list[bool]:
     return [item < 100 * share for item in range(100)]
 
 
-def run(method: str, backbone: str = "qwen3", trainable: str = "live", seed: int = 0) -> Run:
-    return Run("chain", backbone, method, trainable, seed)
+def run(method: str, backbone: str = "qwen3", trainable: str = "full", seed: int = 0) -> RunId:
+    return RunId("chain", backbone, method, trainable, seed)
 
 
-def write_results(folder: Path, ends: dict[Run, float]) -> Path:
+def write_results(folder: Path, ends: dict[RunId, float]) -> Path:
     """Write what the program reads of a results folder: runs that end at the given accuracies, and two probes."""
     folders = []
     for one, end in ends.items():
@@ -55,7 +55,7 @@ def write_results(folder: Path, ends: dict[Run, float]) -> Path:
 
 
 def _probes() -> pd.DataFrame:
-    name = {"task": "chain", "backbone": "qwen3", "method": "coconut", "trainable": "live", "seed": 0, "n": 256}
+    name = {"task": "chain", "backbone": "qwen3", "method": "coconut", "trainable": "full", "seed": 0, "n": 256}
     latent = {**name, "probe": "latent", "kind": "input", "layer": None}
     read = [
         {**latent, "target": 1, "latent_index": k, "value": value, "passes_null": value > 0.5}
@@ -71,41 +71,41 @@ def _probes() -> pd.DataFrame:
 @pytest.fixture(scope="module")
 def executions(tmp_path_factory: pytest.TempPathFactory) -> list[Execution]:
     always = {run("coconut", seed=seed): 1.0 for seed in (0, 1)} | {run("pause"): 0.15}
-    first = {**always, run("coconut", "llama3.2"): 0.98, run("coconut", "mistral", "frozen"): 0.13}
-    second = {**always, run("coconut", "llama3.2"): 0.16, run("coconut", "mistral", "frozen"): 0.12}
+    first = {**always, run("coconut", "llama3.2"): 0.98, run("coconut", "mistral", "lora"): 0.13}
+    second = {**always, run("coconut", "llama3.2"): 0.16, run("coconut", "mistral", "lora"): 0.12}
     root = tmp_path_factory.mktemp("ledger")
     return [Execution(name, write_results(root / name, ends)) for name, ends in (("A", first), ("B", second))]
 
 
 def test_each_line_says_in_how_many_executions_and_seeds_it_solved(executions: list[Execution]) -> None:
     rows = {row.split("|")[1].strip(): row for row in PARTS["lines"](executions).splitlines()[2:]}
-    assert rows["coconut, qwen3, live"].endswith(
+    assert rows["coconut, qwen3, full"].endswith(
         "| 1.000 to 1.000; 2/2 [.34, 1.00] | 1.000 to 1.000; 2/2 [.34, 1.00] | 4 of 4 |"
     )
-    assert rows["coconut, llama3.2, live"].startswith("| coconut, llama3.2, live | 0.980 [")
-    assert "| 0.160 [" in rows["coconut, llama3.2, live"]
-    assert rows["coconut, llama3.2, live"].endswith("| 1 of 2 |")
-    assert rows["pause, qwen3, live"].endswith("| 0 of 2 |")
+    assert rows["coconut, llama3.2, full"].startswith("| coconut, llama3.2, full | 0.980 [")
+    assert "| 0.160 [" in rows["coconut, llama3.2, full"]
+    assert rows["coconut, llama3.2, full"].endswith("| 1 of 2 |")
+    assert rows["pause, qwen3, full"].endswith("| 0 of 2 |")
 
 
 def test_lines_that_flip_are_told_from_those_that_do_not(executions: list[Execution]) -> None:
     always, never, sometimes = PARTS["verdicts"](executions).splitlines()
-    assert always == "- **Solved by every seed in 2 executions of 2 seeds**: coconut, qwen3, live."
-    assert never == "- **Solved by none**: coconut, mistral, frozen; pause, qwen3, live."
-    assert sometimes.endswith(": coconut, llama3.2, live.")
+    assert always == "- **Solved by every seed in 2 executions of 2 seeds**: coconut, qwen3, full."
+    assert never == "- **Solved by none**: coconut, mistral, lora; pause, qwen3, full."
+    assert sometimes.endswith(": coconut, llama3.2, full.")
 
 
 def test_executions_are_compared_run_by_run(executions: list[Execution]) -> None:
     row = PARTS["agreement"](executions).splitlines()[-1]
-    assert row == "| A and B | 5 | 4 | 0.820 | coconut, llama3.2, live |"
+    assert row == "| A and B | 5 | 4 | 0.820 | coconut, llama3.2, full |"
     assert "nothing is known" in PARTS["agreement"](executions[:1])
 
 
 def test_the_other_parts_hold_what_the_tables_hold(executions: list[Execution]) -> None:
     parts = {name: part(executions) for name, part in PARTS.items()}
     assert "| A | abcdef0 | Test CPU |" in parts["executions"]
-    assert "| coconut, qwen3, live, seed 1 | 2 | 20 | 10, 20 | 60 | 42 | 690 | 0.00 | 5.00 | 0.100 |" in parts["ledger"]
-    assert "| coconut, qwen3, live, seed 0 | 1 | 1.00 | 0.99 | 0.15 (chance) |" in parts["latents"]
+    assert "| coconut, qwen3, full, seed 1 | 2 | 20 | 10, 20 | 60 | 42 | 690 | 0.00 | 5.00 | 0.100 |" in parts["ledger"]
+    assert "| coconut, qwen3, full, seed 0 | 1 | 1.00 | 0.99 | 0.15 (chance) |" in parts["latents"]
     truth = [row.split(" | ")[:3] for row in parts["truth"].splitlines()[2:]]
     assert truth == [
         ["| logistic", "8", "all"],
@@ -113,7 +113,7 @@ def test_the_other_parts_hold_what_the_tables_hold(executions: list[Execution]) 
         ["| surprisal-only", "-", "all"],
         ["| whitened-difference", "8", "unseen"],
     ]
-    assert "| B | coconut, llama3.2, live, seed 0 | stage 1 | 20 | 0.160 | -0.740 [" in parts["lost"]
+    assert "| B | coconut, llama3.2, full, seed 0 | stage 1 | 20 | 0.160 | -0.740 [" in parts["lost"]
     assert parts["costs"].splitlines()[-1] == "| runs | 5 | 210 | 42 | 690 |"
     assert "commit `abcdef0`: execution A" in parts["made"]
 
@@ -134,7 +134,7 @@ def test_the_program_fills_the_pages_of_a_checkout(executions: list[Execution], 
     command = [sys.executable, str(ROOT / "bench/ledger.py"), *(str(one.results) for one in executions)]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=100, check=False)
     assert done.returncode == 0, done.stderr
-    assert "| coconut, llama3.2, live |" in (tmp_path / PAGES[0]).read_text()
+    assert "| coconut, llama3.2, full |" in (tmp_path / PAGES[0]).read_text()
 
 
 MEASURED = {

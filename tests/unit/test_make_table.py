@@ -10,10 +10,10 @@ import pandas as pd
 import pytest
 from synthetic import write_run, write_states
 
-from thoughtscope.config.run import Run
+from thoughtscope.config.run_id import RunId
 
 PROGRAM = Path(__file__).parents[2] / "workflow" / "scripts" / "make_table.py"
-RUN = Run("chain", "qwen3", "coconut", "live", 0)
+RUN = RunId("chain", "qwen3", "coconut", "full", 0)
 
 
 def make(table, inputs, output, settings=None):

@@ -37,7 +37,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("name", ["qwen3-8b", "qwen3-4b"], ids=["own-head", "tied"])
-@pytest.mark.parametrize("trainable", ["live", "frozen"])
+@pytest.mark.parametrize("trainable", ["full", "lora"])
 def test_going_on_from_a_trained_run_keeps_its_learned_tokens(name: str, trainable: str, tmp_path: Path) -> None:
     parts = assembled(name, make_folder(name, tmp_path / "made", TEXTS), "coconut", trainable=trainable)
     assert [target for target, _ in parts.new_rows] == [parts.reasoner.ids[one] for one in COCONUT]
@@ -55,7 +55,7 @@ def test_going_on_from_a_trained_run_keeps_its_learned_tokens(name: str, trainab
     assert again.new_rows == []
     for table, before in zip(tables(again.reasoner.model), learned, strict=True):
         assert torch.equal(table[ids], before[ids])
-    if trainable == "frozen":
+    if trainable == "lora":
         trained = {key for key, value in again.network.named_parameters() if value.requires_grad}
         assert any("token_adapter" in key or "trainable_tokens" in key for key in trained), "their rows still train"
 

@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from thoughtscope.errors import UserError
-from thoughtscope.latents.layout import IGNORE, Sequence
+from thoughtscope.latents.layout import IGNORE, TokenSequence
 from thoughtscope.methods import confidence_insertion as insertion
 from thoughtscope.methods import step_removal, token_removal
 from thoughtscope.methods.curriculum import Example, TokenIds, draw
@@ -29,7 +29,7 @@ def removal(name: str, **changes: Any) -> step_removal.Settings:
     return step_removal.Settings.model_validate({**raw, **changes})
 
 
-def lay(settings: step_removal.Settings, stage: int, example: Example = EXAMPLE) -> Sequence:
+def lay(settings: step_removal.Settings, stage: int, example: Example = EXAMPLE) -> TokenSequence:
     return step_removal.layout(settings, step_removal.stages(settings, 3)[stage], example, IDS, draw(0), None)
 
 
@@ -127,7 +127,7 @@ def lt_tuning(name: str = "lt-tuning", **changes: Any) -> insertion.Settings:
     return settings.model_copy(update={"curriculum": stages})
 
 
-def thinking(settings: insertion.Settings, probabilities: list[float], *key: object, stage: int = 1) -> Sequence:
+def thinking(settings: insertion.Settings, probabilities: list[float], *key: object, stage: int = 1) -> TokenSequence:
     return insertion.layout(settings, insertion.stages(settings, 3)[stage], EXAMPLE, IDS, draw(0, *key), probabilities)
 
 

@@ -13,19 +13,19 @@ import yaml
 
 from thoughtscope.arguments import add_settings, folder, settings_of
 from thoughtscope.config.load import Study
-from thoughtscope.config.run import Run
+from thoughtscope.config.run_id import RunId
 from workflow.lib import study_rules
 from workflow.lib.params import Group, group, settings_params
 
 ROOT = Path(__file__).parents[2]
 STUDY = Study(yaml.safe_load((ROOT / "config/smoke.yaml").read_text()), ROOT / "config", "config/smoke.yaml")
-RUN = SimpleNamespace(task="chain", backbone="qwen3", method="coconut", trainable="live", seed="0")
+RUN = SimpleNamespace(task="chain", backbone="qwen3", method="coconut", trainable="full", seed="0")
 
 
 def test_each_group_of_a_runs_settings_is_a_param_and_together_they_are_its_settings() -> None:
     found = {name: param(RUN) for name, param in settings_params(STUDY, study_rules.train).items()}
     assert all(list(value) == [name] for name, value in found.items())
-    run = Run("chain", "qwen3", "coconut", "live", 0)
+    run = RunId("chain", "qwen3", "coconut", "full", 0)
     merged = {name: value for one in found.values() for name, value in one.items()}
     assert merged == json.loads(json.dumps(study_rules.train(STUDY, run)))
 

@@ -16,7 +16,7 @@ from thoughtscope.backbones.settings import Pretraining
 from thoughtscope.backbones.settings import Settings as Backbone
 from thoughtscope.check.inputs import rows_of
 from thoughtscope.config.load import Study
-from thoughtscope.config.run import Run
+from thoughtscope.config.run_id import RunId
 from thoughtscope.config.run_settings import run_settings
 from thoughtscope.errors import UserError
 from thoughtscope.latents.generate import Decoding
@@ -134,7 +134,7 @@ def study(plugins: Path) -> Study:
 
 
 def test_a_minimal_task_and_method_go_through_every_part_that_asks_them(study: Study, tmp_path: Path) -> None:
-    run = Run("mine", "qwen3", "mine", "live", 0)
+    run = RunId("mine", "qwen3", "mine", "full", 0)
     settings = TrainSettings.model_validate(run_settings(study, run))
     assert study_rules.method_modules(study, run) == ["thoughtscope.methods.once", "thoughtscope.latents.fill"]
     module, task = read_settings("tasks", study_rules.prepare_task(study, "mine")["task"], "task mine")

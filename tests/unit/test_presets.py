@@ -11,7 +11,7 @@ import yaml
 
 from thoughtscope.config.load import Study
 from thoughtscope.config.parse import merge
-from thoughtscope.config.run import Run
+from thoughtscope.config.run_id import RunId
 from thoughtscope.config.training import Optimizer
 from thoughtscope.methods import step_removal
 from thoughtscope.methods.curriculum import Example, TokenIds, draw
@@ -124,7 +124,7 @@ def test_a_published_preset_takes_no_part_of_its_optimiser_from_the_main_file(na
     runs = [{"task": "chain", "backbone": "qwen3", "method": name}]
     small = {"runs": runs, "figures": {}, "latent_probes": None, "truth_probes": None}
     study = Study(merge({**main, **small}, {"training": {"optimizer": odd}}), ROOT / "config")
-    found = study.training(Run("chain", "qwen3", name, "live", 0)).optimizer
+    found = study.training(RunId("chain", "qwen3", name, "full", 0)).optimizer
     keys = ("learning_rate", "schedule", "warmup", "weight_decay", "max_grad_norm", "at_stage_switch")
     expected = OPTIMIZERS.get(name, OPTIMIZERS["lt-tuning-published"])
     assert tuple(getattr(found, key) for key in keys) == expected
@@ -134,7 +134,7 @@ def test_a_published_preset_takes_no_part_of_its_optimiser_from_the_main_file(na
 def test_every_method_of_the_published_study_trains_with_the_same_optimiser() -> None:
     main = yaml.safe_load((ROOT / "config/paper.yaml").read_text())
     study = Study(main, ROOT / "config", require_pins=False)
-    for trainable in ("live", "frozen"):
+    for trainable in ("full", "lora"):
         rates = {run.backbone: set() for run in study.runs}  # type: dict[str, set[Any]]
         for run in study.runs:
             if run.trainable == trainable:

@@ -24,8 +24,8 @@ def planted(rows: int, width: int, seed: int = 0, size: float = 6.0) -> tuple[np
 
 def permuted(labels: np.ndarray, count: int = 5) -> np.ndarray:
     """Return a few shuffles of labels."""
-    numbers = np.random.default_rng(1)
-    return np.stack([numbers.permutation(labels) for _ in range(count)]).astype(float)
+    rng = np.random.default_rng(1)
+    return np.stack([rng.permutation(labels) for _ in range(count)]).astype(float)
 
 
 @pytest.mark.parametrize("shape", SHAPES)
@@ -64,9 +64,9 @@ def test_the_whitened_difference_solves_the_shrunk_covariance_within_classes(sha
 
 
 def test_the_whitened_difference_is_the_shrunk_discriminant_of_scikit_learn():
-    numbers = np.random.default_rng(3)
+    rng = np.random.default_rng(3)
     vectors, labels, _ = planted(300, 20, size=1.0)
-    vectors = vectors @ numbers.standard_normal((20, 20))
+    vectors = vectors @ rng.standard_normal((20, 20))
     axis = Training.of(vectors).whitened_difference(labels[None].astype(float))[0]
     model = LinearDiscriminantAnalysis(solver="lsqr", shrinkage="auto").fit(vectors, labels)
     assert cosine(axis, model.coef_[0]) > 0.99  # it shrinks the covariance of each class by itself
@@ -146,17 +146,17 @@ def test_scales_come_from_the_training_rows():
 
 
 def test_what_a_nuisance_explains_is_taken_out():
-    numbers = np.random.default_rng(0)
-    nuisance = numbers.standard_normal((100, 1))
-    vectors = nuisance @ numbers.standard_normal((1, 8)) + 3
+    rng = np.random.default_rng(0)
+    nuisance = rng.standard_normal((100, 1))
+    vectors = nuisance @ rng.standard_normal((1, 8)) + 3
     assert (without(nuisance, vectors) == 0).all()
-    kept = vectors + numbers.standard_normal((100, 8))
+    kept = vectors + rng.standard_normal((100, 8))
     assert np.abs(without(nuisance, kept).T @ nuisance).max() < 1e-9
 
 
 def test_rounding_left_by_a_constant_entry_is_not_read_as_truth():
-    numbers = np.random.default_rng(0)
+    rng = np.random.default_rng(0)
     labels = np.tile([1, 0], 50)
-    nuisance = (labels + 0.1 * numbers.standard_normal(100))[:, None]
-    constant = np.tile(numbers.standard_normal(8), (100, 1))
+    nuisance = (labels + 0.1 * rng.standard_normal(100))[:, None]
+    constant = np.tile(rng.standard_normal(8), (100, 1))
     assert auroc(without(nuisance, constant) @ np.ones((8, 1)), labels)[0] == 0.5

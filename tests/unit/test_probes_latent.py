@@ -24,9 +24,9 @@ def random_keys(n: int, count: int = 99, seed: int = 0) -> np.ndarray:
 
 
 def test_a_planted_value_is_read_and_noise_is_not():
-    numbers = np.random.default_rng(0)
-    labels = numbers.integers(0, 4, 200)
-    noise = numbers.standard_normal((200, 6))
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, 4, 200)
+    noise = rng.standard_normal((200, 6))
     planted, chance = (
         read_right(vectors, labels.astype(str), random_keys(200), 5) / 200
         for vectors in (noise + 4 * np.eye(6)[labels], noise)
@@ -38,13 +38,13 @@ def test_a_planted_value_is_read_and_noise_is_not():
 
 @pytest.mark.parametrize("shape", [(90, 6), (30, 50)])
 def test_the_discriminant_is_the_one_of_the_shrunk_covariance_within_classes(shape):
-    numbers = np.random.default_rng(0)
+    rng = np.random.default_rng(0)
     labels = np.tile([0, 1, 2], shape[0] // 3)
-    vectors = numbers.standard_normal(shape) @ numbers.standard_normal((shape[1], shape[1]))
+    vectors = rng.standard_normal(shape) @ rng.standard_normal((shape[1], shape[1]))
     vectors[:, :3] += 3 * np.eye(3)[labels]
     seen, unseen, known_labels = vectors[3:], vectors[:3], labels[3:]
     known, asked, kept = whitened(seen, unseen)
-    shuffles = np.stack([known_labels, numbers.permutation(known_labels)])
+    shuffles = np.stack([known_labels, rng.permutation(known_labels)])
     found = discriminant(known, shuffles, asked, kept, 3)
     for shuffled, classes in zip(shuffles, found, strict=True):
         means = np.stack([known[shuffled == one].mean(axis=0) for one in range(3)])
@@ -56,9 +56,9 @@ def test_the_discriminant_is_the_one_of_the_shrunk_covariance_within_classes(sha
 
 
 def test_with_many_rows_it_finds_what_the_discriminant_of_scikit_learn_finds():
-    numbers = np.random.default_rng(1)
-    labels = numbers.integers(0, 3, 900)
-    vectors = (numbers.standard_normal((900, 5)) + 1.5 * np.eye(5)[labels]) @ numbers.standard_normal((5, 5))
+    rng = np.random.default_rng(1)
+    labels = rng.integers(0, 3, 900)
+    vectors = (rng.standard_normal((900, 5)) + 1.5 * np.eye(5)[labels]) @ rng.standard_normal((5, 5))
     known, asked, kept = whitened(vectors[:600], vectors[600:])
     found = discriminant(known, labels[None, :600], asked, kept, 3)[0]
     model = LinearDiscriminantAnalysis(solver="lsqr", shrinkage="auto").fit(vectors[:600], labels[:600])
@@ -67,14 +67,14 @@ def test_with_many_rows_it_finds_what_the_discriminant_of_scikit_learn_finds():
 
 
 def test_a_value_that_no_seen_row_has_is_not_found():
-    numbers = np.random.default_rng(0)
+    rng = np.random.default_rng(0)
     labels = np.repeat(["a", "b", "c"], [20, 19, 1])
-    assert read_right(numbers.standard_normal((40, 4)), labels, random_keys(40), 5)[0] < 40
+    assert read_right(rng.standard_normal((40, 4)), labels, random_keys(40), 5)[0] < 40
 
 
 def test_scales_come_from_the_rows_that_were_seen():
-    numbers = np.random.default_rng(0)
-    seen, unseen = numbers.standard_normal((40, 4)), numbers.standard_normal((10, 4))
+    rng = np.random.default_rng(0)
+    seen, unseen = rng.standard_normal((40, 4)), rng.standard_normal((10, 4))
     known = whitened(seen, unseen)[0]
     np.testing.assert_array_equal(whitened(seen, 1000 * unseen)[0], known)
     one, other = (whitened(seen, unseen)[1][:1], whitened(seen, np.vstack([unseen[:1], 1e6 * unseen[1:]]))[1][:1])
@@ -98,8 +98,8 @@ def write(folder, rows, steps, vectors_of, repeat=1):
 
 
 def values(count: int, seed: int = 2) -> list[dict]:
-    numbers = np.random.default_rng(seed)
-    return [{"example_id": f"q{i}", "step_values": [str(v) for v in numbers.integers(0, 3, 2)]} for i in range(count)]
+    rng = np.random.default_rng(seed)
+    return [{"example_id": f"q{i}", "step_values": [str(v) for v in rng.integers(0, 3, 2)]} for i in range(count)]
 
 
 def test_each_latent_and_target_of_the_last_checkpoint_has_a_row(tmp_path):
@@ -123,12 +123,12 @@ def test_without_values_in_the_vectors_a_run_passes_as_rarely_as_the_level_says(
     """The correction is for the choice among all kinds, latents and steps of a run, which depend on one another."""
     seed, runs = 31, 50
     print(f"seed {seed}")
-    numbers = np.random.default_rng(seed)
+    rng = np.random.default_rng(seed)
     passed = 0
     for run in range(runs):
         rows = values(24, seed=1000 + run)
         folder = tmp_path / str(run)
-        vectors = numbers.standard_normal((48, 4))
+        vectors = rng.standard_normal((48, 4))
         write(folder, rows, (1, 2), lambda _, vectors=vectors: vectors)
         frame = pd.DataFrame(latent_rows(folder, rows, LatentSettings(permutations=99, folds=2, level=0.05)))
         passed += bool(frame["passes_null"].any())

@@ -39,8 +39,8 @@ def test_predicates_are_paired_across_subjects(shuffled):
 
 def test_unequal_classes_pair_as_many_as_there_are_of_both():
     """47 true and 58 false answers about ten questions, as files of right and wrong answers have them."""
-    numbers = np.random.default_rng(0)
-    labels = numbers.permutation(np.repeat([1, 0], [47, 58]))
+    rng = np.random.default_rng(0)
+    labels = rng.permutation(np.repeat([1, 0], [47, 58]))
     rows = frame([statement(f"r{i:03d}", "train", f"q{i % 10}", f"x{i}", int(label)) for i, label in enumerate(labels)])
     pairs = subject_pairs(rows)
     both = rows.groupby("subject")["label"].agg(lambda found: min(found.sum(), len(found) - found.sum()))
@@ -66,8 +66,8 @@ def test_what_is_read_before_the_two_responses_differ_is_undecided():
 
 def test_excess_is_free_of_subject_and_predicate():
     rows = frame(world(train=30, test=0))[:60]
-    numbers = np.random.default_rng(0)
-    subject = rows["subject"].map({name: numbers.normal() for name in rows["subject"].unique()}).to_numpy()
+    rng = np.random.default_rng(0)
+    subject = rows["subject"].map({name: rng.normal() for name in rows["subject"].unique()}).to_numpy()
     said = [row["response"].removeprefix(f"{row['subject']} is ") for _, row in rows.iterrows()]
     predicate = np.array([PREDICATES.index(one) for one in said], dtype=float)
     values = np.column_stack([subject + predicate, subject + predicate - 2.0 * rows["label"]])

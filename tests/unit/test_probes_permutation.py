@@ -21,8 +21,8 @@ def test_auroc_of_known_orders():
 
 
 def test_the_area_of_every_labelling_is_that_of_scikit_learn_ties_included():
-    numbers = np.random.default_rng(0)
-    scores = numbers.integers(0, 9, (40, 3)).astype(float)
+    rng = np.random.default_rng(0)
+    scores = rng.integers(0, 9, (40, 3)).astype(float)
     permuted = permuted_labels(LABELS, [np.zeros(40, dtype=np.int64)], 20)
     family = Family(LABELS, permuted)
     family.add(scores)
@@ -31,9 +31,9 @@ def test_the_area_of_every_labelling_is_that_of_scikit_learn_ties_included():
 
 
 def test_a_statement_of_several_tokens_counts_each_of_them():
-    numbers = np.random.default_rng(0)
-    units = np.repeat(np.arange(40), numbers.integers(0, 4, 40))
-    scores = numbers.standard_normal((len(units), 2))
+    rng = np.random.default_rng(0)
+    units = np.repeat(np.arange(40), rng.integers(0, 4, 40))
+    scores = rng.standard_normal((len(units), 2))
     family = Family(LABELS, permuted_labels(LABELS, [PAIRS], 20))
     family.add(scores, units)
     for labelling, found in zip(family.labellings, family.areas[0], strict=True):
@@ -86,12 +86,12 @@ def test_without_truth_one_percent_of_tests_pass_the_level_of_one_percent(paired
     """Pairs share most of their score, columns are correlated, and the best of twelve columns is chosen."""
     seed, studies, columns = 20251, 1200, 12
     print(f"seed {seed}")
-    numbers = np.random.default_rng(seed)
+    rng = np.random.default_rng(seed)
     keys = [PAIRS] if paired else [np.arange(40)]
     passed = {"one": 0, "best": 0}
     for study in range(studies):
-        shared = numbers.standard_normal((20, 1, columns)) if paired else 0
-        scores = numbers.standard_normal((20, 2, columns)) + 2 * shared + numbers.standard_normal((20, 2, 1))
+        shared = rng.standard_normal((20, 1, columns)) if paired else 0
+        scores = rng.standard_normal((20, 2, columns)) + 2 * shared + rng.standard_normal((20, 2, 1))
         family = Family(LABELS, permuted_labels(LABELS, keys, 199, seed=study))
         family.add(scores.reshape(40, columns))
         p, corrected = family.p_values()
@@ -111,8 +111,8 @@ def test_a_direction_that_is_inverted_on_the_test_subjects_does_not_pass():
 
 
 def test_truth_on_the_dominant_axis_passes_though_directions_fitted_to_noise_find_it_too():
-    numbers = np.random.default_rng(0)
-    train, test = (numbers.standard_normal((40, 8)) for _ in range(2))
+    rng = np.random.default_rng(0)
+    train, test = (rng.standard_normal((40, 8)) for _ in range(2))
     for vectors in (train, test):
         vectors[:, 0] += 30 * LABELS
     training, permuted = Training.of(train), permuted_labels(LABELS, [PAIRS], 199)
@@ -127,8 +127,8 @@ def test_truth_on_the_dominant_axis_passes_though_directions_fitted_to_noise_fin
 
 
 def test_the_interval_resamples_whole_subjects():
-    numbers = np.random.default_rng(0)
-    scores = numbers.standard_normal(40) + LABELS
+    rng = np.random.default_rng(0)
+    scores = rng.standard_normal(40) + LABELS
     alone = Resampling(PAIRS, LABELS, 500).interval(scores, 0.95)
     copied = Resampling(np.tile(PAIRS, 10), np.tile(LABELS, 10), 500).interval(np.tile(scores, 10), 0.95)
     assert copied == pytest.approx(alone, abs=1e-9)
@@ -136,9 +136,9 @@ def test_the_interval_resamples_whole_subjects():
 
 
 def test_the_interval_is_that_of_areas_counted_one_by_one():
-    numbers = np.random.default_rng(1)
+    rng = np.random.default_rng(1)
     groups, labels = np.array([3, 3, 1, 1, 1, 7]), np.array([1, 0, 0, 0, 1, 1])
-    scores = numbers.integers(0, 3, 6).astype(float)
+    scores = rng.integers(0, 3, 6).astype(float)
     sampling = Resampling(groups, labels, 200)
     weights = (sampling.true + sampling.false).astype(int)
     assert len({tuple(row) for row in weights}) > 5

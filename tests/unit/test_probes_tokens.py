@@ -51,12 +51,12 @@ def test_without_truth_no_cell_has_evidence(tmp_path):
 
 def test_the_identity_of_tokens_cancels(tmp_path):
     """Each token has a state of its own, far larger than truth and partly in the same entry."""
-    numbers = np.random.default_rng(0)
+    rng = np.random.default_rng(0)
     own: dict[str, np.ndarray] = {}
 
     def shift(row, position, distance):
         word = row["response"].split(" ")[position]
-        states = own.setdefault(word, 20 * numbers.standard_normal(WIDTH) * (np.arange(WIDTH) > 5))
+        states = own.setdefault(word, 20 * rng.standard_normal(WIDTH) * (np.arange(WIDTH) > 5))
         leaked = states[6] * (np.arange(WIDTH) == 3)
         return states + leaked + truth(size=4.0)(row, position, distance)
 

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 from synthetic import write_states
 
-from thoughtscope.config.run import Run
+from thoughtscope.config.run_id import RunId
 from thoughtscope.errors import UserError
 from thoughtscope.hidden_states.read import describe_states, read_vectors
 
-RUN = Run("chain", "qwen3", "coconut", "live", 0)
+RUN = RunId("chain", "qwen3", "coconut", "full", 0)
 NUMBERS = np.random.default_rng(0)
 LATENTS = {1: NUMBERS.normal(size=(120, 8)), 2: NUMBERS.normal(size=(70, 8))}
 TEXT = NUMBERS.normal(size=(120, 3, 8))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from thoughtscope.hidden_states.roles import following, latent_places, roles, shared_ends, text_places
-from thoughtscope.latents.layout import Sequence
+from thoughtscope.latents.layout import TokenSequence
 
 LATENT, START, END = 90, 91, 92
 
@@ -15,7 +15,7 @@ def answered(prompt, response):
     for place, piece in enumerate(response, start=len(prompt)):
         ids[place] = {"<l>": LATENT, "<s>": START, "<e>": END}.get(piece, ids[place])
     is_latent = [i >= len(prompt) and ids[i] == LATENT for i in range(len(ids))]
-    return Sequence("q", tuple(ids), tuple(is_latent), (-100,) * len(ids), len(prompt)), [*prompt, *response]
+    return TokenSequence("q", tuple(ids), tuple(is_latent), (-100,) * len(ids), len(prompt)), [*prompt, *response]
 
 
 def named(prompt, response, ends=(0, 0)):
@@ -79,7 +79,7 @@ def test_text_is_drawn_by_role_with_the_token_before_it_whatever_the_row():
 def test_every_text_token_has_the_same_chance():
     counts = dict.fromkeys(range(2, 6), 0)
     for i in range(400):
-        sequence = Sequence(f"q{i}", (0, 1, 2, 3, 4, 5), (False,) * 6, (-100,) * 6, 2)
+        sequence = TokenSequence(f"q{i}", (0, 1, 2, 3, 4, 5), (False,) * 6, (-100,) * 6, 2)
         places = text_places(0, sequence, ["template"] * 2 + ["step"] * 4, 1)
         counts[next(place.position for place in places if place.role == "step")] += 1
     assert min(counts.values()) > 70

@@ -15,7 +15,7 @@ from thoughtscope.backbones.build import build_tiny
 from thoughtscope.backbones.load import load_backbone
 from thoughtscope.backbones.settings import Settings
 from thoughtscope.backbones.tokenizer import train_tokenizer
-from thoughtscope.config.training import Frozen
+from thoughtscope.config.training import Lora
 from thoughtscope.latents.packing import Batch, pack
 from thoughtscope.latents.passes import forward
 from thoughtscope.latents.scoring import loss_sum
@@ -86,7 +86,7 @@ def test_a_saved_backbone_has_the_loss_it_had_in_memory(name: str, dtype: str, t
 
 
 @pytest.mark.parametrize("tied", [False, True], ids=["own-head", "tied"])
-@pytest.mark.parametrize("trainable", ["live", "frozen"])
+@pytest.mark.parametrize("trainable", ["full", "lora"])
 @pytest.mark.parametrize("name", TINY)
 def test_a_trained_model_has_the_loss_it_had_before_its_adapter_was_merged_and_saved(
     name: str, trainable: str, tied: bool, tmp_path: Path
@@ -94,8 +94,8 @@ def test_a_trained_model_has_the_loss_it_had_before_its_adapter_was_merged_and_s
     own = tokenizer()
     model = build(name, tied, own).eval()
     token_ids, _ = add_tokens(model, own, Method.parse("m", COCONUT).tokens, {})
-    adapter = Frozen(rank=4, alpha=8)
-    peft = freeze(model, adapter, token_ids, 0) if trainable == "frozen" else None
+    adapter = Lora(rank=4, alpha=8)
+    peft = freeze(model, adapter, token_ids, 0) if trainable == "lora" else None
     model = peft.get_base_model() if peft else model
     reasoner = reasoner_of(model, own, COCONUT)
     untrained = loss(reasoner)

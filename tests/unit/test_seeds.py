@@ -10,8 +10,8 @@ from thoughtscope.evaluation.statistics import paired_difference_interval, wilso
 
 
 def test_one_seed_on_one_set_has_the_interval_of_its_items() -> None:
-    numbers = np.random.default_rng(0)
-    a, b = numbers.random((2, 50, 1)) < 0.6
+    rng = np.random.default_rng(0)
+    a, b = rng.random((2, 50, 1)) < 0.6
     assert accuracy_interval([([0.3], 50)], 0.95) == wilson_interval(15, 50, 0.95)
     mean, interval = difference_interval([(a.astype(float), b.astype(float))], 0.95)
     assert mean == pytest.approx(a.mean() - b.mean())
@@ -30,10 +30,10 @@ def test_independent_sets_narrow_the_interval() -> None:
 @pytest.mark.parametrize(("seeds", "spread"), [(2, 0.8), (3, 0.8), (5, 0.0), (5, 0.3), (5, 1.5)])
 def test_the_interval_covers_what_other_items_and_seeds_would_give(seeds: int, spread: float) -> None:
     """The truth is the mean over all seeds and items; 2,000 small studies of it, each with an interval of 95 %."""
-    numbers, n, studies = np.random.default_rng(1), 60, 2000
-    skill, ease = numbers.normal(0.5, spread, (studies, seeds, 1)), numbers.normal(0, 1.0, (studies, 1, n))
-    right = numbers.random((studies, seeds, n)) < _chance(skill + ease)
-    truth = _chance(numbers.normal(0.5, spread, 400_000) + numbers.normal(0, 1.0, 400_000)).mean()
+    rng, n, studies = np.random.default_rng(1), 60, 2000
+    skill, ease = rng.normal(0.5, spread, (studies, seeds, 1)), rng.normal(0, 1.0, (studies, 1, n))
+    right = rng.random((studies, seeds, n)) < _chance(skill + ease)
+    truth = _chance(rng.normal(0.5, spread, 400_000) + rng.normal(0, 1.0, 400_000)).mean()
     intervals = np.array([accuracy_interval([(one.mean(axis=1), n)], 0.95) for one in right])
     covered = np.mean((intervals[:, 0] <= truth) & (truth <= intervals[:, 1]))
     assert covered >= 0.94
@@ -44,10 +44,10 @@ SHARES, SEEDS = (0.9, 0.8, 0.7, 0.5), (3, 5, 10)
 SOLVED, FAILED, ITEMS, STUDIES = 0.998, 0.155, 512, 1000
 
 
-def _studies(numbers: np.random.Generator, share: float, seeds: int) -> np.ndarray:
+def _studies(rng: np.random.Generator, share: float, seeds: int) -> np.ndarray:
     """Return the accuracies of `STUDIES` studies of runs that either solve their task or do not."""
-    chances = np.where(numbers.random((STUDIES, seeds)) < share, SOLVED, FAILED)
-    return numbers.binomial(ITEMS, chances) / ITEMS
+    chances = np.where(rng.random((STUDIES, seeds)) < share, SOLVED, FAILED)
+    return rng.binomial(ITEMS, chances) / ITEMS
 
 
 @pytest.mark.parametrize("seeds", SEEDS)
@@ -78,11 +78,11 @@ def test_without_a_threshold_agreeing_seeds_are_taken_at_their_word() -> None:
 @pytest.mark.parametrize("seeds", [3, 5])
 def test_differences_of_such_runs_are_covered_too(first: float, second: float, seeds: int) -> None:
     print(f"seed {SEED}")
-    numbers, n = np.random.default_rng(SEED), 100
+    rng, n = np.random.default_rng(SEED), 100
     covered = 0
     for _ in range(300):
-        chances = [np.where(numbers.random(seeds) < share, SOLVED, FAILED) for share in (first, second)]
-        a, b = ((numbers.random((n, seeds)) < chance).astype(float) for chance in chances)
+        chances = [np.where(rng.random(seeds) < share, SOLVED, FAILED) for share in (first, second)]
+        a, b = ((rng.random((n, seeds)) < chance).astype(float) for chance in chances)
         _, (low, high) = difference_interval([(a, b)], 0.95, 0.95)
         covered += low <= (first - second) * (SOLVED - FAILED) <= high
     assert covered / 300 >= 0.95

@@ -16,7 +16,7 @@ import pytest
 import yaml
 
 from thoughtscope.config.load import Study
-from thoughtscope.config.run import Run
+from thoughtscope.config.run_id import RunId
 from thoughtscope.errors import UserError
 from thoughtscope.plugins import kinds, module_name
 from workflow.lib import sources as module
@@ -101,9 +101,9 @@ def test_only_methods_with_latents_depend_on_what_fills_them() -> None:
     study = Study(yaml.safe_load(Path("config/config.yaml").read_text()), Path("config"))
     with_latents = {}
     for path in sorted(Path("config/methods").glob("*.yaml")):
-        run = Run("chain", "qwen3", path.stem, "live", 0)
+        run = RunId("chain", "qwen3", path.stem, "full", 0)
         found = sources("train.py", WORKER, *method_modules(study, run))
-        assert {"latents.passes", "latents.generate", "training.run"} <= set(found)
+        assert {"latents.passes", "latents.generate", "training.trainer"} <= set(found)
         with_latents[path.stem] = {"latents.fill", "latents.forward"} <= set(found)
     assert not any(with_latents[name] for name in ("cot", "no-cot"))
     assert all(with_latents[name] for name in ("coconut", "pause", "lt-tuning"))

@@ -34,8 +34,8 @@ def tokens(tokenizer: Any, text: str) -> list[int]:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_text_without_control_tokens_has_the_ids_it_always_had(kind: str) -> None:
-    tokenizer, numbers = make(kind), random.Random(0)
-    mixed = ["".join(numbers.choices("ab 12<>|/s_\n.é▁", k=12)) for _ in range(200)]
+    tokenizer, rng = make(kind), random.Random(0)
+    mixed = ["".join(rng.choices("ab 12<>|/s_\n.é▁", k=12)) for _ in range(200)]
     for text in [*PLAIN, *mixed]:
         if not encoder_of(tokenizer).spelled(text) and text != "<0x0A>":
             assert response_ids(tokenizer, text) == tokens(tokenizer, text), text

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from synthetic import write_run
 
-from thoughtscope.config.run import Run
+from thoughtscope.config.run_id import RunId
 from thoughtscope.errors import UserError
 from thoughtscope.evaluation.curves import curves, late_drop
 from thoughtscope.evaluation.settings import TableSettings
@@ -16,10 +16,10 @@ from thoughtscope.evaluation.solved import SOLVED
 from thoughtscope.evaluation.statistics import wilson_interval
 from thoughtscope.evaluation.summary import summary
 from thoughtscope.latents.generate import Stopped
-from thoughtscope.tables import STOPPED
+from thoughtscope.schemas import STOPPED
 
 SETTINGS = TableSettings(methods={"coconut": "Coconut"})
-RUN = Run("chain", "qwen3", "coconut", "live", 0)
+RUN = RunId("chain", "qwen3", "coconut", "full", 0)
 
 
 def right(count, n=100):
@@ -30,7 +30,7 @@ CURVE = {0: right(10), 10: right(40), 20: right(70), 30: right(90), 40: right(88
 
 
 def test_summary_has_one_row_a_run_as_it_ended(tmp_path):
-    runs = [RUN, Run("chain", "qwen3", "cot", "live", 1)]
+    runs = [RUN, RunId("chain", "qwen3", "cot", "full", 1)]
     folders = [write_run(tmp_path, run, CURVE, latents=3.0) for run in reversed(runs)]
     table = summary(folders, SETTINGS)
     assert table[["method", "label", "seed"]].to_numpy().tolist() == [["coconut", "Coconut", 0], ["cot", "cot", 1]]
@@ -56,7 +56,7 @@ def test_summary_and_curves_say_how_many_seeds_solve_the_task(tmp_path):
         write_run(tmp_path, replace(RUN, seed=seed), {0: right(10), 10: right(20), 20: right(end)}, ends=[10])
         for seed, end in enumerate(ends)
     ]
-    folders.append(write_run(tmp_path, Run("chain", "qwen3", "cot", "live", 0), {0: right(1), 20: right(2)}))
+    folders.append(write_run(tmp_path, RunId("chain", "qwen3", "cot", "full", 0), {0: right(1), 20: right(2)}))
     for table in (summary(folders, SETTINGS), curves(folders, SETTINGS)):
         coconut = table[table["method"] == "coconut"].drop_duplicates("seed")
         assert coconut["solved"].tolist() == [True, False, True, True]
@@ -156,10 +156,10 @@ def test_two_measurements_have_no_running_mean(tmp_path):
 
 def test_late_drop_intervals_hold_a_true_drop_of_zero_about_as_often_as_they_say():
     """Without a choice of window (three steps in all) the interval covers; see the docstring for the choice."""
-    numbers = np.random.default_rng(0)
+    rng = np.random.default_rng(0)
     held = 0
     for _ in range(300):
-        correct = pd.DataFrame(numbers.random((150, 3)) < 0.8).astype(float)
+        correct = pd.DataFrame(rng.random((150, 3)) < 0.8).astype(float)
         drop = late_drop(correct, 0.9)
         held += drop["late_drop_low"] <= 0 <= drop["late_drop_high"]
     assert 0.86 <= held / 300 <= 0.97

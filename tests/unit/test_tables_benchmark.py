@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from synthetic import write_run
 
-from thoughtscope.config.run import Run
+from thoughtscope.config.run_id import RunId
 from thoughtscope.errors import UserError
 from thoughtscope.evaluation.benchmark import COLUMNS, benchmark
 from thoughtscope.evaluation.settings import TableSettings
@@ -23,8 +23,8 @@ PUBLISHED = {"backbone": "b", "method": "coconut", "split": "mean", "accuracy": 
 SETTINGS = TableSettings.model_validate({"methods": {"coconut": "Coconut"}, "published": [PUBLISHED]})
 
 
-def run(method: str, seed: int = 0, trainable: str = "live") -> Run:
-    return Run("t", "b", method, trainable, seed)
+def run(method: str, seed: int = 0, trainable: str = "full") -> RunId:
+    return RunId("t", "b", method, trainable, seed)
 
 
 @pytest.fixture
@@ -94,6 +94,6 @@ def test_the_figure_has_a_panel_for_each_set(folders: list[Path]) -> None:
 
 
 def test_live_and_frozen_runs_are_not_mixed(tmp_path: Path) -> None:
-    made = [write_run(tmp_path, run("cot", 0, way), {0: [True], 9: [True]}) for way in ("live", "frozen")]
+    made = [write_run(tmp_path, run("cot", 0, way), {0: [True], 9: [True]}) for way in ("full", "lora")]
     with pytest.raises(UserError, match="mix several of trainable"):
         draw(accuracy_rows(made), SERIES, {"cot": "cot"}, Benchmark())

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from synthetic import write_states
 
-from thoughtscope.config.run import Run
+from thoughtscope.config.run_id import RunId
 from thoughtscope.evaluation.collapse import (
     COLUMNS,
     collapse,
@@ -18,7 +18,7 @@ from thoughtscope.evaluation.collapse import (
 from thoughtscope.evaluation.identity import NAMES
 from thoughtscope.evaluation.settings import TableSettings
 
-RUN = Run("chain", "qwen3", "lt-tuning", "live", 0)
+RUN = RunId("chain", "qwen3", "lt-tuning", "full", 0)
 SETTINGS = TableSettings(methods={"lt-tuning": "LT-Tuning"}, resamples=40)
 WIDTH = 16
 
@@ -79,8 +79,8 @@ def table(tmp_path_factory):
     offset = 5 * np.eye(WIDTH)[0]
     first = isotropic(120) + offset
     latents = {1: first, 2: first[:90] * 3, 3: isotropic(80, seed=2) * 1e-3 + offset, 4: isotropic(20, seed=3)}
-    numbers = np.random.default_rng(1)
-    text = {role: numbers.normal(size=(120, n, WIDTH)) + offset for role, n in (("question", 5), ("answer", 1))}
+    rng = np.random.default_rng(1)
+    text = {role: rng.normal(size=(120, n, WIDTH)) + offset for role, n in (("question", 5), ("answer", 1))}
     folder = write_states(tmp_path_factory.mktemp("states"), RUN, latents, text, embedding_norm=2.0)
     return collapse([folder], SETTINGS)
 

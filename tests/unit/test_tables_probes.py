@@ -3,15 +3,15 @@
 import numpy as np
 import pytest
 
-from thoughtscope import tables
-from thoughtscope.config.run import Run
+from thoughtscope import schemas
+from thoughtscope.config.run_id import RunId
 from thoughtscope.errors import UserError
 from thoughtscope.evaluation.activity import activity
 from thoughtscope.evaluation.probes import probes
 from thoughtscope.evaluation.settings import TableSettings
 
 SETTINGS = TableSettings(methods={"coconut": "Coconut"}, resamples=20)
-LATENT = Run("chain", "qwen3", "coconut", "live", 0)
+LATENT = RunId("chain", "qwen3", "coconut", "full", 0)
 STATEMENTS = {"task": "facts", "backbone": "qwen3-deep"}
 
 
@@ -39,7 +39,7 @@ def write_latents(folder):
         for k in (1, 2)
         for target in (1, 2)
     ]
-    tables.write(place / "latents.parquet", tables.LATENT_PROBES, rows)
+    schemas.write(place / "latents.parquet", schemas.LATENT_PROBES, rows)
     return place
 
 
@@ -95,9 +95,9 @@ def write_truth(folder, trends=()):
         | dict(zip(names, row, strict=True))
         for number, row in enumerate(trends)
     ]
-    tables.write(place / "truth.parquet", tables.TRUTH_PROBES, truth)
-    tables.write(place / "activity.parquet", tables.ACTIVITY, cells)
-    tables.write(place / "trends.parquet", tables.TRENDS, slopes)
+    schemas.write(place / "truth.parquet", schemas.TRUTH_PROBES, truth)
+    schemas.write(place / "activity.parquet", schemas.ACTIVITY, cells)
+    schemas.write(place / "trends.parquet", schemas.TRENDS, slopes)
     return place
 
 
@@ -152,10 +152,8 @@ def test_trends_are_means_over_test_statements(tmp_path):
 
 def test_the_interval_of_a_trend_resamples_subjects_not_statements(tmp_path):
     """Many statements about a subject that agree with one another are not many samples."""
-    numbers = np.random.default_rng(0)
-    rows = [
-        (f"s{i}", label, "tokens", float(value)) for i, value in enumerate(numbers.normal(size=12)) for label in (0, 1)
-    ]
+    rng = np.random.default_rng(0)
+    rows = [(f"s{i}", label, "tokens", float(value)) for i, value in enumerate(rng.normal(size=12)) for label in (0, 1)]
     once, often = trends(tmp_path / "once", rows), trends(tmp_path / "often", rows * 20)
     for found in (once, often):
         true = found.loc[("trend over tokens", "true")]
@@ -165,8 +163,8 @@ def test_the_interval_of_a_trend_resamples_subjects_not_statements(tmp_path):
 
 
 def test_the_difference_of_a_trend_is_paired_by_subject(tmp_path):
-    numbers = np.random.default_rng(0)
+    rng = np.random.default_rng(0)
     rows = [(f"s{i}", label, "layers", float(value) + label)
-            for i, value in enumerate(10 * numbers.normal(size=12)) for label in (0, 1)]  # fmt: skip
+            for i, value in enumerate(10 * rng.normal(size=12)) for label in (0, 1)]  # fmt: skip
     difference = trends(tmp_path, rows).loc[("trend over layers", "difference")]
     assert difference[["score", "ci_low", "ci_high"]].tolist() == pytest.approx([1.0, 1.0, 1.0])

@@ -8,7 +8,7 @@ from scipy.spatial.distance import cdist
 from sklearn.metrics import silhouette_score
 from synthetic import write_states
 
-from thoughtscope.config.run import Run
+from thoughtscope.config.run_id import RunId
 from thoughtscope.errors import UserError
 from thoughtscope.evaluation.cells import Cell
 from thoughtscope.evaluation.separation import Pair, separation, shared_covariance, silhouette, squared_distance
@@ -18,7 +18,7 @@ from thoughtscope.evaluation.statistics import half_sample_interval
 WIDTH = 4
 SETTINGS = TableSettings(resamples=40)
 RED, BLUE, GREEN = (
-    Run("chain", "qwen3", method, "live", 0) for method in ("lt-tuning", "lt-tuning-without-stage-3", "coconut")
+    RunId("chain", "qwen3", method, "full", 0) for method in ("lt-tuning", "lt-tuning-without-stage-3", "coconut")
 )
 
 
@@ -151,7 +151,7 @@ def test_each_kind_is_measured(table):
 
 def test_runs_of_different_backbones_are_not_compared(tmp_path):
     folders = [
-        write_states(tmp_path, Run("chain", backbone, "coconut", "live", 0), {1: cloud(60)})
+        write_states(tmp_path, RunId("chain", backbone, "coconut", "full", 0), {1: cloud(60)})
         for backbone in ("qwen3", "gemma3")
     ]
     assert separation(folders, SETTINGS).empty

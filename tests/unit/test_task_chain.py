@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from thoughtscope import tables
+from thoughtscope import schemas
 from thoughtscope.errors import UserError
 from thoughtscope.tasks import chain
 from thoughtscope.tasks.answers import Judge
@@ -82,7 +82,7 @@ def test_a_response_is_the_text_of_its_pieces_and_its_answer_is_found() -> None:
 def test_a_written_task_reads_back(tmp_path: Path) -> None:
     sizes = write_task("chain", chain, settings(), tmp_path)
     assert sizes == {"train": 300, "validation": 50, "test": 50}
-    rows = tables.read(tmp_path / "task.parquet", tables.REASONING).to_pylist()
+    rows = schemas.read(tmp_path / "task.parquet", schemas.REASONING).to_pylist()
     assert rows == [{**row, **Judge().columns, "overlap": None} for row in chain.examples(settings())]
     report = json.loads((tmp_path / REPORT).read_text())
     assert report["chance"] == 1 / 7

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from thoughtscope import tables
+from thoughtscope import schemas
 from thoughtscope.errors import UserError
 from thoughtscope.tasks import prontoqa
 from thoughtscope.tasks.prepare import EXAMPLES, REPORT, write_task
@@ -63,7 +63,7 @@ def test_the_task_is_written_with_its_chance(tmp_path: Path) -> None:
     generated(tmp_path / "5hop.json")
     sizes = write_task("prontoqa", prontoqa, settings(tmp_path / "5hop.json"), tmp_path)
     assert sizes == {"train": 7, "validation": 2, "test": 3}
-    assert tables.read(tmp_path / EXAMPLES, tables.REASONING).num_rows == 12
+    assert schemas.read(tmp_path / EXAMPLES, schemas.REASONING).num_rows == 12
     assert json.loads((tmp_path / REPORT).read_text())["chance"] == 0.5
 
 

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from thoughtscope import tables
+from thoughtscope import schemas
 from thoughtscope.errors import UserError
 from thoughtscope.tasks import table
 from thoughtscope.tasks.answers import Judge, Tolerance
@@ -217,7 +217,7 @@ def test_rows_without_steps_may_be_kept_and_are_counted(tmp_path: Path) -> None:
     write_task("mine", table, made, tmp_path / "out")
     report = json.loads((tmp_path / "out" / REPORT).read_text())
     assert report["answers"]["train"]["without_steps"] == 1
-    texts = tables.read(tmp_path / "out" / PRETRAINING, tables.PRETRAINING).to_pylist()
+    texts = schemas.read(tmp_path / "out" / PRETRAINING, schemas.PRETRAINING).to_pylist()
     assert texts[3] == {"question": "q", "response": "#### 18"}
 
 
@@ -319,7 +319,7 @@ def test_a_written_table_reads_back_with_what_splits_share(tmp_path: Path) -> No
     shared = rows(8)[3:]
     (tmp_path / "test.jsonl").write_text("".join(json.dumps(row) + "\n" for row in shared))
     assert write_task("mine", table, made, out) == {"train": 4, "validation": 4, "test": 5}
-    read = tables.read(out / EXAMPLES, tables.REASONING).to_pylist()
+    read = schemas.read(out / EXAMPLES, schemas.REASONING).to_pylist()
     assert {row["answer_format"] for row in read} == {"number"}
     assert [row["overlap"] for row in read] == [None] * 8 + ["train"] + [None] * 4
     report = json.loads((out / REPORT).read_text())
@@ -352,9 +352,9 @@ def test_rows_are_written_as_they_come(tmp_path: Path) -> None:
         def __del__(self) -> None:
             Row.alive -= 1
 
-    assert tables.write(tmp_path / "a.parquet", tables.PRETRAINING, (Row(i) for i in range(50_000))) == 50_000
+    assert schemas.write(tmp_path / "a.parquet", schemas.PRETRAINING, (Row(i) for i in range(50_000))) == 50_000
     assert Row.most < 20_000
-    assert tables.read(tmp_path / "a.parquet", tables.PRETRAINING).num_rows == 50_000
+    assert schemas.read(tmp_path / "a.parquet", schemas.PRETRAINING).num_rows == 50_000
 
 
 @pytest.mark.parametrize("name", ["gsm8k", "gsm8k-aug", "commonsenseqa", "prosqa-published"])

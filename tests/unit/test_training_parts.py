@@ -81,7 +81,7 @@ def test_a_yoked_run_follows_what_its_leader_did() -> None:
         ("constant", {0: 0.1, 9: 1.0, 50: 1.0, 99: 1.0}),
         ("linear", {0: 0.1, 9: 1.0, 55: 0.5, 100: 0.0}),
         ("cosine", {0: 0.1, 9: 1.0, 55: 0.5, 100: 0.0}),
-        ("hold-then-linear", {9: 1.0, 55: 1.0, 73: 1.0, 91: 0.5, 100: 0.0}),
+        ("wsd", {9: 1.0, 55: 1.0, 73: 1.0, 91: 0.5, 100: 0.0}),
     ],
 )
 def test_learning_rates_warm_up_and_fall(schedule: str, expected: dict[int, float]) -> None:

@@ -14,7 +14,7 @@ from workflow.lib.verify import faults
 @pytest.fixture
 def results(tmp_path: Path) -> Path:
     """A results folder with one run, one table and things that are no artifacts."""
-    run = tmp_path / "runs/chain/qwen3/coconut/live/seed0"
+    run = tmp_path / "runs/chain/qwen3/coconut/full/seed0"
     with artifact_folder(run, {"stage": "train"}) as folder:
         (folder / "model").mkdir()
         (folder / "model/weights.bin").write_bytes(b"0123456789")
@@ -30,7 +30,7 @@ def said(results: Path) -> dict[str, str]:
     return {Path(fault.path).relative_to(results).as_posix(): fault.problem for fault in faults(results)}
 
 
-RUN = "runs/chain/qwen3/coconut/live/seed0"
+RUN = "runs/chain/qwen3/coconut/full/seed0"
 
 
 def test_what_was_just_made_has_no_fault(results: Path) -> None:

@@ -28,7 +28,7 @@ class Desk:
     def replace(self, name: str, old: str, new: str) -> None:
         """Replace the first occurrence of a text, which must be there."""
         text = (self.folder / name).read_text()
-        assert old in text, f"{name} no longer holds {old!r}: mend the edit"
+        assert old in text, f"{name} no longer holds {old!r}: fix the edit"
         self.write(name, text.replace(old, new, 1))
 
     def delete(self, name: str) -> None:

@@ -53,7 +53,7 @@ def _name(wildcards: dict[str, str]) -> str:
     if "method" not in wildcards:
         return wildcards.get("name") or wildcards.get("task") or wildcards["backbone"]
     told = [wildcards["backbone"]] if wildcards["backbone"] != "qwen3" else []
-    told += ["frozen"] if wildcards["trainable"] == "frozen" else []
+    told += ["lora"] if wildcards["trainable"] == "lora" else []
     return f"{wildcards['method']}({','.join(told)})" if told else wildcards["method"]
 
 

@@ -28,7 +28,7 @@ EVERY_RUN = "!cot !coconut !coconut(llama3.2) !coconut(frozen) !lt-tuning pause"
 LT_TUNING = {"train": "!lt-tuning", "extract": "lt-tuning"}
 LT_TUNING |= {"table": "summary curves collapse separation", "figure": SCATTERS}
 
-RUN, STATES = "results/runs/chain/qwen3/pause/live/seed0", "results/hidden_states/chain/qwen3/lt-tuning/live/seed0"
+RUN, STATES = "results/runs/chain/qwen3/pause/full/seed0", "results/hidden_states/chain/qwen3/lt-tuning/full/seed0"
 STATES_FILE = f"{STATES}/kind=input/layer=none/part.parquet"
 
 
@@ -51,7 +51,7 @@ def pin(package: str, **cells: str) -> Edit:
 
 def reformatted(desk: Desk) -> None:
     """Change a comment, a docstring and the formatting of a module that every run imports."""
-    name = "src/thoughtscope/training/run.py"
+    name = "src/thoughtscope/training/trainer.py"
     desk.replace(name, '"""One run', '"""Reworded: one run')
     desk.replace(name, "    # the experiment", "\n\n    # other words")
     desk.append(name, "\n# the end\n")
@@ -76,7 +76,7 @@ def artifact(what: str, do: str, name: str, reason: str = MISSING, **cells: str)
 
 
 EDITS = [
-    Edit("source", "a comment, a docstring, formatting in `training/run.py`", reformatted),
+    Edit("source", "a comment, a docstring, formatting in `training/trainer.py`", reformatted),
     code("errors.py"),
     code("training/report.py"),
     code("training/events.py"),
@@ -153,7 +153,7 @@ EDITS = [
     setting("`training.updates`", SMOKE, "updates: 16", "updates: 17", train=EVERY_RUN, **AFTER_RUNS),
     setting("`training.save_every_seconds`", SMOKE, "updates: 16", "updates: 16\n  save_every_seconds: 7"),
     setting(
-        "`frozen.rank`",
+        "`lora.rank`",
         SMOKE,
         "rank: 4",
         "rank: 5",

@@ -1,4 +1,4 @@
-"""Mistakes in the config end the workflow while it is parsed: one line with file, key and mend, nothing deleted."""
+"""Mistakes in the config end the workflow while it is parsed: one line with file, key and fix, nothing deleted."""
 
 from __future__ import annotations
 

@@ -23,8 +23,8 @@ import yaml
 
 from tests.hub import COMMIT, Shelf, hub
 from tests.workflow.conftest import Workspace, make_workspace
-from thoughtscope import tables
-from thoughtscope.config.run import Run
+from thoughtscope import schemas
+from thoughtscope.config.run_id import RunId
 
 pytestmark = pytest.mark.slow
 CONFIG = "config/datasets.yaml"
@@ -207,8 +207,8 @@ def test_hub_datasets_are_pinned_to_their_commit(finished: Workspace) -> None:
 
 @pytest.mark.parametrize(("task", "method"), TRAINED.items())
 def test_a_dataset_is_trained_on_and_measured(finished: Workspace, task: str, method: str) -> None:
-    folder = finished.folder / "results/runs" / Run(task, "qwen3", method, "live", 0).path
-    curve = tables.read(folder / "accuracy.parquet", tables.ACCURACY).to_pandas()
+    folder = finished.folder / "results/runs" / RunId(task, "qwen3", method, "full", 0).path
+    curve = schemas.read(folder / "accuracy.parquet", schemas.ACCURACY).to_pandas()
     assert curve["step"].max() == 10
     further = {
         "gsm8k": {"test-asdiv-aug", "test-multiarith", "test-svamp"}, "gsm8k-aug": {"test-gsm-hard"},
@@ -224,10 +224,10 @@ def test_the_benchmark_table_has_every_test_set(finished: Workspace) -> None:
 
 def test_statements_of_a_hub_become_directions_and_a_figure(finished: Workspace) -> None:
     results = finished.folder / "results"
-    truth = tables.read(results / "truth_probes/truthfulqa/qwen3/truth.parquet", tables.TRUTH_PROBES)
+    truth = schemas.read(results / "truth_probes/truthfulqa/qwen3/truth.parquet", schemas.TRUTH_PROBES)
     assert "all" in truth["subset"].to_pylist()
     assert {"surprisal-only", "text-only"} <= set(truth["direction"].to_pylist())
     assert (results / "figures/activity.png").is_file()
-    rows = tables.read(results / "tasks/cities/task.parquet", tables.STATEMENTS).to_pandas()
+    rows = schemas.read(results / "tasks/cities/task.parquet", schemas.STATEMENTS).to_pandas()
     assert set(rows["split"]) == {"train", "test", "calibration", "display"}
     assert rows["negated"].any()

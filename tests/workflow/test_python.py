@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import thoughtscope as ts
-from thoughtscope import tables
+from thoughtscope import schemas
 from thoughtscope.errors import UserError
 from thoughtscope.tasks.prepare import EXAMPLES
 
@@ -36,15 +36,15 @@ def results(smoke: Workspace) -> Any:
 
 
 def test_answers_and_latents_are_those_that_the_workflow_stored(results: Any) -> None:
-    run = next(run for run in results.runs if run.path.endswith("qwen3/coconut/live/seed0"))
-    rows = tables.read(results.folder / "tasks" / run.task / EXAMPLES, tables.REASONING).to_pylist()
+    run = next(run for run in results.runs if run.path.endswith("qwen3/coconut/full/seed0"))
+    rows = schemas.read(results.folder / "tasks" / run.task / EXAMPLES, schemas.REASONING).to_pylist()
     tests = [row for row in rows if row["split"] == "test"][:4]
     vectors, about = results.vectors(run, "input")
     last = (about["checkpoint_step"] == about["checkpoint_step"].max()) & about["latent_index"].notna()
-    predictions = tables.read(
-        results.folder / "runs" / run.path / "predictions.parquet", tables.PREDICTIONS
+    predictions = schemas.read(
+        results.folder / "runs" / run.path / "predictions.parquet", schemas.PREDICTIONS
     ).to_pandas()
-    final = predictions[(predictions["step"] == predictions["step"].max()) & (predictions["layout"] == tables.LAST)]
+    final = predictions[(predictions["step"] == predictions["step"].max()) & (predictions["layout"] == schemas.LAST)]
     said = dict(zip(final["example_id"], final["response"], strict=True))
     for row, response in zip(tests, results.load(run).answers([row["question"] for row in tests]), strict=True):
         stored = vectors[(last & (about["example_id"] == row["example_id"])).to_numpy()]
@@ -60,7 +60,7 @@ def test_a_text_method_has_no_latents(results: Any) -> None:
 
 
 def test_mistakes_name_what_there_is(results: Any) -> None:
-    run = next(run for run in results.runs if run.path.endswith("qwen3/coconut/live/seed0"))
+    run = next(run for run in results.runs if run.path.endswith("qwen3/coconut/full/seed0"))
     with pytest.raises(UserError, match="no checkpoint at update 1; use one of those kept: "):
         results.load(run, checkpoint=1)
     with pytest.raises(UserError, match=r"nothing\.csv: no such table; use one of those that exist: .*summary"):

@@ -23,7 +23,7 @@ from workflow.lib.sources import read
 
 pytestmark = pytest.mark.slow
 SMOKE = ("--cores", "1", "--configfile", CONFIG)
-COCONUT, COT = "chain/qwen3/coconut/live/seed0", "chain/qwen3/cot/live/seed0"
+COCONUT, COT = "chain/qwen3/coconut/full/seed0", "chain/qwen3/cot/full/seed0"
 PICTURE = "results/figures/latent_scatter.png"
 TRACER = Path(__file__).parent / "tracer"
 LIBRARY = ROOT / "src/thoughtscope"

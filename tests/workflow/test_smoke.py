@@ -14,16 +14,16 @@ from PIL import Image
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from bench.stand_in_slurm import made_by, schedule, targets_of
-from thoughtscope import tables
+from thoughtscope import schemas
 from thoughtscope.artifacts import damaged
 from thoughtscope.config.load import Study
-from thoughtscope.config.run import Run
+from thoughtscope.config.run_id import RunId
 from workflow.lib import study_rules
 
 from .conftest import ROOT, Workspace
 
 pytestmark = pytest.mark.slow
-COCONUT = "chain/qwen3/coconut/live"
+COCONUT = "chain/qwen3/coconut/full"
 STUDY = Study(yaml.safe_load((ROOT / "config/smoke.yaml").read_text()), ROOT / "config", "config/smoke.yaml")
 
 
@@ -50,17 +50,17 @@ def test_rules_declare_everything_that_they_produce(smoke: Workspace) -> None:
 def test_every_run_has_its_curve_its_schedule_and_a_model_that_loads(smoke: Workspace) -> None:
     for run in STUDY.runs:
         folder = results(smoke) / "runs" / run.path
-        curve = tables.read(folder / "accuracy.parquet", tables.ACCURACY).to_pandas()
-        last = curve[curve["layout"] == tables.LAST]
+        curve = schemas.read(folder / "accuracy.parquet", schemas.ACCURACY).to_pandas()
+        last = curve[curve["layout"] == schemas.LAST]
         assert {0, 8, 16} <= set(last["step"]), "and where stages end"
         assert last["layout_stage"].nunique() == 1, "every point of a curve has one layout"
         assert set(curve["step"]) == set(last["step"])
         assert curve["run"].unique().tolist() == [run.path]
         assert (curve["n"] == 32).all()
-        metrics = tables.read(folder / "metrics.parquet", tables.METRICS).to_pandas()
+        metrics = schemas.read(folder / "metrics.parquet", schemas.METRICS).to_pandas()
         assert metrics["step"].tolist() == list(range(1, 17))
         assert np.isfinite(metrics["loss"]).all()
-        predictions = tables.read(folder / "predictions.parquet", tables.PREDICTIONS).to_pandas()
+        predictions = schemas.read(folder / "predictions.parquet", schemas.PREDICTIONS).to_pandas()
         assert len(predictions) == len(curve) * 32
         model = AutoModelForCausalLM.from_pretrained(folder / "model")
         tokenizer = AutoTokenizer.from_pretrained(folder / "model")
@@ -71,23 +71,23 @@ def test_a_control_follows_the_schedule_of_its_leader(smoke: Workspace) -> None:
     folder = results(smoke) / "runs/chain/qwen3"
     stages = [
         [(stage["first_step"], stage["last_step"]) for stage in json.loads(path.read_text())["stages"]]
-        for path in (folder / "coconut/live/seed0/schedule.json", folder / "pause/live/seed0/schedule.json")
+        for path in (folder / "coconut/full/seed0/schedule.json", folder / "pause/full/seed0/schedule.json")
     ]
     assert stages[0] == stages[1]
 
 
 def test_frozen_and_live_start_at_the_same_accuracy(smoke: Workspace) -> None:
     start = {}
-    for trainable in ("live", "frozen"):
+    for trainable in ("full", "lora"):
         path = results(smoke) / f"runs/chain/qwen3/coconut/{trainable}/seed0/predictions.parquet"
-        rows = tables.read(path, tables.PREDICTIONS).to_pandas()
-        rows = rows[(rows["step"] == 0) & (rows["layout"] == tables.LAST)]
+        rows = schemas.read(path, schemas.PREDICTIONS).to_pandas()
+        rows = rows[(rows["step"] == 0) & (rows["layout"] == schemas.LAST)]
         start[trainable] = rows.set_index("example_id")["response"].to_dict()
-    assert start["live"] == start["frozen"]
+    assert start["full"] == start["lora"]
 
 
 def test_hidden_states_keep_their_contract(smoke: Workspace) -> None:
-    folder = results(smoke) / "hidden_states/chain/qwen3/coconut/live/seed0"
+    folder = results(smoke) / "hidden_states/chain/qwen3/coconut/full/seed0"
     facts = json.loads((folder / "states.json").read_text())
     for kind in ("input", "output"):
         files = list(folder.glob(f"kind={kind}/layer=*/part.parquet"))
@@ -112,7 +112,7 @@ def test_every_figure_is_drawn_in_every_format(smoke: Workspace) -> None:
 def test_every_table_has_rows(smoke: Workspace) -> None:
     summary = pd.read_csv(results(smoke) / "tables/summary.csv")
     columns = ["task", "backbone", "method", "trainable", "seed"]
-    assert sorted(Run(*row) for row in summary[columns].itertuples(index=False)) == STUDY.runs
+    assert sorted(RunId(*row) for row in summary[columns].itertuples(index=False)) == STUDY.runs
     assert summary["accuracy"].between(summary["ci_low"], summary["ci_high"]).all()
     assert (summary["n"] == 32).all()
     for name in ("curves", "collapse", "separation", "probes"):

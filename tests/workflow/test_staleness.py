@@ -57,7 +57,7 @@ def test_why_names_each_change_in_words(desk: Desk) -> None:
     desk.put_back()
     assert done.returncode == 0, done.stderr
     said = done.stdout.splitlines()
-    lt_tuning = "train lt-tuning/qwen3 on chain (live, seed 0)"
+    lt_tuning = "train lt-tuning/qwen3 on chain (full, seed 0)"
     assert f"{lt_tuning}: method.curriculum[1].insertion.keep 0.85 -> 0.9" in said
     assert "draw figure accuracy_backbones: the code of figures.accuracy_backbones changed" in said
     assert any(line.startswith("draw figure activity_heatmap: package matplotlib 3.") for line in said)
@@ -83,7 +83,7 @@ def test_without_snakemakes_records_what_is_complete_and_newer_than_its_inputs_s
     copy = copy_of(smoke, tmp_path_factory.mktemp("records") / "copy")
     shutil.rmtree(copy.folder / ".snakemake")
     assert "Nothing to be done" in copy.snakemake("-n", "--configfile", CONFIG).stdout
-    curve = copy.folder / "results/runs/chain/qwen3/pause/live/seed0/accuracy.parquet"
+    curve = copy.folder / "results/runs/chain/qwen3/pause/full/seed0/accuracy.parquet"
     curve.unlink()
     server = DryRuns(copy.folder)
     found = {(job.column, job.name) for job in server.ask()}
@@ -98,7 +98,7 @@ def test_a_figure_leads_back_to_the_seeds_of_its_tasks(desk: Desk) -> None:
     depth = {
         line.split(":")[0].strip(): (len(line) - len(line.lstrip())) // 2 for line in lines if "see above" not in line
     }
-    run_path = "chain/qwen3/coconut/live/seed0"
+    run_path = "chain/qwen3/coconut/full/seed0"
     assert [depth[f"results/{name}"] for name in (f"hidden_states/{run_path}", f"runs/{run_path}")] == [1, 2]
     assert depth["results/figures/latent_scatter.png"] == 0
     task = next(line for line in lines if line.strip().startswith("results/tasks/chain: prepare_task"))
@@ -115,7 +115,7 @@ def test_a_figure_leads_back_to_the_seeds_of_its_tasks(desk: Desk) -> None:
 
 def test_verify_finds_what_snakemake_cannot_see(desk: Desk) -> None:
     assert ask(desk.folder, "verify").returncode == 0
-    name = "results/hidden_states/chain/qwen3/coconut/live/seed0/kind=input/layer=none/part.parquet"
+    name = "results/hidden_states/chain/qwen3/coconut/full/seed0/kind=input/layer=none/part.parquet"
     desk.flip(name)
     done = ask(desk.folder, "verify")
     desk.put_back()

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, get_type_hints
 
 from thoughtscope.config.load import Study
-from thoughtscope.config.run import Run
+from thoughtscope.config.run_id import RunId
 from workflow.lib.sources import pins, sources
 
 Param = Callable[[Any], "Group"]
@@ -69,7 +69,7 @@ def code_params(program: str, modules: Callable[[Any], Sequence[str]] = lambda w
     }
 
 
-def run_of(wildcards: Any) -> Run:
+def run_of(wildcards: Any) -> RunId:
     """Return the run that wildcards name."""
     w = wildcards
-    return Run(w.task, w.backbone, w.method, w.trainable, int(w.seed))
+    return RunId(w.task, w.backbone, w.method, w.trainable, int(w.seed))

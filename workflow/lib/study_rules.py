@@ -14,7 +14,7 @@ from typing import Any, TypedDict
 from pydantic import BaseModel
 
 from thoughtscope.config.load import Study
-from thoughtscope.config.run import Run
+from thoughtscope.config.run_id import RunId
 from thoughtscope.config.run_settings import RunSettings, run_settings
 from thoughtscope.config.series import figure_methods, figure_series
 from thoughtscope.errors import UserError
@@ -86,7 +86,7 @@ def build_backbone(study: Study, backbone: str, variant: str) -> BackboneSetting
     if tiny == (variant == GIVEN):
         wanted = "seed<n>" if tiny else GIVEN
         raise UserError(f"results/backbones/{backbone}/{variant}", "no such backbone", f"ask for {backbone}/{wanted}")
-    unused = {"label", "look", "live_look", "training", "compute", "facts"}
+    unused = {"label", "look", "full_look", "training", "compute", "facts"}
     unused |= {"chat", "chat_arguments"} if tiny else set()
     decides = settings.model_dump(mode="json", exclude=unused)
     if tiny:
@@ -109,12 +109,12 @@ def pretraining_tasks(study: Study, backbone: str) -> list[str]:
     return study.pretraining(backbone).tasks if study.backbone(backbone).source == "tiny" else []
 
 
-def train(study: Study, run: Run) -> RunSettings:
+def train(study: Study, run: RunId) -> RunSettings:
     """Return the settings of a run."""
     return run_settings(study, run)
 
 
-def method_modules(study: Study, run: Run) -> list[str]:
+def method_modules(study: Study, run: RunId) -> list[str]:
     """Return the modules that a run loads because of its method: its kind, and what fills latents if it has any."""
     module, settings = study.plugin("methods", run.method)
     return [module.__name__, *([LATENTS] if module.latent_token(settings) else [])]
@@ -128,7 +128,7 @@ class LatentsSettings(TypedDict):
     decoding: dict[str, Any]
 
 
-def extract_latents(study: Study, run: Run) -> LatentsSettings:
+def extract_latents(study: Study, run: RunId) -> LatentsSettings:
     """Return how a run answers and what is stored of it."""
     states, decoding = study.config.hidden_states.model_dump(mode="json"), study.config.evaluation.decoding
     return {"run": run.path, "states": states, "decoding": decoding}
@@ -163,13 +163,13 @@ class LatentProbes(TypedDict):
     latent_probes: dict[str, Any]
 
 
-def fit_latent_probes(study: Study, run: Run) -> LatentProbes:
+def fit_latent_probes(study: Study, run: RunId) -> LatentProbes:
     """Return how a run's latents are probed."""
     probes = study.config.latent_probes
     return {"run": run.path, "latent_probes": probes.model_dump(mode="json", exclude={"runs"}) if probes else {}}
 
 
-def latent_probe_runs(study: Study) -> list[Run]:
+def latent_probe_runs(study: Study) -> list[RunId]:
     """Return the runs whose latents are probed."""
     latent = study.config.latent_probes
     return study.select(latent.runs, "latent_probes.runs") if latent else []
@@ -230,14 +230,14 @@ def table_inputs(study: Study, name: str) -> list[str]:
     return [*runs, *(truth_probes(study) if name in {"probes", "activity"} else [])]
 
 
-def _table_runs(study: Study, name: str) -> list[Run]:
+def _table_runs(study: Study, name: str) -> list[RunId]:
     """Return the runs that a table is about."""
     if name in {"collapse", "separation"}:
         return hidden_state_runs(study)
     return {"probes": latent_probe_runs(study), "activity": []}.get(name, study.runs)
 
 
-def hidden_state_runs(study: Study) -> list[Run]:
+def hidden_state_runs(study: Study) -> list[RunId]:
     """Return the runs whose latents some figure draws, and their other seeds: the floor of table `separation`."""
     figures = study.config.figures
     names = [name for name, figure in figures.items() if INPUT[figure.kind] == "hidden_states"]
@@ -252,7 +252,7 @@ def truth_probes(study: Study) -> list[str]:
     return [f"truth_probes/{truth.task}/{truth.backbone}"] if truth else []
 
 
-def _labels(study: Study, runs: list[Run]) -> dict[str, str]:
+def _labels(study: Study, runs: list[RunId]) -> dict[str, str]:
     """Return each method's name as figures and tables print it."""
     return {name: study.method_label(name) for name in sorted({run.method for run in runs})}
 
@@ -288,7 +288,7 @@ def figure_inputs(study: Study, name: str) -> list[str]:
     return [f"{group}/{run.path}" for run in _figure_runs(study, name)]
 
 
-def _figure_runs(study: Study, name: str) -> list[Run]:
+def _figure_runs(study: Study, name: str) -> list[RunId]:
     """Return the runs that a figure is drawn from; none if it draws activity."""
     drawn = study.config.figures[name]
     return [] if INPUT[drawn.kind] == "activity" else study.select(drawn.runs, f"figures.{name}.runs")

@@ -3,7 +3,7 @@
 import argparse
 import sys
 
-from thoughtscope import tables
+from thoughtscope import schemas
 from thoughtscope.arguments import add_settings, folder, settings_of
 from thoughtscope.artifacts import artifact_folder, input_digests
 from thoughtscope.backbones.load import MODEL
@@ -30,10 +30,10 @@ def main() -> None:
     inputs = input_digests([arguments.run or arguments.backbone, arguments.task])
     with artifact_folder(arguments.output, record("extract_hidden_states", arguments.settings, inputs=inputs)) as made:
         if arguments.run:
-            rows = tables.read(arguments.task / EXAMPLES, tables.REASONING).to_pylist()
+            rows = schemas.read(arguments.task / EXAMPLES, schemas.REASONING).to_pylist()
             extract_latents(parse(LatentsSettings, raw, "extraction settings"), arguments.run, rows, made)
         else:
-            rows = tables.read(arguments.task / EXAMPLES, tables.STATEMENTS).to_pylist()
+            rows = schemas.read(arguments.task / EXAMPLES, schemas.STATEMENTS).to_pylist()
             backbone = arguments.backbone / MODEL
             extract_statements(parse(StatementsSettings, raw, "extraction settings"), backbone, rows, made)
 

@@ -3,11 +3,11 @@
 import argparse
 import sys
 
-from thoughtscope import tables
+from thoughtscope import schemas
 from thoughtscope.arguments import add_settings, folder
 from thoughtscope.artifacts import artifact_folder, input_digests
 from thoughtscope.config.parse import parse
-from thoughtscope.config.run import Run
+from thoughtscope.config.run_id import RunId
 from thoughtscope.errors import one_line_errors
 from thoughtscope.probes.latent import latent_rows
 from thoughtscope.probes.settings import LatentSettings
@@ -25,12 +25,12 @@ def main() -> None:
     parser.add_argument("--output", type=folder, required=True)
     arguments = parser.parse_args()
     raw = arguments.settings
-    settings, columns = parse(LatentSettings, raw["latent_probes"], "latent_probes"), Run.parse(raw["run"]).columns
-    examples = tables.read(arguments.task / EXAMPLES, tables.REASONING).to_pylist()
+    settings, columns = parse(LatentSettings, raw["latent_probes"], "latent_probes"), RunId.parse(raw["run"]).columns
+    examples = schemas.read(arguments.task / EXAMPLES, schemas.REASONING).to_pylist()
     made_by = record("fit_latent_probes", raw, inputs=input_digests([arguments.states, arguments.task]))
     with artifact_folder(arguments.output, made_by) as made:
         rows = latent_rows(arguments.states, examples, settings)
-        tables.write(made / "latents.parquet", tables.LATENT_PROBES, ({**columns, **row} for row in rows))
+        schemas.write(made / "latents.parquet", schemas.LATENT_PROBES, ({**columns, **row} for row in rows))
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 import argparse
 import sys
 
-from thoughtscope import tables
+from thoughtscope import schemas
 from thoughtscope.arguments import add_settings, folder
 from thoughtscope.artifacts import artifact_folder, input_digests
 from thoughtscope.config.parse import parse
@@ -28,17 +28,17 @@ def main() -> None:
     raw = arguments.settings
     settings = parse(TruthSettings, raw["truth_probes"], "truth_probes")
     columns = {"task": raw["task"], "backbone": raw["backbone"]}
-    examples = tables.read(arguments.task / EXAMPLES, tables.STATEMENTS).to_pylist()
+    examples = schemas.read(arguments.task / EXAMPLES, schemas.STATEMENTS).to_pylist()
     layers = describe_states(arguments.states)["layers"]
     made_by = record("fit_truth_probes", raw, inputs=input_digests([arguments.states, arguments.task]))
     with artifact_folder(arguments.output, made_by) as made:
         found = fit_truth(Statements.of(examples, arguments.states), layers, settings)
         for name, schema, rows in (
-            ("truth", tables.TRUTH_PROBES, found.truth),
-            ("activity", tables.ACTIVITY, found.activity),
-            ("trends", tables.TRENDS, found.trends),
+            ("truth", schemas.TRUTH_PROBES, found.truth),
+            ("activity", schemas.ACTIVITY, found.activity),
+            ("trends", schemas.TRENDS, found.trends),
         ):
-            tables.write(made / f"{name}.parquet", schema, ({**columns, **row} for row in rows))
+            schemas.write(made / f"{name}.parquet", schema, ({**columns, **row} for row in rows))
 
 
 if __name__ == "__main__":

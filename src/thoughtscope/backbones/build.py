@@ -33,8 +33,8 @@ def build_tiny(settings: Settings, tokenizer: Any, seed: int, where: str = "back
     try:
         model = AutoModelForCausalLM.from_config(config, attn_implementation=settings.attention)
     except Exception as error:  # a class may raise anything at sizes or an attention that it does not support
-        mend = "set attention: eager" if "does not support an attention" in str(error) else "correct config"
-        raise UserError(f"{where}: config", f"{settings.model_type}: {str(error).splitlines()[0]}", mend) from error
+        fix = "set attention: eager" if "does not support an attention" in str(error) else "correct config"
+        raise UserError(f"{where}: config", f"{settings.model_type}: {str(error).splitlines()[0]}", fix) from error
     initialise(model, settings.embedding_std)
     return model
 

@@ -19,8 +19,7 @@ from thoughtscope.latents.decoder import context_length, decoder_of
 from thoughtscope.latents.fill import Fill
 from thoughtscope.latents.generate import Decoding, generate
 from thoughtscope.latents.head import logits
-from thoughtscope.latents.layout import IGNORE, sequence
-from thoughtscope.latents.layout import Sequence as Row
+from thoughtscope.latents.layout import IGNORE, TokenSequence, sequence
 from thoughtscope.latents.packing import Batch, pack
 from thoughtscope.latents.passes import forward
 from thoughtscope.latents.scoring import loss_sum
@@ -63,10 +62,10 @@ class Comparison:
         self.config = model.config.get_text_config()
         self.tolerance = TOLERANCES[model.dtype]
         self.found: dict[str, float] = {}
-        numbers, words = random.Random(0), _words(self.config)
+        rng, words = random.Random(0), _words(self.config)
         self.latent_id = words.pop()
         context = context_length(self.config) or LENGTHS[-1]
-        texts = [numbers.choices(words, k=min(length, context)) for length in LENGTHS]
+        texts = [rng.choices(words, k=min(length, context)) for length in LENGTHS]
         self.text = [sequence(str(i), ids[:2], ids[2:]) for i, ids in enumerate(texts)]
         self.thoughts = [self._with_latents(one, places) for one, places in zip(self.text, LATENTS, strict=True)]
 
@@ -79,7 +78,7 @@ class Comparison:
         yield "a cached forward pass with latents", self._cached
         yield "generation", self._generated
 
-    def _with_latents(self, one: Row, places: Sequence[int]) -> Row:
+    def _with_latents(self, one: TokenSequence, places: Sequence[int]) -> TokenSequence:
         ids = [self.latent_id if t in places else token for t, token in enumerate(one.token_ids)]
         return sequence(one.example_id, ids[:2], ids[2:], is_latent=[t in places for t in range(2, len(ids))])
 
@@ -192,7 +191,7 @@ class Comparison:
         for mine, other in zip(ours, theirs, strict=True):
             self._note("gradients", float((mine - other).abs().max()) / scale)
 
-    def _recomputed(self, one: Row, settings: FillSettings) -> Own:
+    def _recomputed(self, one: TokenSequence, settings: FillSettings) -> Own:
         """Run a row with latents: before each latent, everything on its left is run again."""
         fed = self.model.get_input_embeddings()(self._ids(one))
         for t, latent in enumerate(one.is_latent):
@@ -226,7 +225,7 @@ class Comparison:
         loss = out.loss * count if count else out.logits.new_zeros(())
         return Own(caught[0].last_hidden_state[0], tuple(h[0] for h in caught[0].hidden_states), out.logits[0], loss)
 
-    def _ids(self, one: Row) -> Tensor:
+    def _ids(self, one: TokenSequence) -> Tensor:
         return torch.tensor([one.token_ids], device=self.model.device)
 
     def _compare(self, what: str, found: Sequence[Tensor], expected: Sequence[Tensor], against: str = OWN) -> None:
@@ -244,8 +243,8 @@ class Comparison:
             )
         self.found[what] = max(difference, self.found.get(what, 0.0))
 
-    def _refusal(self, problem: str, mend: str = OTHER) -> UserError:
-        return UserError(self.where, f"{type(self.model).__name__}: {problem}", mend)
+    def _refusal(self, problem: str, fix: str = OTHER) -> UserError:
+        return UserError(self.where, f"{type(self.model).__name__}: {problem}", fix)
 
 
 def _total(rows: Sequence[Own]) -> Tensor:
@@ -263,8 +262,8 @@ def _rows(batch: Batch, states: Tensor) -> list[Tensor]:
     return [states[row[row >= 0]] for row in batch.index]
 
 
-def _prompt(one: Row, length: int) -> Row:
-    return Row(one.example_id, one.token_ids[:length], one.is_latent[:length], (IGNORE,) * length, length)
+def _prompt(one: TokenSequence, length: int) -> TokenSequence:
+    return TokenSequence(one.example_id, one.token_ids[:length], one.is_latent[:length], (IGNORE,) * length, length)
 
 
 def _gaps(found: Tensor, expected: Tensor) -> Tensor:

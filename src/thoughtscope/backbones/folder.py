@@ -58,11 +58,11 @@ class Place:
             raise self.error(error, "") from error
         return None if found is None else Path(found)
 
-    def error(self, error: Exception, mend: str) -> UserError:
+    def error(self, error: Exception, fix: str) -> UserError:
         """Return the one line for what `from_pretrained` raised here."""
         if not self.local:
             return hub_error(f"hub_id {self.name}", self.name, self.revision, error)
-        return UserError(self.name, f"it does not load ({first_line(error)})", mend)
+        return UserError(self.name, f"it does not load ({first_line(error)})", fix)
 
 
 def find(folder: Path) -> Place:
@@ -162,9 +162,9 @@ def _weight_files(place: Place) -> list[Path]:
     index = read_json(place, INDEX)
     if index is None:
         others = sorted(file.name for pattern in OTHER_WEIGHTS for file in folder.glob(pattern))
-        mend = "load the model in Transformers and save it with save_pretrained" if others else COMPLETE
+        fix = "load the model in Transformers and save it with save_pretrained" if others else COMPLETE
         only = f", only {others[0]}, which is not read" if others else ""
-        raise UserError(place.name, f"no weights ({WEIGHTS}, or {INDEX} with its shards){only}", mend)
+        raise UserError(place.name, f"no weights ({WEIGHTS}, or {INDEX} with its shards){only}", fix)
     weight_map = index.get("weight_map")
     if not isinstance(weight_map, dict) or not weight_map:
         raise UserError(f"{place.name}/{INDEX}: weight_map", "it names no weights", "copy the file again")

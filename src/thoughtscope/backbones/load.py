@@ -94,20 +94,20 @@ def load_model(folder: Path, *, attention: str = "sdpa", dtype: str = "float32")
 
 def _check_keys(place: Place, model: Any, report: dict[str, Any]) -> None:
     """Refuse weights that are missing or of another shape, and layers that only the files have."""
-    where, mend = f"{place.name}/{CONFIG}", f"take the {CONFIG} that belongs to the weights"
+    where, fix = f"{place.name}/{CONFIG}", f"take the {CONFIG} that belongs to the weights"
     names = {name for name, _ in model.named_parameters()}
     missing = sorted(report["missing_keys"])
     lacking = sorted(names.intersection(missing))
     if len(lacking) > len(names) / 2:
-        raise UserError(where, f"the files lack {len(lacking)} of its {len(names)} weights, as {lacking[0]}", mend)
+        raise UserError(where, f"the files lack {len(lacking)} of its {len(names)} weights, as {lacking[0]}", fix)
     if missing:
         raise UserError(place.name, f"weight {missing[0]} is missing", "complete the *.safetensors files")
     for name, stored, expected in sorted(report["mismatched_keys"]):
-        raise UserError(where, f"it makes weight {name} {_shape(expected)}, in the files it is {_shape(stored)}", mend)
+        raise UserError(where, f"it makes weight {name} {_shape(expected)}, in the files it is {_shape(stored)}", fix)
     kinds = {_without_numbers(name) for name in names}
     for name in sorted(report["unexpected_keys"]):
         if _without_numbers(name) in kinds:
-            raise UserError(where, f"the files hold weight {name}, which its model does not have", mend)
+            raise UserError(where, f"the files hold weight {name}, which its model does not have", fix)
 
 
 def _check_generation(place: Place, model: Any) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from thoughtscope import tables
+from thoughtscope import schemas
 from thoughtscope.artifacts import sha256, write_json
 from thoughtscope.backbones.build import build_tiny
 from thoughtscope.backbones.comparison import check_config
@@ -36,7 +36,7 @@ def make_tiny(
     Raises:
         UserError: the engine disagrees with the model's own forward pass, or cannot run it.
     """
-    rows = [row for task in tasks for row in tables.read(task / PRETRAINING, tables.PRETRAINING).to_pylist()]
+    rows = [row for task in tasks for row in schemas.read(task / PRETRAINING, schemas.PRETRAINING).to_pylist()]
     tokenizer = train_tokenizer(f"{row['question']} {row['response']}" for row in rows)
     model = build_tiny(settings, tokenizer, seed, where)
     check_config(model.config.get_text_config(), where)

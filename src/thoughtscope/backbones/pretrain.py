@@ -15,8 +15,7 @@ import torch
 from thoughtscope.backbones.prompt import prompt_ids, response_ids
 from thoughtscope.backbones.settings import Pretraining
 from thoughtscope.errors import UserError
-from thoughtscope.latents.layout import Sequence as TokenSequence
-from thoughtscope.latents.layout import sequence
+from thoughtscope.latents.layout import TokenSequence, sequence
 from thoughtscope.latents.packing import pack
 from thoughtscope.latents.passes import forward
 from thoughtscope.latents.scoring import loss_sum
@@ -46,14 +45,14 @@ def pretrain(
     texts = [_sequence(tokenizer, row, i) for i, row in enumerate(rows)]
     optimizer = torch.optim.AdamW(model.parameters(), lr=settings.learning_rate, weight_decay=0.01)
     warmup = max(1, round(settings.warmup * settings.updates))
-    numbers = random.Random(seed)
+    rng = random.Random(seed)
     model.train()
     curve = []
     for update in range(settings.updates):
         left = 1 - max(0, update - warmup) / max(1, settings.updates - warmup)
         for group in optimizer.param_groups:
             group["lr"] = settings.learning_rate * min(1.0, (update + 1) / warmup) * left
-        chosen = numbers.choices(texts, k=settings.batch_size)
+        chosen = rng.choices(texts, k=settings.batch_size)
         batch = pack(chosen, None, for_labels=True)
         loss = loss_sum(model, forward(model, batch, None), batch) / labelled_tokens(chosen)
         optimizer.zero_grad()

@@ -55,7 +55,7 @@ class Settings(Hosted):
     source: Literal["tiny", "folder", "hub"]
     label: str = Field(..., description="the family's name as figures print it")
     look: Look | None = Field(None, description="how figures draw it; null: a look that no other there has")
-    live_look: Look | None = Field(None, description="the same of its live runs, in a figure of live and frozen ones")
+    full_look: Look | None = Field(None, description="the same of its live runs, in a figure of live and frozen ones")
     model_type: str | None = Field(None, description="tiny: key of Transformers' AutoConfig, e.g. qwen3")
     config: dict[str, Any] = Field({}, description="tiny: arguments of the model's configuration class")
     embedding_std: PositiveFloat = Field(1.0, description="tiny: spread of the initial input embeddings")

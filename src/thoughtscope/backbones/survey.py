@@ -37,7 +37,7 @@ from thoughtscope.backbones.small import (
     small_model,
 )
 from thoughtscope.backbones.verification import verify
-from thoughtscope.config.training import Frozen
+from thoughtscope.config.training import Lora
 from thoughtscope.errors import UserError
 from thoughtscope.latents.attention import FULL, SLIDING
 from thoughtscope.training.network import freeze
@@ -140,7 +140,7 @@ def examine(name: str) -> Finding:
 
 def _reason(error: UserError) -> str:
     problem = f"frozen: {error.problem}" if error.where.endswith(", frozen") else error.problem
-    return problem if error.mend == "use another model" else f"{problem}; {error.mend}"
+    return problem if error.fix == "use another model" else f"{problem}; {error.fix}"
 
 
 def _class_and_config(model_type: str) -> tuple[Any, Any]:
@@ -164,7 +164,7 @@ def _chosen(config: Any) -> dict[str, Any]:
 
 def _frozen(model: Any) -> Any:
     """Inject an adapter that matters, and the trained rows of a token, as a frozen run does."""
-    frozen = freeze(model, Frozen(rank=RANK), [HEADS], 0)
+    frozen = freeze(model, Lora(rank=RANK), [HEADS], 0)
     with torch.no_grad():
         for name, value in frozen.named_parameters():
             if "lora_B" in name:

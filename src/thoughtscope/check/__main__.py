@@ -20,7 +20,7 @@ from thoughtscope.check.inputs import check_disk, find_backbones, prepare_tasks,
 from thoughtscope.check.trial import Trial, attempt
 from thoughtscope.config.load import MAIN, Study
 from thoughtscope.config.parse import parse
-from thoughtscope.config.run import Run
+from thoughtscope.config.run_id import RunId
 from thoughtscope.config.run_settings import run_settings
 from thoughtscope.errors import UserError, one_line_errors
 from thoughtscope.training.settings import TrainSettings
@@ -59,19 +59,19 @@ def main() -> int:
     return 2 if refused else 0
 
 
-def distinct(runs: Sequence[Run]) -> list[Run]:
+def distinct(runs: Sequence[RunId]) -> list[RunId]:
     """Return one run of each kind: runs that differ in their seed alone take the same."""
-    kinds: dict[tuple[str, ...], Run] = {}
+    kinds: dict[tuple[str, ...], RunId] = {}
     for run in runs:
         kinds.setdefault((run.task, run.backbone, run.method, run.trainable), run)
     return list(kinds.values())
 
 
-def _trial_of(run: Run, found: dict[Run, Trial | str]) -> Trial | str:
+def _trial_of(run: RunId, found: dict[RunId, Trial | str]) -> Trial | str:
     return next(trial for one, trial in found.items() if distinct([one, run]) == [one])
 
 
-def _try(study: Study, run: Run, tasks: Path, backbones: Path, ranks: int) -> Trial | str:
+def _try(study: Study, run: RunId, tasks: Path, backbones: Path, ranks: int) -> Trial | str:
     """Try a run in a process of its own, so that what it takes is its own and given back; a line if it cannot run."""
     settings = parse(TrainSettings, run_settings(study, run), f"run {run.path}")
     size = settings.training.micro_batch_size or settings.training.batch_size // ranks
@@ -94,7 +94,7 @@ def verdict(trial: Trial) -> str:
     return SHARD if states > trial.available / 2 else LOWER
 
 
-def table(found: dict[Run, Trial | str]) -> Table:
+def table(found: dict[RunId, Trial | str]) -> Table:
     """Return what each kind of run takes."""
     made = Table(title="one micro-batch of each kind of run, its longest examples in the stage with most latents")
     names = ("run", "device", "parameters", "trained", "passes", "tokens", "s", "tokens/s", "GB of", "hours", "")

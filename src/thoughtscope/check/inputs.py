@@ -8,7 +8,7 @@ from typing import Any
 
 from huggingface_hub import get_token
 
-from thoughtscope import tables
+from thoughtscope import schemas
 from thoughtscope.backbones.make import make_tiny, refer
 from thoughtscope.config.load import Study
 from thoughtscope.errors import UserError
@@ -64,7 +64,7 @@ def check_access(study: Study, backbone: str) -> None:
 
 def rows_of(task: Path) -> list[dict[str, Any]]:
     """Return the examples of a prepared reasoning task."""
-    return tables.read(task / EXAMPLES, tables.REASONING).to_pylist()  # type: ignore[no-any-return]
+    return schemas.read(task / EXAMPLES, schemas.REASONING).to_pylist()  # type: ignore[no-any-return]
 
 
 def check_disk(place: Path, needed: float) -> None:

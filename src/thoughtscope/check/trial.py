@@ -15,7 +15,7 @@ from transformers.utils import logging
 
 from thoughtscope.backbones.spellings import notes
 from thoughtscope.latents.generate import Decoding
-from thoughtscope.latents.layout import Sequence as TokenSequence
+from thoughtscope.latents.layout import TokenSequence
 from thoughtscope.latents.packing import pack
 from thoughtscope.methods.curriculum import Example, Stage, draw
 from thoughtscope.reasoner import device_and_dtype
@@ -100,8 +100,8 @@ def _longest(parts: Parts, size: int) -> list[TokenSequence]:
     def laid(stage: Stage) -> list[TokenSequence]:
         made = []
         for one in examples:
-            numbers, unsure = draw(0, stage.index, 0, one.example_id), [0.0] * len(one.response)
-            made.append(method.module.layout(method.settings, stage, one, reasoner.ids, numbers, unsure))
+            rng, unsure = draw(0, stage.index, 0, one.example_id), [0.0] * len(one.response)
+            made.append(method.module.layout(method.settings, stage, one, reasoner.ids, rng, unsure))
         return made
 
     stage = max(parts.stages, key=lambda one: sum(made.latents for made in laid(one)))

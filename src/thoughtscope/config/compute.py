@@ -14,7 +14,7 @@ from pydantic import BaseModel
 from thoughtscope.backbones.size import parameters
 from thoughtscope.config.load import Study
 from thoughtscope.config.parse import merge, parse
-from thoughtscope.config.run import Run
+from thoughtscope.config.run_id import RunId
 from thoughtscope.config.schema import Compute
 from thoughtscope.config.training import Training
 from thoughtscope.latents.settings import BaseFill
@@ -85,7 +85,7 @@ class Footprint:
             zero: `zero_optimization` of the DeepSpeed configuration.
         """
         weight = 4.0 if precision == "float32" else 2.0
-        if trainable == "frozen":
+        if trainable == "lora":
             return cls(weight, 0.0, 0.0)
         gradient, optimizer = weight, 8.0 if precision == "float32" else 12.0
         stage = zero.get("stage", 0) or (0 if precision == "float32" else 1)  # see training.engine.sharding
@@ -100,7 +100,7 @@ class Footprint:
         return cls(whole, sum(size for size, least in parts.values() if stage >= least), offloaded)
 
 
-def training_request(study: Study, run: Run, attempt: int = 1) -> Request:
+def training_request(study: Study, run: RunId, attempt: int = 1) -> Request:
     """Return what training `run` asks for; each attempt after a failure asks for more memory and time."""
     compute, training, size = compute_of(study, run.backbone), study.training(run), _size(study, run.backbone)
     zero = study.deepspeed(training.deepspeed).get("zero_optimization", {})

@@ -18,7 +18,7 @@ from thoughtscope.backbones.settings import Settings as BackboneSettings
 from thoughtscope.config.deepspeed import DeepSpeed
 from thoughtscope.config.parse import merge, parse, read_yaml
 from thoughtscope.config.revisions import KINDS, LOCK, read_lock
-from thoughtscope.config.run import Run
+from thoughtscope.config.run_id import RunId
 from thoughtscope.config.schema import Config, Figure, RunFilter, RunGrid
 from thoughtscope.config.series import figure_series
 from thoughtscope.config.training import Training
@@ -82,17 +82,17 @@ class Study:
         return cls(raw, folder, ", ".join(map(str, files)), require_pins)
 
     @cached_property
-    def runs(self) -> list[Run]:
+    def runs(self) -> list[RunId]:
         """Every run of the config, sorted, each once."""
         return sorted({run for grid in self.config.runs for run in _expand(grid)})
 
-    def select(self, filters: RunFilter | list[RunFilter] | None, where: str) -> list[Run]:
+    def select(self, filters: RunFilter | list[RunFilter] | None, where: str) -> list[RunId]:
         """Return the runs that match any of `filters`.
 
         Raises:
             UserError: nothing matches, or a filter names something that no run has.
         """
-        found: set[Run] = set()
+        found: set[RunId] = set()
         for one in filters if isinstance(filters, list) else [filters or RunFilter()]:
             wanted = {key: _as_list(value) for key, value in one if value is not None}
             for key, values in wanted.items():
@@ -149,14 +149,14 @@ class Study:
         return parse(Training, raw, f"{self.file('backbones', backbone)}: training")
 
     @_once
-    def training(self, run: Run) -> Training:
+    def training(self, run: RunId) -> Training:
         """Return how `run` trains: the common settings, then backbone, method and trainable on top."""
         layers: list[tuple[Mapping[str, Any], str]] = [
             (self.backbone(run.backbone).training, self.file("backbones", run.backbone)),
             (getattr(self.method(run.method), "training", {}), self.file("methods", run.method)),
         ]
-        if run.trainable == "frozen":
-            layers.append((self.config.frozen.training, f"{self.source}: frozen"))
+        if run.trainable == "lora":
+            layers.append((self.config.lora.training, f"{self.source}: frozen"))
         merged, where = self.config.training.model_dump(), self.source
         for patch, where in layers:
             merged = merge(merged, patch)
@@ -210,7 +210,7 @@ class Study:
             self.task(run.task)
             self.deepspeed(self.training(run).deepspeed)
             yoked = getattr(self.method(run.method), "yoked_to", None)
-            leader = Run(run.task, run.backbone, str(yoked), run.trainable, run.seed)
+            leader = RunId(run.task, run.backbone, str(yoked), run.trainable, run.seed)
             if yoked and leader not in self.runs:
                 raise UserError(
                     f"{self.source}: runs",
@@ -289,9 +289,9 @@ class Study:
                 )
 
 
-def _expand(grid: RunGrid) -> Iterator[Run]:
+def _expand(grid: RunGrid) -> Iterator[RunId]:
     for values in itertools.product(*(_as_list(value) for _, value in grid)):
-        yield Run(*values)
+        yield RunId(*values)
 
 
 def _as_list(value: Any) -> list[Any]:

@@ -29,14 +29,14 @@ def parse(model: type[M], raw: Mapping[str, Any], where: str, commits: Mapping[s
         first = error.errors()[0]
         parts, known = _follow(model, first["loc"])
         key = ".".join(parts)
-        mends = {
+        fixes = {
             "extra_forbidden": ("unknown key", f"remove it; known keys: {', '.join(known)}"),
             "missing": ("key is missing", "add it"),
         }
         found = "" if isinstance(first["input"], Mapping) else f", not {first['input']!r}"
         said = first["msg"].removeprefix("Value error, ") + found
-        problem, mend = mends.get(first["type"], (said, "correct the value"))
-        raise UserError(f"{where}: {key}" if key else where, problem, mend) from error
+        problem, fix = fixes.get(first["type"], (said, "correct the value"))
+        raise UserError(f"{where}: {key}" if key else where, problem, fix) from error
 
 
 def _follow(model: type[BaseModel], location: tuple[Any, ...]) -> tuple[list[str], list[str]]:

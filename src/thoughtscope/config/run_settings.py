@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, TypedDict
 
 from thoughtscope.config.load import Study
-from thoughtscope.config.run import Run
+from thoughtscope.config.run_id import RunId
 
 SAVING = {"save_every_seconds", "keep_states"}
 
@@ -16,22 +16,22 @@ class RunSettings(TypedDict):
     run: str
     method: dict[str, Any]
     training: dict[str, Any]
-    frozen: dict[str, Any] | None
+    lora: dict[str, Any] | None
     evaluation: dict[str, Any]
     prompting: dict[str, Any]
     attention: str
     deepspeed: dict[str, Any]
 
 
-def run_settings(study: Study, run: Run) -> RunSettings:
+def run_settings(study: Study, run: RunId) -> RunSettings:
     """Return the settings of a run."""
     config, backbone, training = study.config, study.backbone(run.backbone), study.training(run)
-    frozen = config.frozen.model_dump(mode="json", exclude={"training"}) if run.trainable == "frozen" else None
+    lora = config.lora.model_dump(mode="json", exclude={"training"}) if run.trainable == "lora" else None
     return {
         "run": run.path,
         "method": study.method(run.method).model_dump(mode="json", exclude={"label", "look", "training", "yoked_to"}),
         "training": training.model_dump(mode="json", exclude=SAVING),
-        "frozen": frozen,
+        "lora": lora,
         "evaluation": config.evaluation.model_dump(mode="json", exclude={"solved_at"}),
         "prompting": {"chat": backbone.chat, "chat_arguments": backbone.chat_arguments},
         "attention": backbone.attention,
@@ -39,12 +39,12 @@ def run_settings(study: Study, run: Run) -> RunSettings:
     }
 
 
-def saving(study: Study, run: Run) -> dict[str, Any]:
+def saving(study: Study, run: RunId) -> dict[str, Any]:
     """Return how often a run saves the state that it resumes from: nothing that can change its result."""
     return study.training(run).model_dump(mode="json", include=SAVING)
 
 
-def leader(study: Study, run: Run) -> Run | None:
+def leader(study: Study, run: RunId) -> RunId | None:
     """Return the run whose stage switches a control follows, if its method is yoked to one."""
     method = getattr(study.method(run.method), "yoked_to", None)
-    return Run(run.task, run.backbone, method, run.trainable, run.seed) if method else None
+    return RunId(run.task, run.backbone, method, run.trainable, run.seed) if method else None

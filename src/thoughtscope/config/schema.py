@@ -10,13 +10,13 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from thoughtscope.backbones.settings import Pretraining
-from thoughtscope.config.training import Evaluation, Frozen, Training
+from thoughtscope.config.training import Evaluation, Lora, Training
 from thoughtscope.evaluation.settings import Published
 from thoughtscope.hidden_states.settings import HiddenStates
 from thoughtscope.probes.settings import LatentSettings, TruthSettings
 from thoughtscope.settings import Count, OneOrMany, Positive, PositiveFloat, Strict
 
-Trainable = Literal["live", "frozen"]
+Trainable = Literal["full", "lora"]
 
 
 class RunGrid(Strict):
@@ -25,7 +25,7 @@ class RunGrid(Strict):
     task: OneOrMany[str]
     backbone: OneOrMany[str]
     method: OneOrMany[str]
-    trainable: OneOrMany[Trainable] = "live"
+    trainable: OneOrMany[Trainable] = "full"
     seed: OneOrMany[Count] = 0
 
 
@@ -90,7 +90,7 @@ class Config(Strict):
 
     runs: list[RunGrid] = Field(..., min_length=1)
     training: Training
-    frozen: Frozen = Frozen()
+    lora: Lora = Lora()
     evaluation: Evaluation
     pretraining: Pretraining
     hidden_states: HiddenStates = HiddenStates()

@@ -50,11 +50,11 @@ def _own(study: Study, name: str, figure: Figure) -> Iterator[Own]:
             settings = study.backbone(backbone)
             yield backbone, settings.label, settings.look, f"{study.file('backbones', backbone)}: look"
         return
-    for trainable, key in (("live", "live_look"), ("frozen", "look")):
+    for trainable, shown, key in (("full", "Live", "full_look"), ("lora", "Frozen", "look")):
         there = {run.backbone for run in runs if run.trainable == trainable}
         for backbone in (one for one in backbones if one in there):
             settings = study.backbone(backbone)
-            label = f"{trainable.capitalize()} {settings.label}"
+            label = f"{shown} {settings.label}"
             where = f"{study.file('backbones', backbone)}: {key}"
             yield f"{trainable} {backbone}", label, getattr(settings, key), where
 

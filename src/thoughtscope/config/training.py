@@ -21,8 +21,8 @@ class Optimizer(Strict):
     max_grad_norm: PositiveFloat | None = Field(
         1.0, description="gradients are scaled down to this norm where theirs is larger; null: never"
     )
-    schedule: Literal["constant", "linear", "cosine", "hold-then-linear"] = "constant"
-    decay: Probability = Field(0.3, description="hold-then-linear: share of the updates over which the rate falls to 0")
+    schedule: Literal["constant", "linear", "cosine", "wsd"] = "constant"
+    decay: Probability = Field(0.3, description="wsd: share of the updates over which the rate falls to 0")
     warmup: Probability = Field(0.0, description="share of the updates over which the rate rises from 0")
     at_stage_switch: Literal["keep", "reset", "rewarm"] = Field(
         "keep", description="what happens to the optimiser's moments; rewarm also repeats the warm-up"
@@ -54,7 +54,7 @@ class Training(Strict):
     )
 
 
-class Frozen(Strict):
+class Lora(Strict):
     """LoRA on a fixed backbone (arXiv 2106.09685); the latent tokens' embeddings train as well."""
 
     rank: Positive = 16

@@ -15,10 +15,10 @@ def predict(
     reasoner: Reasoner,
     examples: Sequence[Example],
     decoding: Decoding,
-    anyone: Callable[[bool], bool] = bool,
+    any_rank: Callable[[bool], bool] = bool,
 ) -> list[dict[str, Any]]:
-    """Answer every question and return one row each: `tables.PREDICTIONS` without run, step, layout and split."""
-    generations = reasoner.generate(examples, decoding, anyone)
+    """Answer every question and return one row each: `schemas.PREDICTIONS` without run, step, layout and split."""
+    generations = reasoner.generate(examples, decoding, any_rank)
     return [prediction(reasoner, one, generation) for one, generation in zip(examples, generations, strict=True)]
 
 

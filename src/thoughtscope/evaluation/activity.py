@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from thoughtscope import tables
+from thoughtscope import schemas
 from thoughtscope.evaluation.identity import as_table
 from thoughtscope.evaluation.settings import TableSettings
 from thoughtscope.evaluation.statistics import bootstrap_interval
@@ -63,8 +63,8 @@ def activity(folders: Sequence[Path], settings: TableSettings) -> pd.DataFrame:
 
 
 def _rows(folder: Path, settings: TableSettings) -> Iterator[dict[str, Any]]:
-    for name, schema in ((ACTIVITY, tables.ACTIVITY), (TRENDS, tables.TRENDS)):
-        frame = tables.read(folder / name, schema).to_pandas()
+    for name, schema in ((ACTIVITY, schemas.ACTIVITY), (TRENDS, schemas.TRENDS)):
+        frame = schemas.read(folder / name, schema).to_pandas()
         frame = frame.assign(truth=frame["label"].map(NAMES)).drop(columns="label")
         if name == ACTIVITY:
             yield from frame.assign(row="cell").to_dict("records")

@@ -13,7 +13,7 @@ from typing import Any
 
 import pandas as pd
 
-from thoughtscope import tables
+from thoughtscope import schemas
 from thoughtscope.errors import UserError
 from thoughtscope.evaluation.identity import run_of
 from thoughtscope.evaluation.seeds import accuracy_interval, difference_interval, solved
@@ -81,8 +81,8 @@ def _answers(folders: Sequence[Path]) -> dict[str, Answers]:
     """
     parts = []
     for folder in folders:
-        frame: pd.DataFrame = tables.read(folder / "predictions.parquet", tables.PREDICTIONS).to_pandas()
-        last = frame[(frame["step"] == frame["step"].max()) & (frame["layout"] == tables.LAST)]
+        frame: pd.DataFrame = schemas.read(folder / "predictions.parquet", schemas.PREDICTIONS).to_pandas()
+        last = frame[(frame["step"] == frame["step"].max()) & (frame["layout"] == schemas.LAST)]
         parts.append(last.assign(seed=run_of(folder).seed))
     found = {}
     for split, items in pd.concat(parts).groupby("split"):
@@ -151,6 +151,6 @@ def _different(split: str) -> UserError:
 
 def _published(settings: TableSettings, key: tuple[str, ...], split: str) -> dict[str, Any]:
     for one in settings.published:
-        if (one.backbone, one.method, one.split) == (key[1], key[2], split) and key[3] == "live":
+        if (one.backbone, one.method, one.split) == (key[1], key[2], split) and key[3] == "full":
             return {"published": one.accuracy, "published_source": one.source}
     return {}

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from thoughtscope import tables
+from thoughtscope import schemas
 from thoughtscope.evaluation.identity import as_table, named, run_of
 from thoughtscope.evaluation.measurements import read_accuracy, read_correct, read_schedule
 from thoughtscope.evaluation.settings import TableSettings
@@ -48,7 +48,7 @@ def curves(folders: Sequence[Path], settings: TableSettings) -> pd.DataFrame:
 
 def _rows(folder: Path, settings: TableSettings) -> Iterator[dict[str, Any]]:
     name, measured, stages = run_of(folder), read_accuracy(folder), read_schedule(folder)["stages"]
-    correct = read_correct(folder, tables.CURRENT)
+    correct = read_correct(folder, schemas.CURRENT)
     ends: list[pd.Series] = []
     for index, stage in enumerate(stages):
         last = index == len(stages) - 1
@@ -59,7 +59,7 @@ def _rows(folder: Path, settings: TableSettings) -> Iterator[dict[str, Any]]:
             "stage": stage["name"],
             "stage_index": index,
             "stages": len(stages),
-            "layout": tables.LAST if last else tables.CURRENT,
+            "layout": schemas.LAST if last else schemas.CURRENT,
             "first_step": stage["first_step"],
             "last_step": stage["last_step"],
             "measurements": within.shape[1],

@@ -8,17 +8,17 @@ from typing import Any
 
 import pandas as pd
 
-from thoughtscope.config.run import Run
+from thoughtscope.config.run_id import RunId
 
 NAMES = ["task", "backbone", "method", "label", "trainable", "seed"]
 
 
-def run_of(folder: Path) -> Run:
+def run_of(folder: Path) -> RunId:
     """Return the run whose artifact a folder is: its last five parts are the run's path."""
-    return Run.parse("/".join(folder.parts[-5:]))
+    return RunId.parse("/".join(folder.parts[-5:]))
 
 
-def named(run: Run, methods: Mapping[str, str]) -> dict[str, Any]:
+def named(run: RunId, methods: Mapping[str, str]) -> dict[str, Any]:
     """Return the columns `NAMES` of a run; `label` is its method's name as figures print it."""
     return {
         "task": run.task,

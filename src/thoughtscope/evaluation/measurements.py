@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from thoughtscope import tables
+from thoughtscope import schemas
 from thoughtscope.errors import UserError
 
 SPLIT = "test"
@@ -16,14 +16,14 @@ MEND = "train the run again"
 
 
 def read_accuracy(folder: Path) -> pd.DataFrame:
-    """Return a run's `tables.ACCURACY` rows of the test split with the last stage's layout, from step 0 on.
+    """Return a run's `schemas.ACCURACY` rows of the test split with the last stage's layout, from step 0 on.
 
     Raises:
         UserError: there is no such table, or step 0 was not measured.
     """
     path = folder / "accuracy.parquet"
-    frame: pd.DataFrame = tables.read(path, tables.ACCURACY).to_pandas()
-    frame = frame[(frame["split"] == SPLIT) & (frame["layout"] == tables.LAST)]
+    frame: pd.DataFrame = schemas.read(path, schemas.ACCURACY).to_pandas()
+    frame = frame[(frame["split"] == SPLIT) & (frame["layout"] == schemas.LAST)]
     frame = frame.sort_values("step", ignore_index=True)
     if frame.empty or frame["step"].iloc[0] != 0:
         raise UserError(str(path), "step 0 was not measured", MEND)
@@ -31,8 +31,8 @@ def read_accuracy(folder: Path) -> pd.DataFrame:
 
 
 def read_answers(folder: Path) -> pd.DataFrame:
-    """Return a run's `tables.PREDICTIONS` rows of the test split."""
-    frame: pd.DataFrame = tables.read(folder / "predictions.parquet", tables.PREDICTIONS).to_pandas()
+    """Return a run's `schemas.PREDICTIONS` rows of the test split."""
+    frame: pd.DataFrame = schemas.read(folder / "predictions.parquet", schemas.PREDICTIONS).to_pandas()
     return frame[frame["split"] == SPLIT]
 
 
@@ -46,8 +46,8 @@ def read_correct(folder: Path, layout: str) -> pd.DataFrame:
         UserError: there is no such table, or the steps were not measured on the same items.
     """
     frame = read_answers(folder)
-    if layout == tables.CURRENT:
-        own = frame["layout"] == tables.CURRENT
+    if layout == schemas.CURRENT:
+        own = frame["layout"] == schemas.CURRENT
         frame = frame[own | ~frame["step"].isin(frame.loc[own, "step"])]
     else:
         frame = frame[frame["layout"] == layout]

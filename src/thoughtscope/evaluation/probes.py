@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from thoughtscope import tables
+from thoughtscope import schemas
 from thoughtscope.errors import UserError
 from thoughtscope.evaluation.identity import as_table
 from thoughtscope.evaluation.settings import TableSettings
@@ -64,11 +64,13 @@ def probes(folders: Sequence[Path], settings: TableSettings) -> pd.DataFrame:
 def _rows(folder: Path, settings: TableSettings) -> list[dict[str, Any]]:
     parts: list[pd.DataFrame] = []
     if (folder / LATENTS).is_file():
-        latents = tables.read(folder / LATENTS, tables.LATENT_PROBES).to_pandas().rename(columns={"accuracy": "value"})
+        latents = (
+            schemas.read(folder / LATENTS, schemas.LATENT_PROBES).to_pandas().rename(columns={"accuracy": "value"})
+        )
         label = latents["method"].replace(settings.methods)
         parts.append(latents.assign(probe="latent", measure="accuracy", label=label))
     if (folder / TRUTH).is_file():
-        truth = tables.read(folder / TRUTH, tables.TRUTH_PROBES).to_pandas().rename(columns={"auroc": "value"})
+        truth = schemas.read(folder / TRUTH, schemas.TRUTH_PROBES).to_pandas().rename(columns={"auroc": "value"})
         parts.append(truth.assign(probe="truth", measure="auroc", classes=2, kind="output"))
     if not parts:
         raise UserError(str(folder), f"holds neither {LATENTS} nor {TRUTH}", "fit the probes again")

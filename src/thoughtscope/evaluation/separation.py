@@ -18,7 +18,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.spatial.distance import cdist
 
-from thoughtscope.config.run import Run
+from thoughtscope.config.run_id import RunId
 from thoughtscope.errors import UserError
 from thoughtscope.evaluation.cells import KINDS, Cell, RunCells, read_cells, unit_rows
 from thoughtscope.evaluation.identity import as_table, named, run_of
@@ -53,11 +53,11 @@ Row = dict[str, Any]
 class Group:
     """Runs that are compared with each other, one kind of their vectors, and how it is looked at."""
 
-    runs: dict[Run, RunCells]
+    runs: dict[RunId, RunCells]
     unit_norm: bool
     questions: str
 
-    def cells(self, step: int) -> dict[Run, Cell]:
+    def cells(self, step: int) -> dict[RunId, Cell]:
         """Return each run's cell of step k, for those that have one."""
         found = {run: cells.latents[step - 1] for run, cells in self.runs.items() if step <= len(cells.latents)}
         if self.questions == "common":
@@ -100,10 +100,10 @@ def _rows(folders: Sequence[Path], kind: Any, settings: TableSettings) -> list[R
     return [row | _floor(row, floors) for row in methods] + seeds
 
 
-def _groups(read: dict[Run, RunCells], by_method: bool) -> Iterator[Group]:
+def _groups(read: dict[RunId, RunCells], by_method: bool) -> Iterator[Group]:
     """Yield the runs that differ in their method alone (`by_method`: in their seed), in each way to compare them."""
 
-    def alike(run: Run) -> tuple[str | int, ...]:
+    def alike(run: RunId) -> tuple[str | int, ...]:
         return run.task, run.backbone, run.trainable, run.method if by_method else run.seed
 
     for _, found in itertools.groupby(sorted(read, key=alike), key=alike):
@@ -113,7 +113,7 @@ def _groups(read: dict[Run, RunCells], by_method: bool) -> Iterator[Group]:
             yield Group(runs, unit_norm, questions)
 
 
-def _check_widths(runs: dict[Run, RunCells]) -> None:
+def _check_widths(runs: dict[RunId, RunCells]) -> None:
     widths = {run: cells.latents[0].vectors.shape[1] for run, cells in runs.items() if cells.latents}
     if len(set(widths.values())) > 1:
         listed = ", ".join(f"{run.path} {width}" for run, width in widths.items())

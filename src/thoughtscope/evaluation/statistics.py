@@ -63,8 +63,8 @@ def bootstrap_interval(
     Returns:
         The lower and upper ends, each of the statistic's shape.
     """
-    numbers = np.random.default_rng(seed)
-    drawn = np.array([statistic(numbers.integers(n, size=n)) for _ in range(resamples)], dtype=np.float64)
+    rng = np.random.default_rng(seed)
+    drawn = np.array([statistic(rng.integers(n, size=n)) for _ in range(resamples)], dtype=np.float64)
     tail = (1 - confidence) / 2
     low, high = np.nanquantile(drawn, [tail, 1 - tail], axis=0)
     return low, high
@@ -83,9 +83,9 @@ def half_sample_interval(
         statistic: from the indices of items to a number or an array of them.
         n: number of items, at least four.
     """
-    numbers = np.random.default_rng(seed)
+    rng = np.random.default_rng(seed)
     value = np.asarray(statistic(np.arange(n)), dtype=np.float64)
-    halves = np.array([statistic(numbers.permutation(n)[: n // 2]) for _ in range(resamples)], dtype=np.float64)
+    halves = np.array([statistic(rng.permutation(n)[: n // 2]) for _ in range(resamples)], dtype=np.float64)
     half = _quantile(confidence) * np.std(halves, axis=0, ddof=1)
     return value, value - half, value + half
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from thoughtscope import tables
+from thoughtscope import schemas
 from thoughtscope.evaluation.identity import as_table, named, run_of
 from thoughtscope.evaluation.measurements import read_accuracy, read_answers, read_schedule
 from thoughtscope.evaluation.settings import TableSettings
@@ -16,7 +16,7 @@ from thoughtscope.evaluation.solved import SOLVED, with_solved
 
 _AT_THE_END = ["accuracy", "ci_low", "ci_high", "n"]
 _COST = ["mean_latents", "mean_visible_tokens", "mean_forward_passes"]
-_STOPPED = [f"stopped_{how}" for how in tables.STOPPED]
+_STOPPED = [f"stopped_{how}" for how in schemas.STOPPED]
 _SPENT = ["updates", "labelled_tokens", "positions"]
 COLUMNS = [*_AT_THE_END, *SOLVED, *_COST, *_STOPPED, "start_accuracy", *_SPENT]
 
@@ -42,11 +42,11 @@ def summary(folders: Sequence[Path], settings: TableSettings) -> pd.DataFrame:
 def _row(folder: Path, settings: TableSettings) -> dict[str, Any]:
     measured, answers = read_accuracy(folder), read_answers(folder)
     last, schedule = measured.iloc[-1], read_schedule(folder)
-    ended = answers[(answers["step"] == last["step"]) & (answers["layout"] == tables.LAST)]["stopped"]
+    ended = answers[(answers["step"] == last["step"]) & (answers["layout"] == schemas.LAST)]["stopped"]
     return {
         **named(run_of(folder), settings.methods),
         **{name: last[name] for name in (*_AT_THE_END, *_COST)},
-        **{f"stopped_{how}": (ended == how).mean() for how in tables.STOPPED},
+        **{f"stopped_{how}": (ended == how).mean() for how in schemas.STOPPED},
         "start_accuracy": measured["accuracy"].iloc[0],
         **{name: schedule[name] for name in _SPENT},
     }

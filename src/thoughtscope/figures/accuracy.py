@@ -14,7 +14,7 @@ from thoughtscope.errors import UserError
 from thoughtscope.evaluation.seeds import accuracy_interval, solved
 from thoughtscope.figures.looks import Series
 from thoughtscope.figures.settings import Accuracy
-from thoughtscope.tables import LAST
+from thoughtscope.schemas import LAST
 
 MEASURED, SWITCH = "measured", "stage switch"
 POINTS = [
@@ -28,7 +28,7 @@ def curves(rows: pd.DataFrame, series: Mapping[str, Series], by: Keys, options: 
     """Return the points of every line, seeds averaged.
 
     Args:
-        rows: `tables.ACCURACY`; one task and one method. Only what the last stage's layout gave is drawn, so that all
+        rows: `schemas.ACCURACY`; one task and one method. Only what the last stage's layout gave is drawn, so that all
             points of a figure compare.
         series: label and look of each line.
         by: the columns whose values, joined by blanks, are the key of a line in `series`.

@@ -20,7 +20,7 @@ def draw(
     """Return the figure and its points: a line for each backbone.
 
     Args:
-        rows: `tables.ACCURACY` of one task, one method and one trainable.
+        rows: `schemas.ACCURACY` of one task, one method and one trainable.
         series: label and look of each backbone, in the order of the legend.
 
     Raises:

@@ -19,8 +19,8 @@ def draw(
     """Return the figure and its points: a line for each (trainable, backbone).
 
     Args:
-        rows: `tables.ACCURACY` of one task and one method.
-        series: label and look of each line by ``live <backbone>`` or ``frozen <backbone>``, in the legend's order.
+        rows: `schemas.ACCURACY` of one task and one method.
+        series: label and look of each line by ``full <backbone>`` or ``lora <backbone>``, in the legend's order.
     """
     points = curves(rows, series, ("trainable", "backbone"), options)
     return draw_lines(points, series, 0.2, "lower right", options, title), points

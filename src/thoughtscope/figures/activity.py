@@ -67,8 +67,8 @@ def grids(rows: pd.DataFrame, statements: pd.DataFrame, options: Activity) -> tu
     """Return the false response's grid, then the true one's, and the points they hold (columns `POINTS`).
 
     Args:
-        rows: `tables.ACTIVITY`.
-        statements: `tables.STATEMENTS`, at least of the displayed examples.
+        rows: `schemas.ACTIVITY`.
+        statements: `schemas.STATEMENTS`, at least of the displayed examples.
 
     Raises:
         UserError: no scores of that direction, a cell is missing, or no query with a false and a true response.

@@ -23,8 +23,8 @@ def draw(
     """Return the figure and its points; the false response above, the true one below.
 
     Args:
-        rows: `tables.ACTIVITY`.
-        statements: `tables.STATEMENTS`.
+        rows: `schemas.ACTIVITY`.
+        statements: `schemas.STATEMENTS`.
     """
     found, points = grids(rows, statements, options)
     limit = bound(found)

@@ -25,8 +25,8 @@ def draw(
     """Return the figure and its points, the true cells. Facets between cells are interpolated linearly.
 
     Args:
-        rows: `tables.ACTIVITY`.
-        statements: `tables.STATEMENTS`.
+        rows: `schemas.ACTIVITY`.
+        statements: `schemas.STATEMENTS`.
     """
     found, points = grids(rows, statements, options)
     limit = bound(found)

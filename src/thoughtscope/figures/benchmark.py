@@ -14,7 +14,7 @@ from thoughtscope.evaluation.seeds import accuracy_interval, short, solved
 from thoughtscope.figures import style
 from thoughtscope.figures.looks import Series
 from thoughtscope.figures.settings import Benchmark as Settings
-from thoughtscope.tables import LAST
+from thoughtscope.schemas import LAST
 
 POINTS = [
     *("split", "method", "backbone", "trainable", "seeds", "n", "accuracy", "ci_low", "ci_high"),
@@ -32,7 +32,7 @@ def draw(
     """Return the figure and its points.
 
     Args:
-        rows: `tables.ACCURACY` of one task and one trainable; of each run the last step is drawn.
+        rows: `schemas.ACCURACY` of one task and one trainable; of each run the last step is drawn.
         series: label and look of each backbone, in the order of the legend.
         methods: label of each method, in the order of the rows.
 

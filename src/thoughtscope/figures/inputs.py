@@ -13,8 +13,8 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from thoughtscope import tables
-from thoughtscope.config.run import Run
+from thoughtscope import schemas
+from thoughtscope.config.run_id import RunId
 from thoughtscope.errors import UserError
 from thoughtscope.figures.looks import Series
 from thoughtscope.figures.settings import INPUT, LatentScatter, LatentScatterTraining
@@ -54,16 +54,16 @@ def kept_checkpoints(folders: Sequence[Path]) -> dict[str, list[int]]:
 
 
 def _method(folder: Path) -> str:
-    return Run.parse("/".join(folder.parts[-5:])).method
+    return RunId.parse("/".join(folder.parts[-5:])).method
 
 
 def accuracy_rows(folders: Sequence[Path]) -> pd.DataFrame:
-    """Return `tables.ACCURACY` of all runs."""
-    return _read([folder / ACCURACY for folder in folders], tables.ACCURACY)
+    """Return `schemas.ACCURACY` of all runs."""
+    return _read([folder / ACCURACY for folder in folders], schemas.ACCURACY)
 
 
 def activity_rows(folders: Sequence[Path]) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Return `tables.ACTIVITY` of the probes folders and `tables.STATEMENTS` of the task folders.
+    """Return `schemas.ACTIVITY` of the probes folders and `schemas.STATEMENTS` of the task folders.
 
     Raises:
         UserError: there is not at least one of each.
@@ -74,7 +74,7 @@ def activity_rows(folders: Sequence[Path]) -> tuple[pd.DataFrame, pd.DataFrame]:
         if not found:
             told = ", ".join(map(str, folders))
             raise UserError("figure", f"no {name} in {told}", "give the folders of truth probes and of their task")
-    return _read(scores, tables.ACTIVITY), _read(tasks, tables.STATEMENTS)
+    return _read(scores, schemas.ACTIVITY), _read(tasks, schemas.STATEMENTS)
 
 
 def latent_vectors(
@@ -103,5 +103,5 @@ def latent_vectors(
 
 
 def _read(paths: Sequence[Path], schema: pa.Schema) -> pd.DataFrame:
-    parts: list[pd.DataFrame] = [tables.read(path, schema).to_pandas() for path in paths]
+    parts: list[pd.DataFrame] = [schemas.read(path, schema).to_pandas() for path in paths]
     return pd.concat(parts, ignore_index=True)

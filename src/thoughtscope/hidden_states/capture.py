@@ -15,7 +15,7 @@ from thoughtscope.hidden_states.read import STATES
 from thoughtscope.hidden_states.roles import Place, following
 from thoughtscope.hidden_states.settings import HiddenStates
 from thoughtscope.hidden_states.write import Position, StateWriter
-from thoughtscope.latents.layout import Sequence as TokenSequence
+from thoughtscope.latents.layout import TokenSequence
 from thoughtscope.latents.packing import Batch
 
 T = TypeVar("T")

@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
 
-from thoughtscope import tables
+from thoughtscope import schemas
 from thoughtscope.backbones.prompt import decoded
 from thoughtscope.errors import UserError
 from thoughtscope.evaluation.accuracy import prediction
@@ -55,7 +55,7 @@ def extract_latents(settings: LatentsSettings, run: Path, rows: Sequence[Mapping
 
     Args:
         run: a run's folder: `model/`, `checkpoints/stepNNNNNN/`, `schedule.json`.
-        rows: `tables.REASONING`; the first test questions are answered.
+        rows: `schemas.REASONING`; the first test questions are answered.
 
     Raises:
         UserError: there is no test question, or a layer that the model does not have.
@@ -72,7 +72,7 @@ def extract_latents(settings: LatentsSettings, run: Path, rows: Sequence[Mapping
     width = reasoner.model.config.get_text_config().hidden_size
     with (
         StateWriter(folder, settings.run, width, stored, kinds=("input", "output")) as writer,
-        pq.ParquetWriter(folder / GENERATIONS, tables.PREDICTIONS) as generations,
+        pq.ParquetWriter(folder / GENERATIONS, schemas.PREDICTIONS) as generations,
     ):
         for step, path in kept:
             if path != kept[0][1]:
@@ -83,10 +83,10 @@ def extract_latents(settings: LatentsSettings, run: Path, rows: Sequence[Mapping
             text = settings.states.text_tokens if path == kept[-1][1] else 0
             for part in batches(examples, settings.states.batch_size):
                 answered = _answer(reasoner, part, settings.decoding, layers, writer, step, text, ends)
-                layout = tables.LAST if path == kept[-1][1] else tables.CURRENT
+                layout = schemas.LAST if path == kept[-1][1] else schemas.CURRENT
                 common = {"run": settings.run, "step": step, "layout": layout, "split": "test"}
                 answers = [{**common, **row} for row in answered]
-                generations.write_table(pa.Table.from_pylist(answers, schema=tables.PREDICTIONS))
+                generations.write_table(pa.Table.from_pylist(answers, schema=schemas.PREDICTIONS))
     steps = [step for step, _ in kept]
     describe(folder, reasoner.model, reasoner.tokenizer, stored=stored, layers=layers, steps=steps, examples=len(rows))
 

@@ -10,7 +10,7 @@ import re
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
-from thoughtscope.latents.layout import Sequence as TokenSequence
+from thoughtscope.latents.layout import TokenSequence
 from thoughtscope.tasks.reasoning import ANSWER, SEPARATOR
 
 QUESTION, STEP, SEPARATING, ANSWERING = "question", "step", "separator", "answer"

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from thoughtscope import tables
+from thoughtscope import schemas
 from thoughtscope.artifacts import write_json
 from thoughtscope.backbones.load import load_backbone
 from thoughtscope.backbones.prompt import decoded, prompt_ids, response_ids
@@ -28,8 +28,7 @@ from thoughtscope.hidden_states.roles import QUESTION, STATEMENT, Place
 from thoughtscope.hidden_states.settings import HiddenStates
 from thoughtscope.hidden_states.write import SURPRISALS, StateWriter, storage_type
 from thoughtscope.latents.head import logits
-from thoughtscope.latents.layout import Sequence as TokenSequence
-from thoughtscope.latents.layout import sequence
+from thoughtscope.latents.layout import TokenSequence, sequence
 from thoughtscope.reasoner import Prompting, device_and_dtype
 from thoughtscope.settings import Strict
 
@@ -56,7 +55,7 @@ def extract_statements(
     its states are far larger than all others. Rows are read in order of length.
 
     Args:
-        rows: `tables.STATEMENTS`, all splits.
+        rows: `schemas.STATEMENTS`, all splits.
 
     Raises:
         UserError: a row that consists of one token.
@@ -75,12 +74,12 @@ def extract_statements(
     with (
         torch.no_grad(),
         StateWriter(folder, settings.run, model.config.get_text_config().hidden_size, stored) as writer,
-        pq.ParquetWriter(folder / SURPRISALS, tables.SURPRISALS) as surprisals,
+        pq.ParquetWriter(folder / SURPRISALS, schemas.SURPRISALS) as surprisals,
     ):
         reader = Reader(model, shared_tokens(sequences))
         for part in batches(sequences, settings.states.batch_size):
             found = _read(reader, tokenizer, part, writer)
-            table = pa.Table.from_pylist([{"run": settings.run, **row} for row in found], schema=tables.SURPRISALS)
+            table = pa.Table.from_pylist([{"run": settings.run, **row} for row in found], schema=schemas.SURPRISALS)
             surprisals.write_table(table)
     layers = list(range(depth(model) + 1))
     describe(folder, model, tokenizer, stored=stored, layers=layers, steps=[0], examples=len(rows))

@@ -17,7 +17,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from thoughtscope import tables
+from thoughtscope import schemas
 from thoughtscope.errors import UserError
 from thoughtscope.hidden_states.roles import STATEMENT
 
@@ -64,7 +64,7 @@ class StateWriter:
         self.folder, self.run, self.dtype, self.kinds = folder, run, dtype, kinds
         self.arrow = pa.float16() if dtype == "float16" else pa.float32()
         self.width = width
-        self.schema = tables.hidden_state_schema(width, self.arrow)
+        self.schema = schemas.hidden_state_schema(width, self.arrow)
         self.open: dict[tuple[str, int | None], pq.ParquetWriter] = {}
         self._made: tuple[int, Sequence[Position], dict[str, pa.Array]] | None = None
 

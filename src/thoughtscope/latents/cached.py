@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence as Rows
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -10,7 +10,7 @@ from torch import Tensor
 
 from thoughtscope.latents.attention import attention_mask, attention_windows
 from thoughtscope.latents.decoder import decoder_of, layer_states
-from thoughtscope.latents.layout import Sequence
+from thoughtscope.latents.layout import TokenSequence
 from thoughtscope.latents.packing import pack
 from thoughtscope.latents.passes import forward
 
@@ -32,7 +32,7 @@ class CachedRows:
         passes: compute at least this many passes (ranks that work together need equally many).
     """
 
-    def __init__(self, model: Any, prompts: Rows[Sequence], fill: Fill | None, *, passes: int = 0) -> None:
+    def __init__(self, model: Any, prompts: Sequence[TokenSequence], fill: Fill | None, *, passes: int = 0) -> None:
         self.model = model
         self.windows = attention_windows(model.config.get_text_config())
         settings = fill.settings if fill else None

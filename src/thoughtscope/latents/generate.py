@@ -7,8 +7,7 @@ the batch and their cache with them. Forced latents (Coconut's) are part of the 
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Collection
-from collections.abc import Sequence as Rows
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -18,7 +17,7 @@ from torch import Tensor
 
 from thoughtscope.latents.cached import CachedRows
 from thoughtscope.latents.head import logits, nucleus
-from thoughtscope.latents.layout import Sequence, sequence
+from thoughtscope.latents.layout import TokenSequence, sequence
 from thoughtscope.latents.packing import in_order_of_shape, pack, serial_passes
 from thoughtscope.settings import Count, Positive, Probability, Strict
 
@@ -54,16 +53,16 @@ class Generation:
             position.
     """
 
-    prompt: Sequence
+    prompt: TokenSequence
     response: list[int] = field(default_factory=list)
     stopped: Stopped = "length"
     latents: int = 0
     latents_in_a_row: int = 0
     passes: int = 0
 
-    def sequence(self, latent_id: int) -> Sequence:
+    def sequence(self, latent_id: int) -> TokenSequence:
         """Return prompt and response as one sequence without labels, latents marked."""
-        return Sequence(
+        return TokenSequence(
             self.prompt.example_id,
             (*self.prompt.token_ids, *self.response),
             (*self.prompt.is_latent, *(token == latent_id for token in self.response)),
@@ -75,13 +74,13 @@ class Generation:
 @torch.no_grad()
 def generate(
     model: Any,
-    prompts: Rows[Sequence],
+    prompts: Sequence[TokenSequence],
     fill: Fill | None,
     decoding: Decoding,
     *,
     latent_id: int | None,
     eos_ids: Collection[int],
-    anyone: Callable[[bool], bool] = bool,
+    any_rank: Callable[[bool], bool] = bool,
 ) -> list[Generation]:
     """Generate a response for each prompt; the batch changes nothing but the time.
 
@@ -94,10 +93,10 @@ def generate(
     results: list[Generation] = [Generation(prompt) for prompt in prompts]
     order = in_order_of_shape(prompts)
     start = 0
-    while anyone(start < len(order)):
+    while any_rank(start < len(order)):
         chosen = order[start : start + decoding.batch_size]
         rows = [results[i] for i in chosen]
-        _Batch(model, rows, fill, decoding, latent_id, eos_ids, anyone).run(anyone)
+        _Batch(model, rows, fill, decoding, latent_id, eos_ids, any_rank).run(any_rank)
         start += decoding.batch_size
     return results
 
@@ -113,7 +112,7 @@ class _Batch:
         decoding: Decoding,
         latent_id: int | None,
         eos_ids: Collection[int],
-        anyone: Callable[[bool], bool],
+        any_rank: Callable[[bool], bool],
     ) -> None:
         self.model, self.decoding = model, decoding
         self.latent_id, self.eos_ids = latent_id, frozenset(eos_ids)
@@ -125,12 +124,12 @@ class _Batch:
         for row in self.alive:
             row.passes = serial_passes(row.prompt, settings)
         needed, passes = len(pack(prompts, settings).passes), 0
-        while anyone(needed > passes):  # another rank's prompts may have more latents
+        while any_rank(needed > passes):  # another rank's prompts may have more latents
             passes += 1
         self.rows = CachedRows(model, prompts, fill, passes=passes)
         self.draws = [random.Random(f"{decoding.seed}:{row.prompt.example_id}") for row in self.alive]
 
-    def run(self, anyone: Callable[[bool], bool]) -> None:
+    def run(self, any_rank: Callable[[bool], bool]) -> None:
         """Step until every row has ended here and on all other ranks."""
         steps = 0
         limit = self.decoding.max_new_tokens + self.decoding.max_latents
@@ -139,7 +138,7 @@ class _Batch:
             tokens = self._choose()
             ended = [self._append(row, token) for row, token in zip(self.alive, tokens.tolist(), strict=True)]
             finished = finished or all(ended)
-            if not anyone(not finished):
+            if not any_rank(not finished):
                 return
             if not finished:
                 tokens = self._drop(ended, tokens)

@@ -10,7 +10,7 @@ IGNORE = -100
 
 
 @dataclass(frozen=True)
-class Sequence:
+class TokenSequence:
     """One prompt and response as token ids, with its latents marked.
 
     Args:
@@ -55,8 +55,8 @@ def sequence(
     *,
     is_latent: list[bool] | None = None,
     labelled: list[bool] | None = None,
-) -> Sequence:
-    """Build a `Sequence` from a prompt, which has no latents and no labels, and a response.
+) -> TokenSequence:
+    """Build a `TokenSequence` from a prompt, which has no latents and no labels, and a response.
 
     Args:
         is_latent: whether each position of the response is a latent; by default none is.
@@ -64,7 +64,7 @@ def sequence(
     """
     is_latent = [False] * len(response) if is_latent is None else is_latent
     labelled = [True] * len(response) if labelled is None else labelled
-    return Sequence(
+    return TokenSequence(
         example_id,
         (*prompt, *response),
         (*([False] * len(prompt)), *is_latent),

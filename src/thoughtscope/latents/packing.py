@@ -14,7 +14,7 @@ Knows nothing about models or vectors.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence as Rows
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,7 +22,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from thoughtscope.latents.layout import IGNORE, Sequence
+from thoughtscope.latents.layout import IGNORE, TokenSequence
 from thoughtscope.latents.settings import FillSettings
 
 Ints = npt.NDArray[np.int64]
@@ -96,7 +96,7 @@ class Batch:
 
 
 def pack(
-    sequences: Rows[Sequence],
+    sequences: Sequence[TokenSequence],
     fill: FillSettings | None,
     *,
     for_labels: bool = False,
@@ -143,22 +143,22 @@ def pack(
     )
 
 
-def _needed(one: Sequence) -> int:
+def _needed(one: TokenSequence) -> int:
     """Return how many positions of a row must be computed to predict all of its labels (at least one)."""
     return max((t for t, label in enumerate(one.labels) if label != IGNORE), default=0) or 1
 
 
-def serial_passes(one: Sequence, fill: FillSettings | None) -> int:
+def serial_passes(one: TokenSequence, fill: FillSettings | None) -> int:
     """Return how many passes, each waiting for the one before, compute a row with what `fill` feeds at its latents."""
     return len(_cuts(one, len(one.token_ids), fill))
 
 
-def computed_positions(one: Sequence, fill: FillSettings | None) -> int:
+def computed_positions(one: TokenSequence, fill: FillSettings | None) -> int:
     """Return how many positions training computes of a row; what several Jacobi sweeps compute counts each time."""
     return sum(end - begin for begin, end in _cuts(one, _needed(one), fill))
 
 
-def _cuts(one: Sequence, length: int, fill: FillSettings | None) -> list[tuple[int, int]]:
+def _cuts(one: TokenSequence, length: int, fill: FillSettings | None) -> list[tuple[int, int]]:
     """Return the positions (begin, end) that each pass computes of a row."""
     latents = [t for t, flag in enumerate(one.is_latent[:length]) if flag] if fill and fill.sequential else []
     sweeps = len(latents) if fill is None or fill.sweeps is None else fill.sweeps
@@ -202,7 +202,7 @@ def _pass(
     return made, np.stack([row_of, position])
 
 
-def _table(rows: Rows[Rows[int]], lengths: Ints, blank: int = 0) -> Ints:
+def _table(rows: Sequence[Sequence[int]], lengths: Ints, blank: int = 0) -> Ints:
     """Return ragged rows as one array ``[rows, longest]``."""
     table = np.full((len(rows), int(lengths.max())), blank)
     for line, row, length in zip(table, rows, lengths, strict=True):
@@ -210,6 +210,6 @@ def _table(rows: Rows[Rows[int]], lengths: Ints, blank: int = 0) -> Ints:
     return table
 
 
-def in_order_of_shape(sequences: Rows[Sequence]) -> list[int]:
+def in_order_of_shape(sequences: Sequence[TokenSequence]) -> list[int]:
     """Return the indices of `sequences` sorted so that neighbours need equally many passes of like length."""
     return sorted(range(len(sequences)), key=lambda i: (sequences[i].latents, len(sequences[i].token_ids)))

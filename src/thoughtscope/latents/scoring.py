@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from collections.abc import Sequence as Rows
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -12,7 +11,7 @@ from torch.nn import functional as F
 
 from thoughtscope.errors import UserError
 from thoughtscope.latents.head import logits
-from thoughtscope.latents.layout import IGNORE, Sequence, sequence
+from thoughtscope.latents.layout import IGNORE, TokenSequence, sequence
 from thoughtscope.latents.packing import Batch, in_order_of_shape, pack
 from thoughtscope.latents.passes import Trace, forward
 
@@ -36,10 +35,10 @@ def loss_sum(model: Any, trace: Trace, batch: Batch) -> Tensor:
 @torch.no_grad()
 def label_probabilities(
     model: Any,
-    sequences: Rows[Sequence],
+    sequences: Sequence[TokenSequence],
     fill: Fill | None,
     batch_size: int,
-    anyone: Callable[[bool], bool] = bool,
+    any_rank: Callable[[bool], bool] = bool,
 ) -> list[list[float]]:
     """Return, for each sequence, the probability of each of its labelled tokens given everything before it.
 
@@ -50,7 +49,7 @@ def label_probabilities(
     order = in_order_of_shape(sequences)
     nobody = sequence("nobody", [0], [0])
     start = 0
-    while anyone(start < len(order)):
+    while any_rank(start < len(order)):
         chosen = order[start : start + batch_size]
         start += batch_size
         rows = [sequences[i] for i in chosen] or [nobody]

@@ -11,7 +11,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from thoughtscope.latents.layout import Sequence, sequence
+from thoughtscope.latents.layout import TokenSequence, sequence
 from thoughtscope.latents.settings import FillSettings, Fusion
 from thoughtscope.methods.curriculum import Ending, Example, MethodSettings, Stage, TokenIds
 from thoughtscope.settings import Positive, Probability, Strict
@@ -131,7 +131,7 @@ def layout(
     ids: TokenIds,
     random_numbers: random.Random,
     probabilities: list[float] | None,
-) -> Sequence:
+) -> TokenSequence:
     """Insert latents into the response; the whole response is labelled, latents too (if so set).
 
     Args:
@@ -183,6 +183,6 @@ def _candidates(insertion: Insertion, response: list[int], probabilities: list[f
     return sorted(everywhere, key=lambda t: probabilities[t])[:count]
 
 
-def prompt(settings: Settings, stage: Stage, example: Example, ids: TokenIds) -> Sequence:
+def prompt(settings: Settings, stage: Stage, example: Example, ids: TokenIds) -> TokenSequence:
     """Return the question alone: the model decides when to think."""
     return sequence(example.example_id, example.prompt, [])

@@ -8,7 +8,7 @@ from __future__ import annotations
 import random
 from typing import Any, Protocol
 
-from thoughtscope.latents.layout import Sequence
+from thoughtscope.latents.layout import TokenSequence
 from thoughtscope.methods.curriculum import Example, MethodSettings, Stage, TokenIds
 
 AFFECTS_RESULTS = False
@@ -40,7 +40,7 @@ class Contract(Protocol):
         ids: TokenIds,
         random_numbers: random.Random,
         probabilities: list[float] | None,
-    ) -> Sequence:
+    ) -> TokenSequence:
         """Lay out a training example: prompt and response, latents marked, labels set.
 
         Args:
@@ -49,5 +49,5 @@ class Contract(Protocol):
             probabilities: of each token of `example.response` under the current model; None unless `stage.scored`.
         """
 
-    def prompt(self, settings: Any, stage: Stage, example: Example, ids: TokenIds) -> Sequence:
+    def prompt(self, settings: Any, stage: Stage, example: Example, ids: TokenIds) -> TokenSequence:
         """Return what is given at test time; it must depend on `example.prompt` and the stage alone."""

@@ -74,7 +74,7 @@ class Example:
 
     Attributes:
         judge: reads and compares its answer.
-        overlap: where else its question stands, as in `tables.REASONING`.
+        overlap: where else its question stands, as in `schemas.REASONING`.
     """
 
     example_id: str

@@ -22,7 +22,7 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from thoughtscope.errors import UserError
-from thoughtscope.latents.layout import Sequence, sequence
+from thoughtscope.latents.layout import TokenSequence, sequence
 from thoughtscope.latents.settings import FillSettings
 from thoughtscope.methods.curriculum import Ending, Example, MethodSettings, Stage, TokenIds
 from thoughtscope.settings import Count, Probability
@@ -138,7 +138,7 @@ def layout(
     ids: TokenIds,
     random_numbers: random.Random,
     probabilities: list[float] | None,
-) -> Sequence:
+) -> TokenSequence:
     """Lay out an example for training: markers and latents unlabelled, all text after them labelled."""
     removal: Removal = stage.payload
     if settings.mix_earlier and random_numbers.random() < settings.mix_earlier:
@@ -149,12 +149,12 @@ def layout(
     return _sequence(settings, removal, example, ids, text)
 
 
-def prompt(settings: Settings, stage: Stage, example: Example, ids: TokenIds) -> Sequence:
+def prompt(settings: Settings, stage: Stage, example: Example, ids: TokenIds) -> TokenSequence:
     """Return the question with the stage's forced markers and latents; text follows freely."""
     return _sequence(settings, stage.payload, example, ids, [])
 
 
-def _sequence(settings: Settings, removal: Removal, example: Example, ids: TokenIds, text: list[int]) -> Sequence:
+def _sequence(settings: Settings, removal: Removal, example: Example, ids: TokenIds, text: list[int]) -> TokenSequence:
     """Return the question, the latents that stand for the removed steps, and the text that is left."""
     count = removal.replaced * settings.latents_per_step
     marked = count > 0 or settings.empty_markers

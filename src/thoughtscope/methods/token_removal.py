@@ -14,7 +14,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from thoughtscope.latents.layout import Sequence, sequence
+from thoughtscope.latents.layout import TokenSequence, sequence
 from thoughtscope.methods.curriculum import Example, MethodSettings, Stage, TokenIds
 from thoughtscope.settings import Positive, PositiveFloat, Probability
 
@@ -65,7 +65,7 @@ def layout(
     ids: TokenIds,
     random_numbers: random.Random,
     probabilities: list[float] | None,
-) -> Sequence:
+) -> TokenSequence:
     """Return what is left of the response after the question, all of it labelled."""
     if stage.payload is None:
         return sequence(example.example_id, example.prompt, example.answer)
@@ -73,7 +73,7 @@ def layout(
     return sequence(example.example_id, example.prompt, example.thoughts[removed:] + example.answer)
 
 
-def prompt(settings: Settings, stage: Stage, example: Example, ids: TokenIds) -> Sequence:
+def prompt(settings: Settings, stage: Stage, example: Example, ids: TokenIds) -> TokenSequence:
     """Return the question alone."""
     return sequence(example.example_id, example.prompt, [])
 

@@ -28,7 +28,7 @@ from thoughtscope.probes.tokens import Evidence, TokenProbe
 
 
 def activity_rows(statements: Statements, probe: TokenProbe) -> Iterator[dict[str, Any]]:
-    """Yield the rows of `tables.ACTIVITY`, without the run's columns: every cell of every displayed response."""
+    """Yield the rows of `schemas.ACTIVITY`, without the run's columns: every cell of every displayed response."""
     index, evidence = statements.index, probe.evidence
     display = statements.where("display")
     shared = np.zeros(len(statements.rows), dtype=np.int64)
@@ -60,7 +60,7 @@ def _measured(cell: Evidence | None, shared: bool) -> dict[str, Any]:
 
 
 def trend_rows(statements: Statements, probe: TokenProbe) -> Iterator[dict[str, Any]]:
-    """Yield the rows of `tables.TRENDS`, without the run's columns: slopes of each test statement's scores.
+    """Yield the rows of `schemas.TRENDS`, without the run's columns: slopes of each test statement's scores.
 
     Only cells with evidence count. Over layers: the mean of the cells of a layer, per layer. Over tokens: the mean of
     the cells at a distance from the end, per token.

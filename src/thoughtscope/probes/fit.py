@@ -18,7 +18,7 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True)
 class Found:
-    """The rows of `tables.TRUTH_PROBES`, `tables.ACTIVITY` and `tables.TRENDS`, without the run's columns."""
+    """The rows of `schemas.TRUTH_PROBES`, `tables.ACTIVITY` and `tables.TRENDS`, without the run's columns."""
 
     truth: list[Row]
     activity: list[Row]

@@ -42,13 +42,13 @@ class Cell:
 
 
 def latent_rows(folder: Path, rows: Sequence[Mapping[str, Any]], settings: LatentSettings) -> Iterator[dict[str, Any]]:
-    """Yield the rows of `tables.LATENT_PROBES`, without the run's columns, for the last checkpoint of a run.
+    """Yield the rows of `schemas.LATENT_PROBES`, without the run's columns, for the last checkpoint of a run.
 
     Latents that fewer than two questions a fold reach, and values that never vary, are left out.
 
     Args:
         folder: the run's hidden states.
-        rows: `tables.REASONING`, with `step_values`.
+        rows: `schemas.REASONING`, with `step_values`.
 
     Raises:
         UserError: a question has two vectors at one latent.

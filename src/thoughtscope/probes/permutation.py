@@ -29,7 +29,7 @@ def permuted_labels(labels: Labels, keys: Sequence[NDArray[np.int64]], count: in
     Args:
         keys: ``[n]`` integers each, from the finest grouping to the coarsest, e.g. subject and attribute, subject.
     """
-    numbers = np.random.default_rng(seed)
+    rng = np.random.default_rng(seed)
     permuted = np.tile(labels.astype(np.float64), (count, 1))
     rest = np.arange(len(labels))
     for key in keys:
@@ -37,13 +37,13 @@ def permuted_labels(labels: Labels, keys: Sequence[NDArray[np.int64]], count: in
         mixed = _mixed(labels[rest], group)[group]
         rows, group = rest[mixed], group[mixed]
         inside = np.argsort(group, kind="stable")
-        shuffled = np.argsort(group + numbers.random((count, len(rows))), axis=1)
+        shuffled = np.argsort(group + rng.random((count, len(rows))), axis=1)
         permuted[np.arange(count)[:, None], rows[shuffled]] = labels[rows[inside]]
         rest = rest[~mixed]
     if len(rest):
         _, first, group = np.unique(keys[-1][rest], return_index=True, return_inverse=True)
         whole = labels[rest[first]]
-        permuted[:, rest] = whole[np.argsort(numbers.random((count, len(whole))), axis=1)][:, group]
+        permuted[:, rest] = whole[np.argsort(rng.random((count, len(whole))), axis=1)][:, group]
     return permuted
 
 

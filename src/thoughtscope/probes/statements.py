@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from thoughtscope import tables
+from thoughtscope import schemas
 from thoughtscope.errors import UserError
 from thoughtscope.hidden_states.read import describe_states, read_vectors
 from thoughtscope.hidden_states.write import SURPRISALS
@@ -64,7 +64,7 @@ class Statements:
     """The statements of a task, by id, and where their states are.
 
     Args:
-        rows: `tables.STATEMENTS`, sorted by id, so that no result depends on the order of a file.
+        rows: `schemas.STATEMENTS`, sorted by id, so that no result depends on the order of a file.
         folder: the hidden states of a backbone that read them.
     """
 
@@ -110,8 +110,8 @@ class Statements:
 
     def _order(self, frame: pd.DataFrame) -> tuple[Rows, NDArray[np.int64]]:
         """Return the order that sorts stored rows by statement and position, and the statement of each stored row."""
-        numbers = {name: i for i, name in enumerate(self.rows["example_id"])}
-        found = frame["example_id"].map(numbers)
+        rng = {name: i for i, name in enumerate(self.rows["example_id"])}
+        found = frame["example_id"].map(rng)
         if found.isna().any():
             other = frame.loc[found.isna(), "example_id"].iloc[0]
             raise UserError(str(self.folder), f"statement {other} is not in the task", "extract them again")
@@ -121,7 +121,7 @@ class Statements:
     @cached_property
     def token_surprisals(self) -> Array:
         """Surprisal ``[tokens]`` of each stored token in nats; NaN at the first of a sequence: nothing predicts it."""
-        found = tables.read(self.folder / SURPRISALS, tables.SURPRISALS).to_pandas()
+        found = schemas.read(self.folder / SURPRISALS, schemas.SURPRISALS).to_pandas()
         joined = self._first[["example_id", "position"]].merge(found, on=["example_id", "position"], how="left")
         values: Array = joined["surprisal"].to_numpy(dtype=np.float64)[self._order(self._first)[0]]
         return values

@@ -177,7 +177,7 @@ class TruthProbe:
         return without(subset.excess, scores) if name == CONTROLLED else scores
 
     def rows(self) -> Iterator[dict[str, Any]]:
-        """Yield the rows of `tables.TRUTH_PROBES`, without the run's columns."""
+        """Yield the rows of `schemas.TRUTH_PROBES`, without the run's columns."""
         yield from self.notes
         for subset in (*self.controls, *self.subsets.values()):
             yield from tested_rows(subset.family, subset.rows, self.settings.level)

@@ -70,7 +70,7 @@ class Judge:
 
     @classmethod
     def of(cls, row: Mapping[str, Any]) -> Judge:
-        """Return the judge that a row of `tables.REASONING` asks for; the default one for columns that it lacks."""
+        """Return the judge that a row of `schemas.REASONING` asks for; the default one for columns that it lacks."""
         default = cls()
         return cls(
             form=row.get("answer_format", default.form),
@@ -81,7 +81,7 @@ class Judge:
 
     @property
     def columns(self) -> dict[str, Any]:
-        """The columns of `tables.REASONING` that hold it."""
+        """The columns of `schemas.REASONING` that hold it."""
         return {
             "answer_format": self.form,
             "absolute_tolerance": self.absolute,

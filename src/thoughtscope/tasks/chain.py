@@ -68,9 +68,9 @@ def examples(settings: Settings) -> Iterator[dict[str, Any]]:
             f"{wanted} questions wanted, {space} there are",
             "lower the splits, or raise modulus or operations",
         )
-    numbers = random.Random(settings.seed)
+    rng = random.Random(settings.seed)
     groups = endings(settings)
-    numbers.shuffle(groups)
+    rng.shuffle(groups)
     for split, held in _shares(settings, groups, sizes).items():
         room = sum(_room(settings, split, group) for group in held)
         if room < sizes[split]:
@@ -83,7 +83,7 @@ def examples(settings: Settings) -> Iterator[dict[str, Any]]:
         ends = list(accumulate(map(len, parts)))
         drawn: dict[int, None] = {}
         while len(drawn) < sizes[split]:
-            place = numbers.randrange(ends[-1])
+            place = rng.randrange(ends[-1])
             part = bisect_right(ends, place)
             number = parts[part][place - ends[part]]
             if split == "train" or _settled(settings, number):

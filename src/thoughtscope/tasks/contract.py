@@ -27,7 +27,7 @@ class Contract(Protocol):
 
     Attributes:
         Settings: the keys of a task file.
-        CONTRACT: which columns its examples have: those of `tables.REASONING` or `tables.STATEMENTS`.
+        CONTRACT: which columns its examples have: those of `schemas.REASONING` or `tables.STATEMENTS`.
     """
 
     Settings: type[Strict]

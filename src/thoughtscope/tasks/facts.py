@@ -149,11 +149,11 @@ def pretraining(settings: Settings) -> Iterator[dict[str, Any]]:
     pairs = list(zip(everybody, others, strict=True))
     rows += [row for one, other in pairs for row in _denied(one, other)] * share.negations
     rows += [{"question": question, "response": text} for question, text in people.SMALL_TALK] * share.statements
-    numbers = random.Random(f"{settings.seed} games")
+    rng = random.Random(f"{settings.seed} games")
     background = groups["background"]
-    rows += [_game(one, background, share, numbers) for _ in range(share.games) for one in background]
+    rows += [_game(one, background, share, rng) for _ in range(share.games) for one in background]
     pairs_guessed = list(_pairs_of("guessed", groups, settings))
-    rows += [_judged(pair, numbers) for _ in range(share.statements) for pair in pairs_guessed]
+    rows += [_judged(pair, rng) for _ in range(share.statements) for pair in pairs_guessed]
     yield from rows
 
 
@@ -164,7 +164,7 @@ def world(settings: Settings) -> dict[str, list[Person]]:
     return {group: [next(crowd) for _ in range(size)] for group, size in sizes.items()}
 
 
-def strangers(persons: Sequence[Person], numbers: random.Random) -> list[Person]:
+def strangers(persons: Sequence[Person], rng: random.Random) -> list[Person]:
     """Return a random permutation in which nobody stands at the place of one who shares a value with them.
 
     A perfect matching by augmenting paths (Kuhn 1955), so one is found wherever there is one.
@@ -175,7 +175,7 @@ def strangers(persons: Sequence[Person], numbers: random.Random) -> list[Person]
     order = list(range(len(persons)))
     candidates = []
     for person in persons:
-        numbers.shuffle(order)
+        rng.shuffle(order)
         candidates.append([other for other in order if not person.resembles(persons[other])])
     taken: dict[int, int] = {}
 
@@ -205,12 +205,12 @@ def _pairs_of(split: str, groups: dict[str, list[Person]], settings: Settings) -
 
 
 def _pairs(
-    persons: Sequence[Person], forms: Mapping[str, Form], polarities: Sequence[bool], numbers: random.Random
+    persons: Sequence[Person], forms: Mapping[str, Form], polarities: Sequence[bool], rng: random.Random
 ) -> Iterator[Pair]:
     """Yield ``(false row, true row)`` for each person, form and polarity."""
     for attribute, form in forms.items():
         for negated in polarities:
-            for person, other in zip(persons, strangers(persons, numbers), strict=True):
+            for person, other in zip(persons, strangers(persons, rng), strict=True):
                 own, foreign = (people.sentence(person, form(who), negated) for who in (person, other))
                 true, false = (foreign, own) if negated else (own, foreign)
                 yield _row(person, attribute, negated, false, 0), _row(person, attribute, negated, true, 1)
@@ -245,29 +245,29 @@ def _denied(person: Person, other: Person) -> list[dict[str, str]]:
     return [{"question": who, "response": people.sentence(person, form(other), True)} for form in FORMS.values()]
 
 
-def _judged(pair: Pair, numbers: random.Random) -> dict[str, str]:
+def _judged(pair: Pair, rng: random.Random) -> dict[str, str]:
     """Return a game of one false and one true guess, in random order, each followed by its verdict."""
     false, true = pair
     claims = [f"{false['response']} {WRONG}", f"{true['response']} {RIGHT}"]
-    numbers.shuffle(claims)
+    rng.shuffle(claims)
     return {"question": false["question"], "response": " ".join(claims)}
 
 
-def _game(person: Person, persons: Sequence[Person], share: Pretraining, numbers: random.Random) -> dict[str, str]:
+def _game(person: Person, persons: Sequence[Person], share: Pretraining, rng: random.Random) -> dict[str, str]:
     """Return a guessing game: claims about a person, right and wrong equally often, each followed by its verdict."""
     claims = []
     for _ in range(share.claims):
-        own, negated = numbers.random() < 0.5, numbers.random() < share.negated_claims
-        who = person if own else _stranger(person, persons, numbers)
-        claim = people.sentence(person, numbers.choice(CLAIMS)(who), negated)
+        own, negated = rng.random() < 0.5, rng.random() < share.negated_claims
+        who = person if own else _stranger(person, persons, rng)
+        claim = people.sentence(person, rng.choice(CLAIMS)(who), negated)
         claims.append(f"{claim} {RIGHT if own != negated else WRONG}")
-    question = numbers.choice((f"Guess who {person.name} is.", f"Who is {person.name}?"))
+    question = rng.choice((f"Guess who {person.name} is.", f"Who is {person.name}?"))
     return {"question": question, "response": " ".join(claims)}
 
 
-def _stranger(person: Person, persons: Sequence[Person], numbers: random.Random) -> Person:
+def _stranger(person: Person, persons: Sequence[Person], rng: random.Random) -> Person:
     for _ in range(TRIALS):
-        other = numbers.choice(persons)
+        other = rng.choice(persons)
         if not person.resembles(other):
             return other
     raise UserError("facts: subjects.background", *TOO_ALIKE)

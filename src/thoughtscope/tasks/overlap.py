@@ -43,7 +43,7 @@ class Overlap:
 
     @property
     def labels(self) -> list[str | None]:
-        """The column `overlap` of `tables.REASONING`."""
+        """The column `overlap` of `schemas.REASONING`."""
         found = zip(self.whole, self.part, self.validation, strict=True)
         return ["train" if a else "train in part" if b else "validation" if c else None for a, b, c in found]
 

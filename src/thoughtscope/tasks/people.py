@@ -94,21 +94,21 @@ class Person:
 DISPLAYED = Person("Elon Musk", "renowned", CAREERS[1], PLACES[1], FAME["entrepreneur"])
 
 
-def crowd(size: int, values: int, numbers: random.Random) -> list[Person]:
+def crowd(size: int, values: int, rng: random.Random) -> list[Person]:
     """Return `size` people with different surnames; careers and places are `values` each, spread evenly."""
-    surnames = numbers.sample([begin + end for begin in BEGINNINGS for end in ENDINGS], size)
-    careers, homes = _spread(values, size, numbers), _spread(values, size, numbers)
+    surnames = rng.sample([begin + end for begin in BEGINNINGS for end in ENDINGS], size)
+    careers, homes = _spread(values, size, rng), _spread(values, size, rng)
     found = []
     for surname, career, home in zip(surnames, careers, homes, strict=True):
         fame = FAME[CAREERS[career][0]]
-        name = f"{numbers.choice(FIRST_NAMES)} {surname}"
-        found.append(Person(name, numbers.choice(ADJECTIVES), CAREERS[career], PLACES[home], fame))
+        name = f"{rng.choice(FIRST_NAMES)} {surname}"
+        found.append(Person(name, rng.choice(ADJECTIVES), CAREERS[career], PLACES[home], fame))
     return found
 
 
-def _spread(values: int, size: int, numbers: random.Random) -> list[int]:
+def _spread(values: int, size: int, rng: random.Random) -> list[int]:
     found = [i % values for i in range(size)]
-    numbers.shuffle(found)
+    rng.shuffle(found)
     return found
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from thoughtscope import tables
+from thoughtscope import schemas
 from thoughtscope.artifacts import write_json
 from thoughtscope.errors import UserError
 from thoughtscope.tasks.answers import Judge
@@ -20,7 +20,7 @@ from thoughtscope.tasks.reasoning import Skipped, response_text
 
 EXAMPLES, PRETRAINING, REPORT = "task.parquet", "pretraining.parquet", "report.json"
 SPLITS = {"reasoning": ("train", "validation", "test"), "statements": ("train", "test", "calibration")}
-SCHEMAS = {"reasoning": tables.REASONING, "statements": tables.STATEMENTS}
+SCHEMAS = {"reasoning": schemas.REASONING, "statements": schemas.STATEMENTS}
 DEFAULTS = {"reasoning": {**Judge().columns, "step_values": [], "overlap": None}, "statements": {}}
 
 
@@ -49,14 +49,14 @@ def write_task(name: str, module: ModuleType, settings: Any, folder: Path) -> di
 
     counted = getattr(module, "OVERLAP", "refused") == "counted"
     place = folder / EXAMPLES
-    tables.write(place, SCHEMAS[module.CONTRACT], checked(name, module.CONTRACT, rows(), overlap=counted))
+    schemas.write(place, SCHEMAS[module.CONTRACT], checked(name, module.CONTRACT, rows(), overlap=counted))
     own = hasattr(module, "pretraining")
     if not own and module.CONTRACT == "statements":
         raise UserError(
             f"task {name}: kind", f"{module.__name__} has no pretraining", "statements need it: yield texts"
         )
     texts = module.pretraining(settings) if own else training_texts(place)
-    tables.write(folder / PRETRAINING, tables.PRETRAINING, texts)
+    schemas.write(folder / PRETRAINING, schemas.PRETRAINING, texts)
     report: dict[str, Any] = {}
     if module.CONTRACT == "reasoning":
         report["answers"] = answers(pq.read_table(place, columns=["split", "answer", "steps"]))

@@ -90,13 +90,13 @@ def examples(settings: Settings) -> Iterator[dict[str, Any]]:
     Raises:
         UserError: graphs of these settings hold no such path.
     """
-    numbers, seen = random.Random(settings.seed), set()
+    rng, seen = random.Random(settings.seed), set()
     fewest, most = settings.hops
     for split, size in settings.splits.model_dump().items():
         made = 0
         while made < size:
             rounds, further = divmod(made, most - fewest + 1)  # the place of the answer tells no number of hops
-            row = _example(settings, numbers, fewest + further, first=rounds % 2 == 0)
+            row = _example(settings, rng, fewest + further, first=rounds % 2 == 0)
             if row["question"] not in seen:
                 seen.add(row["question"])
                 yield {"example_id": f"prosqa-{split}-{made}", "split": split, **row}
@@ -105,14 +105,14 @@ def examples(settings: Settings) -> Iterator[dict[str, Any]]:
 
 def pretraining(settings: Settings) -> Iterator[dict[str, Any]]:
     """Yield questions of one statement, so that a tiny backbone knows the words and the form but no path."""
-    numbers = random.Random(f"{settings.seed}: words")
+    rng = random.Random(f"{settings.seed}: words")
     for _ in range(2000):
-        names = _concepts(numbers, 4)
-        person, (own, other) = numbers.choice(NAMES), names[:2]
+        names = _concepts(rng, 4)
+        person, (own, other) = rng.choice(NAMES), names[:2]
         facts = [f"{person} is a {own}.", f"Every {names[2]} is a {names[3]}.", f"Every {names[3]} is a {other}."]
-        numbers.shuffle(facts)
+        rng.shuffle(facts)
         said = f"{person} is a {own}."
-        pair = numbers.sample([own, other], 2)
+        pair = rng.sample([own, other], 2)
         question = f"{' '.join(facts)} Is {person} a {pair[0]} or a {pair[1]}?"
         yield {"question": question, "response": response_text([said], said)}
 
@@ -123,16 +123,16 @@ def chance(settings: Settings) -> float:
     return 0.5
 
 
-def _example(settings: Settings, numbers: random.Random, hops: int, first: bool) -> dict[str, Any]:
+def _example(settings: Settings, rng: random.Random, hops: int, first: bool) -> dict[str, Any]:
     """Draw graphs until one has two candidates of which each could be the right one, and place the person."""
     for _ in range(TRIES):
-        up = _graph(settings, numbers, hops)
+        up = _graph(settings, rng, hops)
         starts = _starts(up, hops)
         pairs = [(a, b) for a, b in starts if a < b and (b, a) in starts]
         if pairs:
-            right, wrong = numbers.sample(numbers.choice(pairs), 2)
-            path = _shortest(up, numbers.choice(starts[right, wrong]))[right]
-            return _written(settings, numbers, up, path, wrong, first)
+            right, wrong = rng.sample(rng.choice(pairs), 2)
+            path = _shortest(up, rng.choice(starts[right, wrong]))[right]
+            return _written(settings, rng, up, path, wrong, first)
     raise UserError(
         "task prosqa: hops", f"no path of {hops} steps in {TRIES} graphs", "lower it, or raise concepts or parents"
     )
@@ -162,23 +162,23 @@ def _bits(nodes: int) -> Iterator[int]:
         nodes &= nodes - 1
 
 
-def _graph(settings: Settings, numbers: random.Random, hops: int) -> Graph:
+def _graph(settings: Settings, rng: random.Random, hops: int) -> Graph:
     """Return for each concept the larger ones it is stated to be; edges go from lower to higher numbers only.
 
     Two paths of `hops` concepts are laid first, so that graphs with two candidates are not rare.
     """
     up: Graph = {node: [] for node in range(settings.concepts)}
     near = max(2, settings.concepts // 3)
-    laid = numbers.sample(range(settings.concepts), 2 * hops)
+    laid = rng.sample(range(settings.concepts), 2 * hops)
     below = {b: a for path in (laid[:hops], laid[hops:]) for a, b in itertools.pairwise(sorted(path))}
     for node in range(1, settings.concepts):
-        wanted = int(settings.parents) + (numbers.random() < settings.parents % 1)
+        wanted = int(settings.parents) + (rng.random() < settings.parents % 1)
         if node in below:
             up[below[node]].append(node)
             wanted -= 1
         others = range(max(0, node - near), node)
-        for child in numbers.sample(others, min(wanted, len(others))):
-            if numbers.random() < 0.8 and node not in up[child]:  # some stand at the bottom of a tree of their own
+        for child in rng.sample(others, min(wanted, len(others))):
+            if rng.random() < 0.8 and node not in up[child]:  # some stand at the bottom of a tree of their own
                 up[child].append(node)
     return up
 
@@ -194,17 +194,17 @@ def _shortest(up: Graph, start: int) -> dict[int, list[int]]:
     return paths
 
 
-def _concepts(numbers: random.Random, count: int) -> list[str]:
-    return numbers.sample([start + end for start in STARTS for end in ENDS], count)
+def _concepts(rng: random.Random, count: int) -> list[str]:
+    return rng.sample([start + end for start in STARTS for end in ENDS], count)
 
 
 def _written(
-    settings: Settings, numbers: random.Random, up: Graph, path: list[int], wrong: int, first: bool
+    settings: Settings, rng: random.Random, up: Graph, path: list[int], wrong: int, first: bool
 ) -> dict[str, Any]:
-    names, person = _concepts(numbers, settings.concepts), numbers.choice(NAMES)
+    names, person = _concepts(rng, settings.concepts), rng.choice(NAMES)
     facts = [f"Every {names[a]} is a {names[b]}." for a, larger in up.items() for b in larger]
     facts.append(f"{person} is a {names[path[0]]}.")
-    numbers.shuffle(facts)
+    rng.shuffle(facts)
     pair = [names[path[-1]], names[wrong]] if first else [names[wrong], names[path[-1]]]
     steps = [f"{person} is a {names[path[0]]}."]
     steps += [f"Every {names[a]} is a {names[b]}." for a, b in itertools.pairwise(path)]

@@ -96,7 +96,7 @@ def _together(where: str, refused: Sequence[UserError], count: int) -> UserError
         return refused[0]
     named = ", ".join(f"{one.where}: {one.problem}" for one in refused)
     more = f", and {count - len(refused)} more" if count > len(refused) else ""
-    return UserError(where, f"{count} rows cannot be used: {named}{more}", refused[0].mend)
+    return UserError(where, f"{count} rows cannot be used: {named}{more}", refused[0].fix)
 
 
 def _no_mapping(place: str, row: Any) -> UserError:

@@ -79,10 +79,10 @@ def examples(settings: Settings) -> Iterator[dict[str, Any]]:
         UserError: a column is missing, a label is neither true nor false, an empty text, no question with a true and a
             false answer to display, or too few subjects.
     """
-    rows, numbers = _rows(settings), random.Random(settings.seed)
-    shown, held_out = _display(settings, rows, numbers)
+    rows, rng = _rows(settings), random.Random(settings.seed)
+    shown, held_out = _display(settings, rows, rng)
     subjects = sorted({row["subject"] for row in rows} - held_out)
-    numbers.shuffle(subjects)
+    rng.shuffle(subjects)
     tested = round(settings.test * (len(subjects) - settings.calibration))
     splits = dict.fromkeys(subjects, "train")
     splits |= dict.fromkeys(subjects[: settings.calibration], "calibration")
@@ -175,7 +175,7 @@ def _labelled(where: str, texts: list[Any], labels: list[Any], wanted: int) -> l
 
 
 def _display(
-    settings: Settings, rows: Sequence[dict[str, Any]], numbers: random.Random
+    settings: Settings, rows: Sequence[dict[str, Any]], rng: random.Random
 ) -> tuple[list[dict[str, Any]], set[str]]:
     """Return the two displayed rows, and the subjects that are held out for them."""
     if given := settings.display:
@@ -183,14 +183,14 @@ def _display(
         shared: Row = {"subject": "display", "attribute": "display", "negated": False, "question": given.question}
         pair = [{**shared, "response": text, "label": label} for text, label in both]
     else:
-        pair = list(_first_pair(rows, numbers))
+        pair = list(_first_pair(rows, rng))
     shown = [{**row, "example_id": f"display-{'ft'[row['label']]}", "split": "display"} for row in pair]
     return shown, {row["subject"] for row in pair}
 
 
-def _first_pair(rows: Sequence[dict[str, Any]], numbers: random.Random) -> tuple[dict[str, Any], dict[str, Any]]:
+def _first_pair(rows: Sequence[dict[str, Any]], rng: random.Random) -> tuple[dict[str, Any], dict[str, Any]]:
     plain = [row for row in rows if not row["negated"]]
-    numbers.shuffle(plain)
+    rng.shuffle(plain)
     seen: dict[tuple[str, int], dict[str, Any]] = {}
     for row in plain:
         seen.setdefault((row["question"], row["label"]), row)

@@ -15,7 +15,7 @@ from typing import Any, Literal
 import pyarrow as pa
 from pydantic import Field, model_validator
 
-from thoughtscope import tables
+from thoughtscope import schemas
 from thoughtscope.errors import UserError
 from thoughtscope.settings import Positive, Strict
 from thoughtscope.tasks.answers import MARKS, AnswerFormat, Judge, Tolerance, UnreadableError
@@ -125,7 +125,7 @@ def hold_out(rows: Iterator[dict[str, Any] | Skipped], count: int, seed: int) ->
             else:
                 yield {"example_id": "", **row}
 
-    table = pa.Table.from_batches(tables.batches(tables.REASONING, kept()), tables.REASONING)
+    table = pa.Table.from_batches(schemas.batches(schemas.REASONING, kept()), schemas.REASONING)
     if count >= table.num_rows:
         raise UserError("task table: hold_out", f"train has {table.num_rows} rows", "lower it")
     drawn = set(random.Random(seed).sample(range(table.num_rows), count))
@@ -164,8 +164,8 @@ def example(place: str, row: Row, reading: Reading, split: str) -> dict[str, Any
     except UnreadableError as error:
         if reading.unreadable == "skip":
             return Skipped(split, "unreadable answer")
-        mend = "correct it, or answer_format, or set unreadable: skip"
-        raise UserError(f"{place}: {columns.answer}", str(error), mend) from error
+        fix = "correct it, or answer_format, or set unreadable: skip"
+        raise UserError(f"{place}: {columns.answer}", str(error), fix) from error
     texts = {"split": split, "question": question, "steps": steps, "answer": answer}
     return {**texts, **judge.columns, "step_values": [], "overlap": None}
 

@@ -80,7 +80,7 @@ def assemble(
             "it would switch off the cache that latents need",
             "set it to false, and lower micro_batch_size to save memory",
         )
-    if settings.frozen and settings.deepspeed.get("zero_optimization", {}).get("stage", 0) == 3:
+    if settings.lora and settings.deepspeed.get("zero_optimization", {}).get("stage", 0) == 3:
         raise UserError(
             f"config/deepspeed/{settings.training.deepspeed}.yaml: zero_optimization.stage",
             "stage 3 is for live runs: what a frozen one saves is merged from whole parameters",
@@ -91,7 +91,7 @@ def assemble(
     model, tokenizer = load_backbone(backbone, attention=settings.attention, dtype=dtype)
     embedded = rows_of(model)
     token_ids, new_rows = add_tokens(model, tokenizer, method.tokens, method.settings.initial_rows)
-    peft = freeze(model, settings.frozen, token_ids, seed) if settings.frozen else None
+    peft = freeze(model, settings.lora, token_ids, seed) if settings.lora else None
     model = peft.get_base_model() if peft is not None else model
     most = max((len(row["steps"]) for row in rows if row["split"] == "train"), default=0)
     stages = method.stages(most)

@@ -8,8 +8,7 @@ from functools import lru_cache
 
 from thoughtscope.config.training import Training
 from thoughtscope.errors import UserError
-from thoughtscope.latents.layout import IGNORE
-from thoughtscope.latents.layout import Sequence as TokenSequence
+from thoughtscope.latents.layout import IGNORE, TokenSequence
 from thoughtscope.latents.packing import in_order_of_shape
 
 

@@ -9,8 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from thoughtscope.errors import UserError
-from thoughtscope.latents.layout import Sequence as TokenSequence
-from thoughtscope.latents.layout import sequence
+from thoughtscope.latents.layout import TokenSequence, sequence
 from thoughtscope.latents.scoring import label_probabilities
 from thoughtscope.methods.curriculum import Example, Stage, draw
 from thoughtscope.reasoner import Reasoner
@@ -24,7 +23,7 @@ def response_probabilities(
 ) -> list[list[float]]:
     """Return the probability of each response token of each example under the current model, teacher-forced."""
     mine = [sequence(one.example_id, one.prompt, one.response) for one in ranks.share(examples)]
-    return ranks.join(label_probabilities(reasoner.model, mine, reasoner.fill, batch_size, ranks.anyone))
+    return ranks.join(label_probabilities(reasoner.model, mine, reasoner.fill, batch_size, ranks.any_rank))
 
 
 def lay_out(
@@ -36,8 +35,8 @@ def lay_out(
 ) -> TokenSequence:
     """Lay out one example as the reasoner's stage has it; its random numbers are its own in every epoch."""
     method, stage = reasoner.method, reasoner.stage
-    numbers = draw(seed, stage.index, epoch, example.example_id)
-    laid: TokenSequence = method.module.layout(method.settings, stage, example, reasoner.ids, numbers, probabilities)
+    rng = draw(seed, stage.index, epoch, example.example_id)
+    laid: TokenSequence = method.module.layout(method.settings, stage, example, reasoner.ids, rng, probabilities)
     return laid
 
 

@@ -13,13 +13,13 @@ from dataclasses import replace
 from thoughtscope.evaluation.statistics import paired_difference_interval
 from thoughtscope.methods.curriculum import Example, Stage
 from thoughtscope.reasoner import Reasoner
-from thoughtscope.tables import CURRENT, LAST
+from thoughtscope.schemas import CURRENT, LAST
 
 
 def layouts(
     reasoner: Reasoner, last: Stage, current: Stage, examples: Sequence[Example], latents_trained: bool
 ) -> dict[str, Stage]:
-    """Return the stages to answer `examples` with, by `tables.LAYOUTS`; one where both stages give the same prompts.
+    """Return the stages to answer `examples` with, by `schemas.LAYOUTS`; one where both stages give the same prompts.
 
     Args:
         latents_trained: whether a stage with latents has begun. Before, a model that chooses its latents has none to

@@ -10,7 +10,7 @@ from peft import LoraConfig, get_peft_model
 from torch import Tensor, nn
 
 from thoughtscope.backbones.encoder import add_control_tokens
-from thoughtscope.config.training import Frozen
+from thoughtscope.config.training import Lora
 from thoughtscope.errors import UserError
 from thoughtscope.latents.packing import Batch
 from thoughtscope.latents.passes import forward
@@ -112,7 +112,7 @@ def _more_than_linear(model: Any) -> list[str] | None:
     return found or None
 
 
-def freeze(model: Any, frozen: Frozen, token_ids: list[int], seed: int) -> Any:
+def freeze(model: Any, lora: Lora, token_ids: list[int], seed: int) -> Any:
     """Fix every parameter of `model` and inject a LoRA adapter; the rows of `token_ids` train as well.
 
     `all-linear` leaves out routers of experts and the like: linear layers whose class computes more than a product.
@@ -124,11 +124,11 @@ def freeze(model: Any, frozen: Frozen, token_ids: list[int], seed: int) -> Any:
     """
     tables = dict.fromkeys(_table_modules(model), token_ids)
     lora = LoraConfig(
-        r=frozen.rank,
-        lora_alpha=frozen.alpha,
-        lora_dropout=frozen.dropout,
-        target_modules=frozen.target_modules,
-        exclude_modules=_more_than_linear(model) if frozen.target_modules == "all-linear" else None,
+        r=lora.rank,
+        lora_alpha=lora.alpha,
+        lora_dropout=lora.dropout,
+        target_modules=lora.target_modules,
+        exclude_modules=_more_than_linear(model) if lora.target_modules == "all-linear" else None,
         trainable_token_indices=tables if token_ids else None,
         task_type="CAUSAL_LM",
     )
@@ -136,7 +136,7 @@ def freeze(model: Any, frozen: Frozen, token_ids: list[int], seed: int) -> Any:
     try:
         return get_peft_model(model, lora)
     except ValueError as error:
-        raise UserError("frozen.target_modules", str(error).split(".")[0], "name modules the backbone has") from error
+        raise UserError("lora.target_modules", str(error).split(".")[0], "name modules the backbone has") from error
 
 
 def own_parameters(model: Any) -> dict[str, Tensor]:

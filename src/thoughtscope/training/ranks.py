@@ -29,7 +29,7 @@ class Ranks:
         """Whether this process writes files and lines."""
         return self.rank == 0
 
-    def anyone(self, flag: bool) -> bool:
+    def any_rank(self, flag: bool) -> bool:
         """Return whether `flag` holds on any rank."""
         if self.world == 1:
             return flag

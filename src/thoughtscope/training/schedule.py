@@ -71,7 +71,7 @@ def learning_rate(settings: Optimizer, update: int, updates: int, since_switch: 
         factor *= left
     elif settings.schedule == "cosine":
         factor *= 0.5 * (1 + math.cos(math.pi * (1 - left)))
-    elif settings.schedule == "hold-then-linear":
+    elif settings.schedule == "wsd":
         factor *= min(1.0, left / settings.decay) if settings.decay else 1.0
     if settings.at_stage_switch == "rewarm" and since_switch is not None and settings.warmup_updates_at_switch:
         factor *= min(1.0, (since_switch + 1) / settings.warmup_updates_at_switch)

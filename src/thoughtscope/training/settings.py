@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from thoughtscope.config.training import Evaluation, Frozen, Training
+from thoughtscope.config.training import Evaluation, Lora, Training
 from thoughtscope.reasoner import Prompting
 from thoughtscope.settings import Strict
 
@@ -15,7 +15,7 @@ class TrainSettings(Strict):
     run: str
     method: dict[str, Any]
     training: Training
-    frozen: Frozen | None
+    lora: Lora | None
     evaluation: Evaluation
     prompting: Prompting
     attention: str

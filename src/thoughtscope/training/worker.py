@@ -24,16 +24,16 @@ from thoughtscope.artifacts import artifact_folder, digest, input_digests, write
 from thoughtscope.backbones.load import MODEL
 from thoughtscope.backbones.spellings import SPELLINGS
 from thoughtscope.config.parse import parse
-from thoughtscope.config.run import Run as RunName
+from thoughtscope.config.run_id import RunId
 from thoughtscope.provenance import record
 from thoughtscope.tasks.prepare import EXAMPLES
 from thoughtscope.training.failure import end
 from thoughtscope.training.options import run_options
 from thoughtscope.training.ranks import Ranks
 from thoughtscope.training.report import Report
-from thoughtscope.training.run import ContinueLaterError, Run
 from thoughtscope.training.settings import TrainSettings
 from thoughtscope.training.status import CONTINUE, STATUS_FILE
+from thoughtscope.training.trainer import ContinueLaterError, Trainer
 
 SCHEDULE = "schedule.json"
 
@@ -69,7 +69,7 @@ def _train() -> int:
     state_folder = arguments.state / digest({**arguments.settings, "inputs": list(inputs.values())})
     state_folder.mkdir(parents=True, exist_ok=True)
     backbone = arguments.backbone / MODEL
-    run = Run(settings, rows, backbone, yoke, state_folder, report, lambda: bool(asked), time.monotonic)
+    run = Trainer(settings, rows, backbone, yoke, state_folder, report, lambda: bool(asked), time.monotonic)
     try:
         run.execute()
     except ContinueLaterError as pause:
@@ -88,9 +88,9 @@ def _end_with_parent() -> None:
     ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # 1 is PR_SET_PDEATHSIG
 
 
-def _write(run: Run, inputs: dict[str, str], arguments: argparse.Namespace) -> None:
+def _write(run: Trainer, inputs: dict[str, str], arguments: argparse.Namespace) -> None:
     """Write the artifact of a finished run; then its resumable state may go."""
-    name = RunName.parse(run.settings.run)
+    name = RunId.parse(run.settings.run)
     model = run.state_folder / MODEL
     run.save_model(model)
     ranks = Ranks.here()

@@ -7,7 +7,7 @@ from typing import Any
 
 
 @dataclass(frozen=True, order=True)
-class Run:
+class RunId:
     """The unit that trains: task x backbone x method x trainable x seed."""
 
     task: str
@@ -34,7 +34,7 @@ class Run:
         }
 
     @classmethod
-    def parse(cls, path: str) -> Run:
+    def parse(cls, path: str) -> RunId:
         """Read a run back from its `path`."""
         task, backbone, method, trainable, seed = path.split("/")
         return cls(task, backbone, method, trainable, int(seed.removeprefix("seed")))

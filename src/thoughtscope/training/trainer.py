@@ -1,6 +1,6 @@
 """One run from its backbone to its artifact: stages, updates, measurements, states.
 
-Reads as the experiment: `Run.execute`. Everything that can change the result comes in as settings.
+Reads as the experiment: `Trainer.execute`. Everything that can change the result comes in as settings.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import torch
 from thoughtscope.backbones.spellings import notes as spelling_notes
 from thoughtscope.evaluation.accuracy import predict, summarise
 from thoughtscope.latents.generate import Decoding
-from thoughtscope.latents.layout import Sequence as TokenSequence
+from thoughtscope.latents.layout import TokenSequence
 from thoughtscope.latents.packing import computed_positions, pack
 from thoughtscope.methods.curriculum import Example, Stage
 from thoughtscope.reasoner import device_and_dtype
@@ -44,7 +44,7 @@ class ContinueLaterError(Exception):
     """The run was asked to stop; its state is saved and the next start goes on."""
 
 
-class Run:
+class Trainer:
     """A run on this rank.
 
     Args:
@@ -83,7 +83,7 @@ class Run:
         self.yoked = yoke is not None and len(self.stages) > 1
         self.steps = accumulation_steps(self.training, self.ranks.world)
         self.engine = Engine(network, self.training, settings.deepspeed, self.ranks, self.steps, self.dtype)
-        self.fixed = guards.weights_digest(own_parameters(network)) if settings.frozen else ""
+        self.fixed = guards.weights_digest(own_parameters(network)) if settings.lora else ""
         self.progress = Progress()
         self.probabilities: list[list[float]] | None = None
         self.journals = {
@@ -109,7 +109,7 @@ class Run:
         while self.progress.stage < len(self.stages):
             self._train_stage()
         guards.check_stages(self.settings.run, [stage.name for stage in self.stages], self.progress.realised)
-        if self.settings.frozen:
+        if self.settings.lora:
             guards.check_fixed(
                 self.settings.run, self.fixed, guards.weights_digest(own_parameters(self.engine.network))
             )
@@ -176,7 +176,7 @@ class Run:
         (Coconut starts its latent stages from a model that was first trained on text.) A frozen backbone's rows
         have not moved.
         """
-        if self.progress.stage > 0 and not self.settings.frozen:
+        if self.progress.stage > 0 and not self.settings.lora:
             self.engine.copy_rows(token_tables(self.engine.network), self.new_rows)
 
     def _use_stage(self) -> None:
@@ -237,7 +237,7 @@ class Run:
         mine, size = self.ranks.share(examples), self.settings.evaluation.batch_size
         with enough_memory("answering questions", "evaluation.batch_size", size):
             decoding = Decoding(**self.settings.evaluation.decoding, batch_size=size)
-            answers = predict(self.reasoner, mine, decoding, self.ranks.anyone)
+            answers = predict(self.reasoner, mine, decoding, self.ranks.any_rank)
         return self.ranks.join(answers)
 
     def _measure(self, stage_ends: bool = False) -> None:
@@ -311,9 +311,9 @@ class Run:
             save_reasoner(folder, self.reasoner, self.peft, weights)
 
     def _maybe_save(self) -> None:
-        stop = self.ranks.anyone(self.stop_asked())
+        stop = self.ranks.any_rank(self.stop_asked())
         pause = max(self.training.save_every_seconds, self.saving_seconds / LARGEST_SHARE_OF_SAVING)
-        due = self.ranks.anyone(self.clock() - self.saved_at >= pause)
+        due = self.ranks.any_rank(self.clock() - self.saved_at >= pause)
         if stop or due:
             self._save()
         if stop:
