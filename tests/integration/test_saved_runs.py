@@ -40,14 +40,14 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
     with artifact_folder(made.folder / "backbone", {}) as target:
         learned = Pretraining(tasks=["chain"], updates=60, batch_size=32)
         (target / MODEL).mkdir()
-        curve = make_tiny(study.backbone(QWEN), learned, 0, [made.folder / "task"], target / MODEL, "test")
-        write_json(target / "pretraining.json", curve)
+        made_of = make_tiny(study.backbone(QWEN), learned, 0, [made.folder / "task"], target / MODEL, "test")
+        write_json(target / "pretraining.json", made_of)
     return made
 
 
 @torch.no_grad()
 def test_a_tiny_backbone_is_loaded_with_what_it_learned(world: World) -> None:
-    curve = json.loads((world.folder / "backbone/pretraining.json").read_text())
+    curve = json.loads((world.folder / "backbone/pretraining.json").read_text())["losses"]
     model, tokenizer = load_backbone(world.folder / "backbone" / MODEL)
     texts = []
     for row in schemas.read(world.folder / "task" / PRETRAINING, schemas.PRETRAINING).to_pylist()[:200]:

@@ -125,7 +125,7 @@ def make_world(folder: Path) -> World:
 
 
 def finish(command: list[str], **environment: str) -> subprocess.CompletedProcess[str]:
-    """RunId a program to its end."""
+    """Run a program to its end."""
     return subprocess.run(
         command, env={**ENVIRONMENT, **environment}, capture_output=True, text=True, timeout=300, check=False
     )

@@ -9,7 +9,6 @@ import pytest
 import torch
 import yaml
 
-from thoughtscope import schemas
 from thoughtscope.backbones.make import make_tiny
 from thoughtscope.backbones.settings import Pretraining
 from thoughtscope.config.load import Study
@@ -19,7 +18,8 @@ from thoughtscope.config.run_settings import run_settings
 from thoughtscope.errors import UserError
 from thoughtscope.latents.settings import Hidden
 from thoughtscope.methods.curriculum import Stage
-from thoughtscope.tasks.prepare import PRETRAINING
+from thoughtscope.plugins import implementation
+from thoughtscope.tasks.prepare import write_task
 from thoughtscope.training.assembly import Parts, assemble
 from thoughtscope.training.insertion import check_latents
 from thoughtscope.training.settings import TrainSettings
@@ -32,8 +32,9 @@ FUSED = {"kind": "fusion", "adapter": 8}
 @pytest.fixture(scope="module")
 def backbone(tmp_path_factory: pytest.TempPathFactory) -> Path:
     task, folder = tmp_path_factory.mktemp("task"), tmp_path_factory.mktemp("backbone")
-    schemas.write(task / PRETRAINING, schemas.PRETRAINING, [{"question": "3 * 2 =", "response": "6 ; #### 6"}])
-    settings = Study(SMOKE, ROOT / "config").backbone("qwen3")
+    study = Study(SMOKE, ROOT / "config")
+    write_task("chain", implementation("tasks", "chain", "test"), study.task("chain"), task)
+    settings = study.backbone("qwen3")
     make_tiny(settings, Pretraining(tasks=[], updates=1, batch_size=1), 0, [task], folder, "backbone")
     return folder
 

@@ -15,7 +15,8 @@ from transformers import AutoModelForCausalLM
 
 from thoughtscope.backbones.build import build_tiny
 from thoughtscope.backbones.load import load_model, load_tokenizer
-from thoughtscope.backbones.pretrain import pretrain
+from thoughtscope.backbones.make import make_tiny
+from thoughtscope.backbones.pretrain import pretrain, reasoning_accuracy
 from thoughtscope.backbones.prompt import prompt_ids, response_ids
 from thoughtscope.backbones.settings import Pretraining, Settings
 from thoughtscope.backbones.tokenizer import train_tokenizer
@@ -25,6 +26,8 @@ from thoughtscope.methods import step_removal
 from thoughtscope.methods.curriculum import TokenIds
 from thoughtscope.reasoner import Prompting, encode
 from thoughtscope.tasks import chain
+from thoughtscope.tasks.prepare import write_task
+from thoughtscope.tasks.reasoning import response_text
 
 ROOT = Path(__file__).parents[2]
 FAMILIES = {
@@ -43,9 +46,13 @@ TINY = [
     if yaml.safe_load(path.read_text())["source"] == "tiny"
 ]
 CHAIN = chain.Settings.model_validate(
-    {"kind": "chain", "modulus": 7, "operations": 3, "splits": {"train": 9, "validation": 9, "test": 9}}
+    {"kind": "chain", "modulus": 7, "operations": 3, "splits": {"train": 90, "validation": 9, "test": 9}}
 )
-TEXTS = list(chain.pretraining(CHAIN))
+TEXTS = [
+    {"question": row["question"], "response": response_text(row["steps"], row["answer"])}
+    for row in chain.examples(CHAIN)
+    if row["split"] == "train"
+]
 
 
 @pytest.fixture(scope="module")
@@ -206,3 +213,31 @@ def test_bad_folders_are_told_apart(tokenizer: Any, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="set chat: false"):
         prompt_ids(tokenizer, "3 * 2 =", True, {})
     tokenizer.chat_template = kept
+
+
+def test_a_backbone_that_does_not_reason_well_enough_is_refused(tmp_path: Path) -> None:
+    """At 0 nothing is asked of it; what it reaches is returned."""
+    write_task("chain", chain, CHAIN, tmp_path)
+    once = Pretraining(tasks=["chain"], updates=1, batch_size=4)
+    (tmp_path / "model").mkdir()
+    made = make_tiny(settings("qwen3"), once, 0, [tmp_path], tmp_path / "model", "backbone tiny")
+    assert made["accuracy"] == {tmp_path.name: 0.0}
+    strict = once.model_copy(update={"min_accuracy": 0.5})
+    with pytest.raises(UserError, match=r"answers 0.000 of the validation questions of .*, not 0.5; raise pretraining"):
+        make_tiny(settings("qwen3"), strict, 0, [tmp_path], tmp_path / "model", "backbone tiny")
+
+
+@torch.no_grad()
+def test_greedy_decoding_and_one_pass_agree_on_what_is_answered(tokenizer: Any) -> None:
+    model = build_tiny(settings("llama3.2"), tokenizer, 0)
+    pretrain(model, tokenizer, TEXTS, Pretraining(tasks=[], updates=60, batch_size=32), 0, lambda line: None)
+    right = 0
+    for row in TEXTS[:40]:
+        prompt = prompt_ids(tokenizer, row["question"], True, {})
+        wanted = [*response_ids(tokenizer, row["response"]), tokenizer.eos_token_id]
+        ids = torch.tensor([prompt])
+        for _ in wanted:
+            ids = torch.cat([ids, model(ids).logits[:, -1:].argmax(-1)], 1)
+        right += ids[0, len(prompt) :].tolist() == wanted
+    assert 0 < right < 40
+    assert reasoning_accuracy(model, tokenizer, TEXTS[:40], 16) == right / 40

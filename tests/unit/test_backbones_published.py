@@ -32,6 +32,7 @@ from thoughtscope.latents.generate import Decoding
 from thoughtscope.latents.packing import pack
 from thoughtscope.reasoner import Reasoner, load_reasoner
 from thoughtscope.tasks import chain
+from thoughtscope.tasks.reasoning import response_text
 from thoughtscope.training.assembly import Parts, assemble
 from thoughtscope.training.settings import TrainSettings
 
@@ -41,7 +42,7 @@ CHAIN = chain.Settings.model_validate(
     {"kind": "chain", "modulus": 7, "operations": 3, "splits": {"train": 6, "validation": 3, "test": 3}}
 )
 ROWS = list(chain.examples(CHAIN))
-TEXTS = [f"{row['question']} {row['response']}" for row in chain.pretraining(CHAIN)]
+TEXTS = [f"{row['question']} {response_text(row['steps'], row['answer'])}" for row in ROWS]
 QUESTION = "3 * 2 + 4 ="
 CLASSES = {
     "qwen3": "Qwen3ForCausalLM",
@@ -154,7 +155,13 @@ def test_parameters_are_counted_from_the_published_configuration(name: str, tmp_
     assert facts.training_gb == pytest.approx(16e-9 * (facts.parameters or 0))
 
 
-@pytest.mark.parametrize("name", STYLES)
+WHOLE_PATH = [  # one of each class, and of each way to have an output head
+    "qwen3-4b", "qwen3-8b", "llama3.2-1b", "llama3.1-8b", "mistral-7b", "smollm3-3b", "gemma3-1b", "gemma3-4b",
+    "qwen2.5-7b", "gpt2", "pythia-160m",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", WHOLE_PATH)
 def test_a_family_goes_through_the_whole_path(name: str, folders: dict[str, Path], tmp_path: Path) -> None:
     made, backbone = folders[name], tmp_path / "backbone"
     assert len(list(made.glob("model-*.safetensors"))) > 1

@@ -49,13 +49,6 @@ def test_no_question_is_in_two_splits_and_none_is_repeated() -> None:
     assert len(set(questions)) == len(questions) == 400
 
 
-def test_pretraining_shares_no_question_with_any_split() -> None:
-    asked = {row["question"] for row in chain.examples(settings())}
-    single = {row["question"] for row in chain.pretraining(settings())}
-    assert not asked & single
-    assert len(single) == 7 * 6 * 2
-
-
 def test_the_same_seed_gives_the_same_questions_and_another_others() -> None:
     assert list(chain.examples(settings())) == list(chain.examples(settings()))
     assert list(chain.examples(settings())) != list(chain.examples(settings(seed=1)))

@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+from typing import Any
 
 from thoughtscope.arguments import add_settings, folder
 from thoughtscope.artifacts import artifact_folder, input_digests, write_json
@@ -26,14 +27,14 @@ def main() -> None:
     settings = parse(Settings, {"label": "", **raw["backbone"]}, where)
     made_by = record("build_backbone", raw, inputs=input_digests(arguments.tasks))
     with artifact_folder(arguments.output, made_by) as made:
-        losses: list[dict[str, float]] = []
+        learned: dict[str, Any] = {}
         (made / MODEL).mkdir()
         if settings.source == "tiny":
             pretraining = parse(Pretraining, raw["pretraining"], f"{where}: pretraining")
-            losses = make_tiny(settings, pretraining, raw["seed"], arguments.tasks, made / MODEL, where)
+            learned = make_tiny(settings, pretraining, raw["seed"], arguments.tasks, made / MODEL, where)
         else:
             refer(settings, made / MODEL)
-        write_json(made / "pretraining.json", losses)
+        write_json(made / "pretraining.json", learned)
 
 
 if __name__ == "__main__":

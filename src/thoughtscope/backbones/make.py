@@ -7,6 +7,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
+
 from thoughtscope import schemas
 from thoughtscope.artifacts import sha256, write_json
 from thoughtscope.backbones.build import build_tiny
@@ -14,38 +16,71 @@ from thoughtscope.backbones.comparison import check_config
 from thoughtscope.backbones.facts import differences
 from thoughtscope.backbones.folder import REFERENCE, find
 from thoughtscope.backbones.load import check_rows, load_backbone, rows_of
-from thoughtscope.backbones.pretrain import pretrain
+from thoughtscope.backbones.pretrain import pretrain, reasoning_accuracy
 from thoughtscope.backbones.prompt import prompt_ids
 from thoughtscope.backbones.settings import GIVEN_FILES, Pretraining, Settings
 from thoughtscope.backbones.tokenizer import train_tokenizer
 from thoughtscope.backbones.tokenizer_check import RECORD, compare, notes
 from thoughtscope.backbones.verification import verify_backbone
-from thoughtscope.tasks.prepare import PRETRAINING
+from thoughtscope.errors import UserError
+from thoughtscope.tasks.prepare import EXAMPLES, PRETRAINING
+from thoughtscope.tasks.reasoning import response_text
 
 VERIFICATION = "verification.json"
 
 
 def make_tiny(
     settings: Settings, pretraining: Pretraining, seed: int, tasks: Sequence[Path], folder: Path, where: str
-) -> list[dict[str, float]]:
-    """Build a tiny backbone, pre-train it on the texts of `tasks`, save it as an ordinary folder; return its losses.
+) -> dict[str, Any]:
+    """Build a tiny backbone, pre-train it on the texts of `tasks` and save it as an ordinary folder.
 
     The tokenizer is trained on the same texts. `seed` decides the initial weights and the order of the texts. The
     engine's verdict on the model is recorded in `VERIFICATION`.
 
+    Returns:
+        `losses`: the loss curve; `accuracy`: by task, the share of its validation questions that the model answers in
+        words, every step as the reference has it.
+
     Raises:
-        UserError: the engine disagrees with the model's own forward pass, or cannot run it.
+        UserError: the engine disagrees with the model's own forward pass or cannot run it, or the model answers fewer
+            validation questions than `pretraining.min_accuracy`.
     """
     rows = [row for task in tasks for row in schemas.read(task / PRETRAINING, schemas.PRETRAINING).to_pylist()]
     tokenizer = train_tokenizer(f"{row['question']} {row['response']}" for row in rows)
     model = build_tiny(settings, tokenizer, seed, where)
     check_config(model.config.get_text_config(), where)
-    curve = pretrain(model, tokenizer, rows, pretraining, seed, lambda line: print(line, flush=True))
+    losses = pretrain(model, tokenizer, rows, pretraining, seed, lambda line: print(line, flush=True))
+    accuracy = {
+        task.name: reasoning_accuracy(model, tokenizer, questions, pretraining.batch_size)
+        for task in tasks
+        if (questions := _validation_questions(task))
+    }
+    for task, share in accuracy.items():
+        print(f"answers {share:.3f} of the validation questions of {task} in words", flush=True)
+        if share < pretraining.min_accuracy:
+            raise UserError(
+                f"{where}: pretraining",
+                f"it answers {share:.3f} of the validation questions of {task}, not {pretraining.min_accuracy}",
+                "raise pretraining.updates, or lower pretraining.min_accuracy",
+            )
     write_json(folder / VERIFICATION, verify_backbone(model, where))
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     _record_tokenizer(folder, print)
-    return curve
+    return {"losses": losses, "accuracy": accuracy}
+
+
+def _validation_questions(task: Path) -> list[dict[str, str]]:
+    """Return the validation questions of a reasoning task with their written-out responses; none of other tasks."""
+    if "steps" not in pq.read_schema(task / EXAMPLES).names:
+        return []
+    table = pq.read_table(
+        task / EXAMPLES, columns=["question", "steps", "answer"], filters=[("split", "==", "validation")]
+    )
+    return [
+        {"question": row["question"], "response": response_text(row["steps"], row["answer"])}
+        for row in table.to_pylist()
+    ]
 
 
 def refer(settings: Settings, folder: Path, log: Callable[[str], None] = print) -> None:

@@ -18,7 +18,7 @@ from thoughtscope.errors import UserError
 from thoughtscope.latents.layout import TokenSequence, sequence
 from thoughtscope.latents.packing import pack
 from thoughtscope.latents.passes import forward
-from thoughtscope.latents.scoring import loss_sum
+from thoughtscope.latents.scoring import greedy_agrees, loss_sum
 from thoughtscope.training.data import labelled_tokens
 
 
@@ -64,6 +64,13 @@ def pretrain(
             log(f"pre-training {update + 1}/{settings.updates}  loss {loss.item():.4f}")
     model.eval()
     return curve
+
+
+def reasoning_accuracy(model: Any, tokenizer: Any, rows: Sequence[Mapping[str, str]], batch_size: int) -> float:
+    """Return the share of `rows` (keys `question` and `response`) whose whole response greedy decoding gives."""
+    return sum(
+        greedy_agrees(model, [_sequence(tokenizer, row, i) for i, row in enumerate(rows)], None, batch_size)
+    ) / len(rows)
 
 
 def _sequence(tokenizer: Any, row: Mapping[str, str], number: int) -> TokenSequence:

@@ -18,13 +18,21 @@ SIXTEEN_BYTES = 16  # a parameter that AdamW trains in bf16: 2 + 2 + 12, ZeRO, a
 
 
 class Pretraining(Strict):
-    """How a tiny backbone learns its language before any method starts; the same for every family."""
+    """How a tiny backbone learns its language before any method starts; the same for every family.
+
+    The pre-training texts of a reasoning task are its training questions with their steps, so that methods start, as
+    published ones do, from a model that reasons in words.
+    """
 
     tasks: list[str] = Field(..., description="tasks whose pre-training texts are learned")
     updates: Positive = 300
     batch_size: Positive = 64
     learning_rate: PositiveFloat = 3e-3
     warmup: Probability = 0.05
+    min_accuracy: Probability = Field(
+        0.0,
+        description="share of validation questions that it must then answer in words, step by step; fewer are an error",
+    )
 
 
 class Facts(Strict):

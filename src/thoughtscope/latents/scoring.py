@@ -43,21 +43,49 @@ def label_probabilities(
     """Return, for each sequence, the probability of each of its labelled tokens given everything before it.
 
     Args:
-        anyone: whether any rank still has a batch (ranks that shard a model step together).
+        any_rank: whether any rank still has a batch (ranks that shard a model step together).
     """
+
+    def gold(scores: Tensor, targets: Tensor) -> Tensor:
+        return scores.float().softmax(-1).gather(1, targets[:, None]).squeeze(1)
+
+    return _by_label(model, sequences, fill, batch_size, any_rank, gold)
+
+
+@torch.no_grad()
+def greedy_agrees(model: Any, sequences: Sequence[TokenSequence], fill: Fill | None, batch_size: int) -> list[bool]:
+    """Return, for each sequence, whether greedy decoding of its response gives exactly its labelled tokens.
+
+    It does exactly if each label is the most probable token given the labels before it: one forward pass decides.
+    """
+
+    def first(scores: Tensor, targets: Tensor) -> Tensor:
+        return (scores.argmax(-1) == targets).float()
+
+    return [all(found) for found in _by_label(model, sequences, fill, batch_size, bool, first)]
+
+
+def _by_label(
+    model: Any,
+    sequences: Sequence[TokenSequence],
+    fill: Fill | None,
+    batch_size: int,
+    any_rank: Callable[[bool], bool],
+    measure: Callable[[Tensor, Tensor], Tensor],
+) -> list[list[float]]:
+    """Return for each sequence what `measure` gives of the scores ``[labels, vocabulary]`` and targets ``[labels]``."""
     found: list[list[float]] = [[] for _ in sequences]
     order = in_order_of_shape(sequences)
-    nobody = sequence("nobody", [0], [0])
+    padding = sequence("padding", [0], [0])
     start = 0
     while any_rank(start < len(order)):
         chosen = order[start : start + batch_size]
         start += batch_size
-        rows = [sequences[i] for i in chosen] or [nobody]
+        rows = [sequences[i] for i in chosen] or [padding]
         batch = pack(rows, fill.settings if fill else None, for_labels=True, device=model.device)
-        scores, targets = _labelled(model, forward(model, batch, fill), batch)
-        gold = scores.float().softmax(-1).gather(1, targets[:, None]).squeeze(1).tolist()
+        values = measure(*_labelled(model, forward(model, batch, fill), batch)).tolist()
         labelled = (batch.targets != IGNORE).nonzero()[:, 0].tolist()
-        by_token = dict(zip(labelled, gold, strict=True))
+        by_token = dict(zip(labelled, values, strict=True))
         for i, row in zip(chosen, batch.index.tolist(), strict=bool(chosen)):
             found[i] = [by_token[token] for token in row if token in by_token]
     return found

@@ -21,7 +21,6 @@ from pydantic import Field, model_validator
 
 from thoughtscope.errors import UserError
 from thoughtscope.settings import Positive, Strict
-from thoughtscope.tasks.reasoning import response_text
 
 CONTRACT = "reasoning"
 OPERATORS = "+*"
@@ -163,17 +162,6 @@ def _shares(settings: Settings, groups: Sequence[Ending], sizes: dict[str, int])
             split = "train"
         held[split].append(group)
     return held
-
-
-def pretraining(settings: Settings) -> Iterator[dict[str, Any]]:
-    """Yield all single operations, which share no question with a split as long as `operations` is above 1."""
-    for left in range(settings.modulus):
-        for operator in OPERATORS:
-            for right in range(1, settings.modulus):
-                value = _apply(left, operator, right, settings.modulus)
-                step = f"{left} {operator} {right} = {value}" if settings.steps == "equations" else str(value)
-                response = response_text([step], str(value))
-                yield {"question": f"{left} {operator} {right} =", "response": response}
 
 
 def question_count(settings: Settings) -> int:
