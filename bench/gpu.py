@@ -24,13 +24,13 @@ import torch
 import yaml
 from transformers import AutoModelForCausalLM, LlamaConfig
 
-from thoughtscope.config.training import Training
 from thoughtscope.latents.fill import Fill
 from thoughtscope.latents.layout import TokenSequence, sequence
 from thoughtscope.latents.packing import pack
 from thoughtscope.latents.settings import Fusion, Hidden
 from thoughtscope.reasoner import device_and_dtype
 from thoughtscope.training.engine import Engine
+from thoughtscope.training.hyperparameters import Training
 from thoughtscope.training.network import Network
 from thoughtscope.training.ranks import Ranks
 

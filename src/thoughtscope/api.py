@@ -20,7 +20,6 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 
-from thoughtscope.config.run_id import RunId
 from thoughtscope.errors import UserError
 from thoughtscope.hidden_states.read import read_vectors
 from thoughtscope.latents.generate import Decoding, Generation
@@ -28,6 +27,7 @@ from thoughtscope.latents.head import logits
 from thoughtscope.latents.packing import pack
 from thoughtscope.latents.passes import forward
 from thoughtscope.reasoner import Reasoner, load_reasoner
+from thoughtscope.run_id import RunId
 from thoughtscope.tasks.answers import Judge
 
 

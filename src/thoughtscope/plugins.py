@@ -15,8 +15,8 @@ from collections.abc import Callable, Mapping
 from types import ModuleType
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
-from thoughtscope.config.parse import parse
 from thoughtscope.errors import UserError
+from thoughtscope.parsing import parse
 from thoughtscope.settings import Strict
 
 LATENTS = "thoughtscope.latents.fill"

@@ -13,8 +13,8 @@ import yaml
 from tests.workflow.conftest import make_workspace
 from thoughtscope.artifacts import sha256
 from thoughtscope.config.load import Study
-from thoughtscope.config.run_id import RunId
 from thoughtscope.config.run_settings import run_settings
+from thoughtscope.run_id import RunId
 
 from .site import Site, run, target
 from .slurm import CORES, GPUS, TOKEN

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from tests.integration.world import COCONUT, ENVIRONMENT, LT_TUNING, World, content, finish, with_fault
 from tests.workflow.conftest import SMOKE, Workspace
-from thoughtscope.config.run_id import RunId
+from thoughtscope.run_id import RunId
 from thoughtscope.tasks.prepare import EXAMPLES
 from thoughtscope.training.status import CONTINUE
 

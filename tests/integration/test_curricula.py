@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 import torch
 
-from thoughtscope.config.run_id import RunId
 from thoughtscope.errors import UserError
+from thoughtscope.run_id import RunId
 from thoughtscope.training.network import token_tables
 from thoughtscope.training.trainer import Trainer
 

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 import torch
 
-from thoughtscope.config.run_id import RunId
 from thoughtscope.errors import UserError
+from thoughtscope.run_id import RunId
 from thoughtscope.training.engine import Engine
 
 from .world import COCONUT, COT, LT_TUNING, World, finish, with_fault

@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from thoughtscope.config.run_id import RunId
+from thoughtscope.run_id import RunId
 from thoughtscope.schemas import CURRENT, LAST
 from thoughtscope.training.measuring import lost
 from thoughtscope.training.trainer import ContinueLaterError

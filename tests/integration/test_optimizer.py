@@ -9,7 +9,7 @@ import pytest
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from thoughtscope.config.run_id import RunId
+from thoughtscope.run_id import RunId
 from thoughtscope.training.events import EVENTS_FOLDER
 from thoughtscope.training.trainer import ContinueLaterError, Trainer
 

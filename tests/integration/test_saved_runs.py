@@ -15,15 +15,14 @@ from thoughtscope.backbones.load import MODEL, load_backbone
 from thoughtscope.backbones.make import make_tiny
 from thoughtscope.backbones.prompt import prompt_ids, response_ids
 from thoughtscope.backbones.settings import Pretraining
-from thoughtscope.config.run_id import RunId
-from thoughtscope.latents.layout import sequence
+from thoughtscope.latents.layout import labelled_tokens, sequence
 from thoughtscope.latents.packing import pack
 from thoughtscope.latents.passes import forward
 from thoughtscope.latents.scoring import loss_sum
 from thoughtscope.plugins import implementation
 from thoughtscope.reasoner import load_reasoner
+from thoughtscope.run_id import RunId
 from thoughtscope.tasks.prepare import PRETRAINING, write_task
-from thoughtscope.training.data import labelled_tokens
 
 from .world import World
 

@@ -25,10 +25,10 @@ from thoughtscope.backbones.load import MODEL
 from thoughtscope.backbones.make import make_tiny
 from thoughtscope.backbones.settings import Pretraining
 from thoughtscope.config.load import Study
-from thoughtscope.config.parse import merge, parse
-from thoughtscope.config.run_id import RunId
 from thoughtscope.config.run_settings import run_settings, saving
+from thoughtscope.parsing import merge, parse
 from thoughtscope.plugins import implementation
+from thoughtscope.run_id import RunId
 from thoughtscope.tasks.prepare import EXAMPLES, write_task
 from thoughtscope.training.report import Report
 from thoughtscope.training.settings import TrainSettings

@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 import yaml
 
-from thoughtscope.config.run_id import RunId
 from thoughtscope.figures.looks import Series
+from thoughtscope.run_id import RunId
 from thoughtscope.settings import Look
 
 METHODS = {"lt-tuning": "LT-Tuning", "lt-tuning-without-stage-3": "LT-Tuning w/o Stage 3", "coconut": "Coconut"}

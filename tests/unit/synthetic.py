@@ -11,8 +11,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from thoughtscope import schemas
-from thoughtscope.config.run_id import RunId
-from thoughtscope.evaluation.statistics import wilson_interval
+from thoughtscope.run_id import RunId
+from thoughtscope.statistics import wilson_interval
 
 
 def write_run(

@@ -12,13 +12,13 @@ import yaml
 from thoughtscope.backbones.make import make_tiny
 from thoughtscope.backbones.settings import Pretraining
 from thoughtscope.config.load import Study
-from thoughtscope.config.parse import merge
-from thoughtscope.config.run_id import RunId
 from thoughtscope.config.run_settings import run_settings
 from thoughtscope.errors import UserError
 from thoughtscope.latents.settings import Hidden
 from thoughtscope.methods.curriculum import Stage
+from thoughtscope.parsing import merge
 from thoughtscope.plugins import implementation
+from thoughtscope.run_id import RunId
 from thoughtscope.tasks.prepare import write_task
 from thoughtscope.training.assembly import Parts, assemble
 from thoughtscope.training.insertion import check_latents

@@ -17,9 +17,9 @@ import yaml
 from tests.folders import make_folder
 from tests.hub import COMMIT, Shelf, hub
 from thoughtscope.config.load import Study
-from thoughtscope.config.parse import merge, parse
 from thoughtscope.config.revisions import LOCK
 from thoughtscope.errors import UserError
+from thoughtscope.parsing import merge, parse
 from thoughtscope.settings import Hosted, Strict, collect
 from thoughtscope.tasks.reading import Source
 from workflow.lib import study_rules

@@ -24,13 +24,13 @@ from thoughtscope.backbones.make import refer
 from thoughtscope.backbones.prompt import prompt_ids, response_ids
 from thoughtscope.backbones.settings import Settings
 from thoughtscope.config.load import Study
-from thoughtscope.config.parse import merge
-from thoughtscope.config.run_id import RunId
 from thoughtscope.config.run_settings import run_settings
 from thoughtscope.latents.attention import attention_windows
 from thoughtscope.latents.generate import Decoding
 from thoughtscope.latents.packing import pack
+from thoughtscope.parsing import merge
 from thoughtscope.reasoner import Reasoner, load_reasoner
+from thoughtscope.run_id import RunId
 from thoughtscope.tasks import chain
 from thoughtscope.tasks.reasoning import response_text
 from thoughtscope.training.assembly import Parts, assemble

@@ -15,8 +15,8 @@ from thoughtscope.check.__main__ import LOWER, SHARD, distinct, verdict
 from thoughtscope.check.inputs import check_access, check_disk
 from thoughtscope.check.trial import Trial
 from thoughtscope.config.load import Study
-from thoughtscope.config.run_id import RunId
 from thoughtscope.errors import UserError
+from thoughtscope.run_id import RunId
 
 ROOT = Path(__file__).parents[2]
 SMOKE: dict[str, Any] = yaml.safe_load((ROOT / "config/smoke.yaml").read_text())

@@ -11,9 +11,9 @@ import pytest
 import yaml
 
 from thoughtscope.config.load import Study
-from thoughtscope.config.parse import merge
-from thoughtscope.config.run_id import RunId
 from thoughtscope.errors import UserError
+from thoughtscope.parsing import merge
+from thoughtscope.run_id import RunId
 from workflow.lib import study_rules
 
 ROOT = Path(__file__).parents[2]

@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 from matplotlib.collections import PathCollection
 from matplotlib.colors import to_hex
 
-from thoughtscope.config.run_id import RunId
 from thoughtscope.errors import UserError
-from thoughtscope.evaluation.statistics import wilson_interval
 from thoughtscope.figures import accuracy_backbones, accuracy_live_frozen
 from thoughtscope.figures.settings import Accuracy
+from thoughtscope.run_id import RunId
+from thoughtscope.statistics import wilson_interval
 
 COLOURS = {  # as the figures are described
     "red": "#d62728",

@@ -18,13 +18,13 @@ from PIL import Image
 from synthetic import write_states
 
 from thoughtscope import schemas
-from thoughtscope.config.run_id import RunId
 from thoughtscope.errors import UserError
 from thoughtscope.figures import accuracy_backbones
 from thoughtscope.figures.inputs import latent_vectors
 from thoughtscope.figures.save import SUFFIXES, save
 from thoughtscope.figures.settings import INPUT, OPTIONS, LatentScatter
 from thoughtscope.plugins import implementation
+from thoughtscope.run_id import RunId
 
 TOLD = {"stage": "draw_figure", "settings": {"kind": "any", "title": "ä"}}
 PROVENANCE = {**TOLD, "started": "2026-01-01", "hardware": {}}

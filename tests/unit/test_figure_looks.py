@@ -14,8 +14,6 @@ from figure_data import accuracy, activity, latents
 from synthetic import write_run
 
 from thoughtscope.config.load import Study
-from thoughtscope.config.parse import merge
-from thoughtscope.config.run_id import RunId
 from thoughtscope.config.run_settings import run_settings
 from thoughtscope.config.series import figure_series
 from thoughtscope.errors import UserError
@@ -24,6 +22,8 @@ from thoughtscope.figures.inputs import accuracy_rows
 from thoughtscope.figures.looks import SPARE, Series, alike, assign
 from thoughtscope.figures.settings import Accuracy, Activity, Benchmark, LatentScatter
 from thoughtscope.figures.style import readable
+from thoughtscope.parsing import merge
+from thoughtscope.run_id import RunId
 from thoughtscope.settings import Look
 from workflow.lib import study_rules
 

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from synthetic import write_run, write_states
 
-from thoughtscope.config.run_id import RunId
+from thoughtscope.run_id import RunId
 
 PROGRAM = Path(__file__).parents[2] / "workflow" / "scripts" / "make_table.py"
 RUN = RunId("chain", "qwen3", "coconut", "full", 0)

@@ -13,7 +13,7 @@ import yaml
 
 from thoughtscope.arguments import add_settings, folder, settings_of
 from thoughtscope.config.load import Study
-from thoughtscope.config.run_id import RunId
+from thoughtscope.run_id import RunId
 from workflow.lib import study_rules
 from workflow.lib.params import Group, group, settings_params
 

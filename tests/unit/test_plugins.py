@@ -16,12 +16,12 @@ from thoughtscope.backbones.settings import Pretraining
 from thoughtscope.backbones.settings import Settings as Backbone
 from thoughtscope.check.inputs import rows_of
 from thoughtscope.config.load import Study
-from thoughtscope.config.run_id import RunId
 from thoughtscope.config.run_settings import run_settings
 from thoughtscope.errors import UserError
 from thoughtscope.latents.generate import Decoding
 from thoughtscope.plugins import implementation, read_settings
 from thoughtscope.reasoner import load_reasoner
+from thoughtscope.run_id import RunId
 from thoughtscope.tasks.prepare import write_task
 from thoughtscope.training.assembly import assemble, use_stage
 from thoughtscope.training.insertion import lay_out

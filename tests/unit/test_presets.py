@@ -10,12 +10,12 @@ import pytest
 import yaml
 
 from thoughtscope.config.load import Study
-from thoughtscope.config.parse import merge
-from thoughtscope.config.run_id import RunId
-from thoughtscope.config.training import Optimizer
 from thoughtscope.methods import step_removal
 from thoughtscope.methods.curriculum import Example, TokenIds, draw
+from thoughtscope.parsing import merge
 from thoughtscope.reasoner import Method
+from thoughtscope.run_id import RunId
+from thoughtscope.training.hyperparameters import Optimizer
 from thoughtscope.training.schedule import stage_lengths
 
 ROOT = Path(__file__).parents[2]

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from synthetic import write_states
 
-from thoughtscope.config.run_id import RunId
 from thoughtscope.errors import UserError
 from thoughtscope.hidden_states.read import describe_states, read_vectors
+from thoughtscope.run_id import RunId
 
 RUN = RunId("chain", "qwen3", "coconut", "full", 0)
 NUMBERS = np.random.default_rng(0)

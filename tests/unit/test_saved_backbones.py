@@ -15,12 +15,12 @@ from thoughtscope.backbones.build import build_tiny
 from thoughtscope.backbones.load import load_backbone
 from thoughtscope.backbones.settings import Settings
 from thoughtscope.backbones.tokenizer import train_tokenizer
-from thoughtscope.config.training import Lora
 from thoughtscope.latents.packing import Batch, pack
 from thoughtscope.latents.passes import forward
 from thoughtscope.latents.scoring import loss_sum
 from thoughtscope.reasoner import Method, Prompting, Reasoner, encode, load_reasoner, make_fill
 from thoughtscope.tasks import chain
+from thoughtscope.training.hyperparameters import Lora
 from thoughtscope.training.network import Network, add_tokens, freeze
 
 ROOT = Path(__file__).parents[2]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from thoughtscope.evaluation.seeds import accuracy_interval, difference_interval, solved
-from thoughtscope.evaluation.statistics import paired_difference_interval, wilson_interval
+from thoughtscope.statistics import paired_difference_interval, wilson_interval
 
 
 def test_one_seed_on_one_set_has_the_interval_of_its_items() -> None:

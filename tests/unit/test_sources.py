@@ -16,9 +16,9 @@ import pytest
 import yaml
 
 from thoughtscope.config.load import Study
-from thoughtscope.config.run_id import RunId
 from thoughtscope.errors import UserError
 from thoughtscope.plugins import kinds, module_name
+from thoughtscope.run_id import RunId
 from workflow.lib import sources as module
 from workflow.lib.sources import closure, module_file, pins, read, sources
 from workflow.lib.study_rules import method_modules

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
-from thoughtscope.evaluation.statistics import (
+from thoughtscope.statistics import (
     bootstrap_interval,
     exact_interval,
     half_sample_interval,

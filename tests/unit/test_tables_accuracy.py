@@ -8,15 +8,15 @@ import pandas as pd
 import pytest
 from synthetic import write_run
 
-from thoughtscope.config.run_id import RunId
 from thoughtscope.errors import UserError
 from thoughtscope.evaluation.curves import curves, late_drop
 from thoughtscope.evaluation.settings import TableSettings
 from thoughtscope.evaluation.solved import SOLVED
-from thoughtscope.evaluation.statistics import wilson_interval
 from thoughtscope.evaluation.summary import summary
 from thoughtscope.latents.generate import Stopped
+from thoughtscope.run_id import RunId
 from thoughtscope.schemas import STOPPED
+from thoughtscope.statistics import wilson_interval
 
 SETTINGS = TableSettings(methods={"coconut": "Coconut"})
 RUN = RunId("chain", "qwen3", "coconut", "full", 0)

@@ -8,7 +8,6 @@ import pandas as pd
 import pytest
 from synthetic import write_run
 
-from thoughtscope.config.run_id import RunId
 from thoughtscope.errors import UserError
 from thoughtscope.evaluation.benchmark import COLUMNS, benchmark
 from thoughtscope.evaluation.settings import TableSettings
@@ -16,6 +15,7 @@ from thoughtscope.figures.benchmark import draw
 from thoughtscope.figures.inputs import accuracy_rows
 from thoughtscope.figures.looks import Series
 from thoughtscope.figures.settings import Benchmark
+from thoughtscope.run_id import RunId
 from thoughtscope.settings import Look
 
 SERIES = {"b": Series(label="B", look=Look(colour="#1f5fc4", marker="s"))}

@@ -5,7 +5,6 @@ import pandas as pd
 import pytest
 from synthetic import write_states
 
-from thoughtscope.config.run_id import RunId
 from thoughtscope.evaluation.collapse import (
     COLUMNS,
     collapse,
@@ -17,6 +16,7 @@ from thoughtscope.evaluation.collapse import (
 )
 from thoughtscope.evaluation.identity import NAMES
 from thoughtscope.evaluation.settings import TableSettings
+from thoughtscope.run_id import RunId
 
 RUN = RunId("chain", "qwen3", "lt-tuning", "full", 0)
 SETTINGS = TableSettings(methods={"lt-tuning": "LT-Tuning"}, resamples=40)

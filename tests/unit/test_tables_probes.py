@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 
 from thoughtscope import schemas
-from thoughtscope.config.run_id import RunId
 from thoughtscope.errors import UserError
 from thoughtscope.evaluation.activity import activity
 from thoughtscope.evaluation.probes import probes
 from thoughtscope.evaluation.settings import TableSettings
+from thoughtscope.run_id import RunId
 
 SETTINGS = TableSettings(methods={"coconut": "Coconut"}, resamples=20)
 LATENT = RunId("chain", "qwen3", "coconut", "full", 0)

@@ -8,12 +8,12 @@ from scipy.spatial.distance import cdist
 from sklearn.metrics import silhouette_score
 from synthetic import write_states
 
-from thoughtscope.config.run_id import RunId
 from thoughtscope.errors import UserError
 from thoughtscope.evaluation.cells import Cell
 from thoughtscope.evaluation.separation import Pair, separation, shared_covariance, silhouette, squared_distance
 from thoughtscope.evaluation.settings import TableSettings
-from thoughtscope.evaluation.statistics import half_sample_interval
+from thoughtscope.run_id import RunId
+from thoughtscope.statistics import half_sample_interval
 
 WIDTH = 4
 SETTINGS = TableSettings(resamples=40)

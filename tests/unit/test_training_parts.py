@@ -10,13 +10,13 @@ import pytest
 import torch
 
 from thoughtscope.artifacts import artifact_files, artifact_folder, damaged
-from thoughtscope.config.training import Optimizer, Training
 from thoughtscope.errors import UserError
-from thoughtscope.latents.layout import sequence
+from thoughtscope.latents.layout import labelled_tokens, sequence
 from thoughtscope.methods.curriculum import Stage
 from thoughtscope.training import guards
 from thoughtscope.training import state as states
-from thoughtscope.training.data import accumulation_steps, global_batch, labelled_tokens, micro_batches
+from thoughtscope.training.data import accumulation_steps, global_batch, micro_batches
+from thoughtscope.training.hyperparameters import Optimizer, Training
 from thoughtscope.training.ranks import Ranks
 from thoughtscope.training.schedule import learning_rate, stage_lengths
 from thoughtscope.training.state import Journal, load_state, newest, save_state

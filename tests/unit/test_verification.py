@@ -17,7 +17,6 @@ from thoughtscope.backbones.build import build_tiny
 from thoughtscope.backbones.make import VERIFICATION, refer
 from thoughtscope.backbones.settings import Settings
 from thoughtscope.backbones.small import small_config, small_model
-from thoughtscope.backbones.survey import END, START, Finding, examine, model_types, survey, table, written
 from thoughtscope.backbones.tokenizer import train_tokenizer
 from thoughtscope.backbones.verification import verify, verify_backbone
 from thoughtscope.errors import UserError
@@ -28,6 +27,7 @@ from thoughtscope.latents.packing import pack
 from thoughtscope.latents.passes import forward
 from thoughtscope.latents.scoring import loss_sum
 from thoughtscope.latents.settings import Hidden
+from thoughtscope.survey import END, START, Finding, examine, model_types, survey, table, written
 
 ROOT = Path(__file__).parents[2]
 EXACT = 1e-5  # float32, gradients and frozen adapters included

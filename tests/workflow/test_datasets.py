@@ -24,7 +24,7 @@ import yaml
 from tests.hub import COMMIT, Shelf, hub
 from tests.workflow.conftest import Workspace, make_workspace
 from thoughtscope import schemas
-from thoughtscope.config.run_id import RunId
+from thoughtscope.run_id import RunId
 
 pytestmark = pytest.mark.slow
 CONFIG = "config/datasets.yaml"

@@ -17,7 +17,7 @@ from bench.stand_in_slurm import made_by, schedule, targets_of
 from thoughtscope import schemas
 from thoughtscope.artifacts import damaged
 from thoughtscope.config.load import Study
-from thoughtscope.config.run_id import RunId
+from thoughtscope.run_id import RunId
 from workflow.lib import study_rules
 
 from .conftest import ROOT, Workspace

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, get_type_hints
 
 from thoughtscope.config.load import Study
-from thoughtscope.config.run_id import RunId
+from thoughtscope.run_id import RunId
 from workflow.lib.sources import pins, sources
 
 Param = Callable[[Any], "Group"]

@@ -14,12 +14,12 @@ from typing import Any, TypedDict
 from pydantic import BaseModel
 
 from thoughtscope.config.load import Study
-from thoughtscope.config.run_id import RunId
 from thoughtscope.config.run_settings import RunSettings, run_settings
 from thoughtscope.config.series import figure_methods, figure_series
 from thoughtscope.errors import UserError
 from thoughtscope.figures.settings import INPUT
 from thoughtscope.plugins import LATENTS
+from thoughtscope.run_id import RunId
 from thoughtscope.settings import collect
 
 GIVEN = "given"

@@ -9,8 +9,8 @@ from thoughtscope.artifacts import artifact_folder, input_digests, write_json
 from thoughtscope.backbones.load import MODEL
 from thoughtscope.backbones.make import make_tiny, refer
 from thoughtscope.backbones.settings import Pretraining, Settings
-from thoughtscope.config.parse import parse
 from thoughtscope.errors import one_line_errors
+from thoughtscope.parsing import parse
 from thoughtscope.provenance import record
 
 

@@ -6,12 +6,12 @@ from pathlib import Path
 
 from thoughtscope.arguments import add_settings, folder
 from thoughtscope.artifacts import artifact_files, input_digests
-from thoughtscope.config.parse import parse
 from thoughtscope.errors import one_line_errors
 from thoughtscope.figures.inputs import read_inputs
 from thoughtscope.figures.looks import Series
 from thoughtscope.figures.save import SUFFIXES, save
 from thoughtscope.figures.style import readable
+from thoughtscope.parsing import parse
 from thoughtscope.plugins import implementation
 from thoughtscope.provenance import record
 

@@ -7,10 +7,10 @@ from thoughtscope import schemas
 from thoughtscope.arguments import add_settings, folder, settings_of
 from thoughtscope.artifacts import artifact_folder, input_digests
 from thoughtscope.backbones.load import MODEL
-from thoughtscope.config.parse import parse
 from thoughtscope.errors import one_line_errors
 from thoughtscope.hidden_states.extract import LatentsSettings, extract_latents
 from thoughtscope.hidden_states.statements import StatementsSettings, extract_statements
+from thoughtscope.parsing import parse
 from thoughtscope.provenance import record
 from thoughtscope.tasks.prepare import EXAMPLES
 

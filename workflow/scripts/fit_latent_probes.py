@@ -6,12 +6,12 @@ import sys
 from thoughtscope import schemas
 from thoughtscope.arguments import add_settings, folder
 from thoughtscope.artifacts import artifact_folder, input_digests
-from thoughtscope.config.parse import parse
-from thoughtscope.config.run_id import RunId
 from thoughtscope.errors import one_line_errors
+from thoughtscope.parsing import parse
 from thoughtscope.probes.latent import latent_rows
 from thoughtscope.probes.settings import LatentSettings
 from thoughtscope.provenance import record
+from thoughtscope.run_id import RunId
 from thoughtscope.tasks.prepare import EXAMPLES
 
 

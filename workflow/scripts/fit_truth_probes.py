@@ -6,9 +6,9 @@ import sys
 from thoughtscope import schemas
 from thoughtscope.arguments import add_settings, folder
 from thoughtscope.artifacts import artifact_folder, input_digests
-from thoughtscope.config.parse import parse
 from thoughtscope.errors import one_line_errors
 from thoughtscope.hidden_states.read import describe_states
+from thoughtscope.parsing import parse
 from thoughtscope.probes.fit import fit_truth
 from thoughtscope.probes.settings import TruthSettings
 from thoughtscope.probes.statements import Statements

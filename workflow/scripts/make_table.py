@@ -7,9 +7,9 @@ from pathlib import Path
 from thoughtscope import plugins
 from thoughtscope.arguments import add_settings, folder, settings_of
 from thoughtscope.artifacts import artifact_files, input_digests
-from thoughtscope.config.parse import parse
 from thoughtscope.errors import one_line_errors
 from thoughtscope.evaluation.settings import TableSettings
+from thoughtscope.parsing import parse
 from thoughtscope.provenance import record
 
 

@@ -19,10 +19,10 @@ from transformers.utils import logging
 from thoughtscope.check.inputs import check_disk, find_backbones, prepare_tasks, rows_of
 from thoughtscope.check.trial import Trial, attempt
 from thoughtscope.config.load import MAIN, Study
-from thoughtscope.config.parse import parse
-from thoughtscope.config.run_id import RunId
 from thoughtscope.config.run_settings import run_settings
 from thoughtscope.errors import UserError, one_line_errors
+from thoughtscope.parsing import parse
+from thoughtscope.run_id import RunId
 from thoughtscope.training.settings import TrainSettings
 
 LOWER = "lower training.micro_batch_size"

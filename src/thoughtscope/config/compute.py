@@ -13,11 +13,11 @@ from pydantic import BaseModel
 
 from thoughtscope.backbones.size import parameters
 from thoughtscope.config.load import Study
-from thoughtscope.config.parse import merge, parse
-from thoughtscope.config.run_id import RunId
 from thoughtscope.config.schema import Compute
-from thoughtscope.config.training import Training
 from thoughtscope.latents.settings import BaseFill
+from thoughtscope.parsing import merge, parse
+from thoughtscope.run_id import RunId
+from thoughtscope.training.hyperparameters import Training
 
 PROGRAM_MB = 2500  # what the scheduler's process, torchrun and a rank with a tiny model take; measured below 1500
 RANK_MB = 1500  # each further rank

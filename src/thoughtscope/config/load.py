@@ -16,17 +16,17 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 from thoughtscope.backbones.settings import Pretraining
 from thoughtscope.backbones.settings import Settings as BackboneSettings
 from thoughtscope.config.deepspeed import DeepSpeed
-from thoughtscope.config.parse import merge, parse, read_yaml
 from thoughtscope.config.revisions import KINDS, LOCK, read_lock
-from thoughtscope.config.run_id import RunId
 from thoughtscope.config.schema import Config, Figure, RunFilter, RunGrid
 from thoughtscope.config.series import figure_series
-from thoughtscope.config.training import Training
 from thoughtscope.errors import UserError
 from thoughtscope.figures.settings import INPUT, OPTIONS, SHARED
 from thoughtscope.methods.curriculum import check_tokens
+from thoughtscope.parsing import merge, parse, read_yaml
 from thoughtscope.plugins import read_settings
+from thoughtscope.run_id import RunId
 from thoughtscope.settings import Hosted, Strict, collect
+from thoughtscope.training.hyperparameters import Training
 
 MAIN = Path("config/config.yaml")
 GROUPS = ("tasks", "backbones", "methods", "deepspeed")

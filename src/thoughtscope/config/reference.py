@@ -17,8 +17,8 @@ from pydantic_core import PydanticUndefined
 
 from thoughtscope.backbones.settings import Settings as BackboneSettings
 from thoughtscope.config.deepspeed import DeepSpeed
-from thoughtscope.config.parse import models_of, variant_of
 from thoughtscope.config.schema import Config
+from thoughtscope.parsing import models_of, variant_of
 from thoughtscope.plugins import implementation, kinds
 
 MODELS: dict[str, type[BaseModel]] = {

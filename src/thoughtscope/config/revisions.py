@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from thoughtscope.config.parse import parse, read_yaml
+from thoughtscope.parsing import parse, read_yaml
 from thoughtscope.settings import Commit, Strict
 
 LOCK = "revisions.lock.yaml"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, TypedDict
 
 from thoughtscope.config.load import Study
-from thoughtscope.config.run_id import RunId
+from thoughtscope.run_id import RunId
 
 SAVING = {"save_every_seconds", "keep_states"}
 

@@ -10,11 +10,11 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from thoughtscope.backbones.settings import Pretraining
-from thoughtscope.config.training import Evaluation, Lora, Training
 from thoughtscope.evaluation.settings import Published
 from thoughtscope.hidden_states.settings import HiddenStates
 from thoughtscope.probes.settings import LatentSettings, TruthSettings
 from thoughtscope.settings import Count, OneOrMany, Positive, PositiveFloat, Strict
+from thoughtscope.training.hyperparameters import Evaluation, Lora, Training
 
 Trainable = Literal["full", "lora"]
 

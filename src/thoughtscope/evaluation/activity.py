@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from thoughtscope import schemas
 from thoughtscope.evaluation.identity import as_table
 from thoughtscope.evaluation.settings import TableSettings
-from thoughtscope.evaluation.statistics import bootstrap_interval
+from thoughtscope.statistics import bootstrap_interval
 
 ACTIVITY, TRENDS = "activity.parquet", "trends.parquet"
 COLUMNS = [

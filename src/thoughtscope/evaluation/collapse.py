@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from thoughtscope.evaluation.cells import KINDS, Cell, RunCells, read_cells, unit_rows
 from thoughtscope.evaluation.identity import as_table, named, run_of
 from thoughtscope.evaluation.settings import TableSettings
-from thoughtscope.evaluation.statistics import half_sample_interval
+from thoughtscope.statistics import half_sample_interval
 
 MEASURES = (
     "cosine",

@@ -14,7 +14,7 @@ from thoughtscope.evaluation.identity import as_table, named, run_of
 from thoughtscope.evaluation.measurements import read_accuracy, read_correct, read_schedule
 from thoughtscope.evaluation.settings import TableSettings
 from thoughtscope.evaluation.solved import LINE, SOLVED, with_solved
-from thoughtscope.evaluation.statistics import paired_difference_interval, wilson_interval
+from thoughtscope.statistics import paired_difference_interval, wilson_interval
 
 WINDOW = 3  # measurements in the running mean that the end is held against
 _POINTS = ("start", "third", "peak", "end")

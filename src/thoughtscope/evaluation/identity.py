@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from thoughtscope.config.run_id import RunId
+from thoughtscope.run_id import RunId
 
 NAMES = ["task", "backbone", "method", "label", "trainable", "seed"]
 

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.stats import t as student
 
-from thoughtscope.evaluation.statistics import exact_interval, paired_difference_interval, wilson_interval
+from thoughtscope.statistics import exact_interval, paired_difference_interval, wilson_interval
 
 Interval = tuple[float, float]
 Values = NDArray[np.float64]

@@ -18,12 +18,12 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.spatial.distance import cdist
 
-from thoughtscope.config.run_id import RunId
 from thoughtscope.errors import UserError
 from thoughtscope.evaluation.cells import KINDS, Cell, RunCells, read_cells, unit_rows
 from thoughtscope.evaluation.identity import as_table, named, run_of
 from thoughtscope.evaluation.settings import TableSettings
-from thoughtscope.evaluation.statistics import half_sample_interval
+from thoughtscope.run_id import RunId
+from thoughtscope.statistics import half_sample_interval
 
 COLUMNS = [
     "measure",

@@ -14,11 +14,11 @@ import pandas as pd
 import pyarrow as pa
 
 from thoughtscope import schemas
-from thoughtscope.config.run_id import RunId
 from thoughtscope.errors import UserError
 from thoughtscope.figures.looks import Series
 from thoughtscope.figures.settings import INPUT, LatentScatter, LatentScatterTraining
 from thoughtscope.hidden_states.read import describe_states, read_vectors
+from thoughtscope.run_id import RunId
 from thoughtscope.settings import Strict
 
 ACCURACY, ACTIVITY, TASK = "accuracy.parquet", "activity.parquet", "task.parquet"

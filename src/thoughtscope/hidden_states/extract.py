@@ -18,9 +18,9 @@ import pyarrow.parquet as pq
 import torch
 
 from thoughtscope import schemas
+from thoughtscope.accuracy import prediction
 from thoughtscope.backbones.prompt import decoded
 from thoughtscope.errors import UserError
-from thoughtscope.evaluation.accuracy import prediction
 from thoughtscope.hidden_states.capture import (
     batches,
     chosen_layers,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from thoughtscope.errors import UserError
@@ -74,3 +75,8 @@ def sequence(
         ),
         len(prompt),
     )
+
+
+def labelled_tokens(sequences: Iterable[TokenSequence]) -> int:
+    """Return how many labels a batch has, over all ranks and micro-batches."""
+    return sum(label != IGNORE for one in sequences for label in one.labels)

@@ -17,11 +17,11 @@ from numpy.typing import NDArray
 from sklearn.model_selection import KFold
 
 from thoughtscope.errors import UserError
-from thoughtscope.evaluation.statistics import wilson_interval
 from thoughtscope.hidden_states.read import Kind, describe_states, read_vectors
 from thoughtscope.probes.directions import Training, ledoit_wolf
 from thoughtscope.probes.permutation import p_values
 from thoughtscope.probes.settings import LatentSettings
+from thoughtscope.statistics import wilson_interval
 
 Array = NDArray[np.float64]
 BLOCK = 64  # labellings whose refits are held in memory at a time

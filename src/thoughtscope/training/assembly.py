@@ -12,12 +12,12 @@ import torch
 
 from thoughtscope.backbones.load import check_rows, load_backbone, rows_of
 from thoughtscope.backbones.spellings import spellings
-from thoughtscope.config.training import Evaluation
 from thoughtscope.errors import UserError
 from thoughtscope.latents.decoder import context_length
 from thoughtscope.latents.settings import Fusion
 from thoughtscope.methods.curriculum import Example, Stage
 from thoughtscope.reasoner import Method, Reasoner, make_fill
+from thoughtscope.training.hyperparameters import Evaluation
 from thoughtscope.training.network import Network, add_tokens, freeze
 from thoughtscope.training.settings import TrainSettings
 

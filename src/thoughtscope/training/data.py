@@ -6,10 +6,10 @@ import random
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 
-from thoughtscope.config.training import Training
 from thoughtscope.errors import UserError
-from thoughtscope.latents.layout import IGNORE, TokenSequence
+from thoughtscope.latents.layout import TokenSequence
 from thoughtscope.latents.packing import in_order_of_shape
+from thoughtscope.training.hyperparameters import Training
 
 
 def global_batch(seed: int, update: int, size: int, examples: int) -> list[tuple[int, int]]:
@@ -57,8 +57,3 @@ def micro_batches(
     for step in range(steps):
         rows = ordered[step * size : (step + 1) * size]
         yield rows[rank::world], 1 + max(row.latents for row in rows)
-
-
-def labelled_tokens(sequences: Sequence[TokenSequence]) -> int:
-    """Return how many labels a batch has, over all ranks and micro-batches."""
-    return sum(label != IGNORE for one in sequences for label in one.labels)

@@ -22,8 +22,8 @@ from deepspeed.utils import (
 )
 from torch import Tensor
 
-from thoughtscope.config.training import Training
 from thoughtscope.latents.packing import Batch
+from thoughtscope.training.hyperparameters import Training
 from thoughtscope.training.network import Network, copy_rows
 from thoughtscope.training.ranks import Ranks
 

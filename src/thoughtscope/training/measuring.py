@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from thoughtscope.evaluation.statistics import paired_difference_interval
 from thoughtscope.methods.curriculum import Example, Stage
 from thoughtscope.reasoner import Reasoner
 from thoughtscope.schemas import CURRENT, LAST
+from thoughtscope.statistics import paired_difference_interval
 
 
 def layouts(

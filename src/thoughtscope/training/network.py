@@ -10,11 +10,11 @@ from peft import LoraConfig, get_peft_model
 from torch import Tensor, nn
 
 from thoughtscope.backbones.encoder import add_control_tokens
-from thoughtscope.config.training import Lora
 from thoughtscope.errors import UserError
 from thoughtscope.latents.packing import Batch
 from thoughtscope.latents.passes import forward
 from thoughtscope.latents.scoring import loss_sum
+from thoughtscope.training.hyperparameters import Lora
 
 if TYPE_CHECKING:
     from thoughtscope.latents.fill import Fill

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from thoughtscope.config.training import Optimizer
 from thoughtscope.errors import UserError
 from thoughtscope.methods.curriculum import Stage
+from thoughtscope.training.hyperparameters import Optimizer
 
 
 @dataclass(frozen=True)

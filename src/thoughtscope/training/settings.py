@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from thoughtscope.config.training import Evaluation, Lora, Training
 from thoughtscope.reasoner import Prompting
 from thoughtscope.settings import Strict
+from thoughtscope.training.hyperparameters import Evaluation, Lora, Training
 
 
 class TrainSettings(Strict):

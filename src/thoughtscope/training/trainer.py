@@ -14,16 +14,16 @@ from typing import Any
 
 import torch
 
+from thoughtscope.accuracy import predict, summarise
 from thoughtscope.backbones.spellings import notes as spelling_notes
-from thoughtscope.evaluation.accuracy import predict, summarise
 from thoughtscope.latents.generate import Decoding
-from thoughtscope.latents.layout import TokenSequence
+from thoughtscope.latents.layout import TokenSequence, labelled_tokens
 from thoughtscope.latents.packing import computed_positions, pack
 from thoughtscope.methods.curriculum import Example, Stage
 from thoughtscope.reasoner import device_and_dtype
 from thoughtscope.training import guards
 from thoughtscope.training.assembly import assemble, use_stage
-from thoughtscope.training.data import accumulation_steps, global_batch, labelled_tokens, micro_batches
+from thoughtscope.training.data import accumulation_steps, global_batch, micro_batches
 from thoughtscope.training.engine import Engine
 from thoughtscope.training.events import Events
 from thoughtscope.training.insertion import check_latents, lay_out, response_probabilities

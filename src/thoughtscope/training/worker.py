@@ -23,9 +23,9 @@ from thoughtscope.arguments import settings_of
 from thoughtscope.artifacts import artifact_folder, digest, input_digests, write_json
 from thoughtscope.backbones.load import MODEL
 from thoughtscope.backbones.spellings import SPELLINGS
-from thoughtscope.config.parse import parse
-from thoughtscope.config.run_id import RunId
+from thoughtscope.parsing import parse
 from thoughtscope.provenance import record
+from thoughtscope.run_id import RunId
 from thoughtscope.tasks.prepare import EXAMPLES
 from thoughtscope.training.failure import end
 from thoughtscope.training.options import run_options

@@ -1,6 +1,6 @@
 """Verifies the engine on a small random model of every class of `AutoModelForCausalLM`; writes the table of docs/.
 
-.venv/bin/python -m thoughtscope.backbones.survey [--write docs/backbones.md] [MODEL_TYPE ...]
+.venv/bin/python -m thoughtscope.survey [--write docs/backbones.md] [MODEL_TYPE ...]
 
 Each model type starts from its class's default configuration, small, with every scale, soft cap and window that the
 class knows set to a value that matters. Each runs in a process of its own, with a time limit.
@@ -37,9 +37,9 @@ from thoughtscope.backbones.small import (
     small_model,
 )
 from thoughtscope.backbones.verification import verify
-from thoughtscope.config.training import Lora
 from thoughtscope.errors import UserError
 from thoughtscope.latents.attention import FULL, SLIDING
+from thoughtscope.training.hyperparameters import Lora
 from thoughtscope.training.network import freeze
 
 SECONDS = 120

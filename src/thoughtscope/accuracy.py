@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from thoughtscope.evaluation.statistics import wilson_interval
 from thoughtscope.latents.generate import Decoding, Generation
 from thoughtscope.methods.curriculum import Example
 from thoughtscope.reasoner import Reasoner
+from thoughtscope.statistics import wilson_interval
 
 
 def predict(

@@ -1,4 +1,4 @@
-"""A run's name: what it is made of, and where it stands. Knows nothing of settings."""
+"""A run's name: what it is made of, and where it stands. It knows no settings."""
 
 from __future__ import annotations
 
