@@ -2,6 +2,7 @@
 SHELL := /bin/bash
 CORES ?= $(shell nproc)
 CONFIG ?= config/config.yaml
+STUDY = $(CONFIG:%=--configfile %)
 PYTHON ?= $(firstword $(foreach p,python3.13 python3.12 python3.11 python3,$(shell $(p) -c 'import sys; print("$(p)" if sys.version_info >= (3, 11) else "")' 2>/dev/null)))
 BIN := .venv/bin
 READY := .venv/ready
@@ -25,13 +26,13 @@ run: $(READY)  ## regenerate all figures and tables, and results/report.html
 	$(BIN)/snakemake --cores $(CORES) --configfile $(CONFIG)
 
 why: $(READY)  ## say what changed since each artifact that would rerun was made
-	@$(BIN)/python -m workflow.lib.results why --configfile $(CONFIG)
+	@$(BIN)/thoughtscope why $(STUDY)
 
 trace: $(READY)  ## follow FILE=results/figures/<name>.png back to its runs, tasks, seeds, versions and hardware
-	@$(BIN)/python -m workflow.lib.results trace $(FILE)
+	@$(BIN)/thoughtscope trace $(FILE)
 
 verify: $(READY)  ## hash every artifact and name what was altered, deleted or added
-	@$(BIN)/python -m workflow.lib.results verify
+	@$(BIN)/thoughtscope verify
 
 test: $(READY)  ## all tests, linters and types
 	$(MAKE) --no-print-directory lint
@@ -40,10 +41,11 @@ test: $(READY)  ## all tests, linters and types
 faults: $(READY)  ## kill real runs at random moments, fill disks, cut tables short: about ten minutes
 	$(BIN)/python -m tests.faults.campaign
 
-lint: $(READY)  ## ruff, mypy, snakefmt and snakemake --lint
+lint: $(READY)  ## ruff, mypy, the order of imports, snakefmt and snakemake --lint
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
 	$(BIN)/snakefmt --check Snakefile workflow
 	$(BIN)/snakemake --lint
 
@@ -51,20 +53,20 @@ format: $(READY)  ## format all sources
 	$(BIN)/ruff check --fix . ; $(BIN)/ruff format . ; $(BIN)/snakefmt Snakefile workflow
 
 docs: $(READY)  ## write config/README.md's reference table and config/schema.json anew
-	$(BIN)/python -m thoughtscope.config.reference
+	$(BIN)/thoughtscope reference
 
 ledger: $(READY)  ## write the numbers of docs/ from finished runs: RESULTS="results elsewhere/results"
 	@PYTHONPATH=. $(BIN)/python bench/ledger.py $(or $(RESULTS),results)
 
 check: $(READY)  ## try CONFIG first: inputs, one batch of each run, memory, hours, disk; SLURM=1: what a cluster says
-	$(BIN)/python -m thoughtscope.check --configfile $(CONFIG)
-	$(if $(SLURM),$(BIN)/python -m workflow.lib.preflight --configfile $(CONFIG))
+	$(BIN)/thoughtscope check $(STUDY)
+	$(if $(SLURM),$(BIN)/thoughtscope preflight $(STUDY))
 
 fetch: $(READY)  ## bring the models and datasets that CONFIG names into the cache (needs the network)
-	$(BIN)/python -m thoughtscope.fetch --configfile $(CONFIG)
+	$(BIN)/thoughtscope fetch $(STUDY)
 
 pin: $(READY)  ## lock the commits of the models and datasets that CONFIG names (needs the network)
-	$(BIN)/python -m thoughtscope.pin --configfile $(CONFIG)
+	$(BIN)/thoughtscope pin $(STUDY)
 
 lock:  ## resolve envs/requirements.lock anew from envs/requirements.in (needs the network)
 	$(PYTHON) envs/lock.py

@@ -76,8 +76,10 @@ def read_yaml(path: Path) -> dict[str, Any]:
     """Read a YAML mapping.
 
     Raises:
-        UserError: not YAML, or not a mapping.
+        UserError: no such file, not YAML, or not a mapping.
     """
+    if not path.is_file():
+        raise UserError(str(path), "no such file", "correct its name, or start in the folder that holds it")
     try:
         value = yaml.safe_load(path.read_text())
     except yaml.YAMLError as error:

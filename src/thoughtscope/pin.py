@@ -1,14 +1,7 @@
-"""Finds the commit of every hub id that a study names and locks it: `make pin`, on a connected machine.
-
-python -m thoughtscope.pin --configfile config/paper.yaml
-
-What is locked already stays as it is; remove its line to find it anew.
-"""
+"""Locks hub ids to their current commits. A commit that is locked already stays; delete its line to update it."""
 
 from __future__ import annotations
 
-import argparse
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -17,32 +10,27 @@ from huggingface_hub import HfApi
 from huggingface_hub.errors import GatedRepoError
 
 from thoughtscope.artifacts import artifact_files
-from thoughtscope.config.load import MAIN, Study
+from thoughtscope.config.load import Study
 from thoughtscope.config.revisions import KINDS, LOCK, read_lock
-from thoughtscope.errors import one_line_errors
 from thoughtscope.hub import hub_error
 
-HEAD = "# The commit of each hub id, as `make pin` found it. Remove a line and run it again to take the newest.\n"
+HEAD = "# The commit of each hub id, as `make pin` found it. Delete a line and run it again to take the newest.\n"
 
 
-@one_line_errors
-def main() -> None:
-    """Pin what the config names and say what was found."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument(
-        "--configfile", type=Path, nargs="+", default=[MAIN], help="main files, each laid on those before"
-    )
-    parser.add_argument("--folder", type=Path, default=Path("config"), help="folder of the small files and of the lock")
-    arguments = parser.parse_args()
-    study = Study.read(arguments.configfile, arguments.folder, require_pins=False)
-    lock = read_lock(arguments.folder).model_dump()
+def pin_revisions(study: Study, folder: Path) -> None:
+    """Write the commit of every hub id that the study names without a revision to the lock in `folder`.
+
+    Raises:
+        UserError: a hub id does not exist or is private, or the hub cannot be reached.
+    """
+    lock = read_lock(folder).model_dump()
     for group, kind in KINDS.items():
         for name in study.named(group):
             for hub_id in [str(one.hub_id) for one in study.hosted(group, name) if one.revision is None]:
                 lock[kind][hub_id] = commit(kind, hub_id, study.file(group, name))
-    with artifact_files(arguments.folder / LOCK) as (staged,):
+    with artifact_files(folder / LOCK) as (staged,):
         staged.write_text(HEAD + yaml.safe_dump(lock, sort_keys=True))
-    print(f"{arguments.folder / LOCK}: {sum(map(len, lock.values()))} hub ids pinned")
+    print(f"{folder / LOCK}: {sum(map(len, lock.values()))} hub ids pinned")
 
 
 def commit(kind: str, hub_id: str, where: str) -> str:
@@ -67,7 +55,3 @@ def _gate(hub: HfApi, kind: str, hub_id: str) -> str:
     except GatedRepoError:
         return f"  gated: accept its terms on huggingface.co/{hub_id} and log in (hf auth login)"
     return "  gated, access granted"
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,20 +1,15 @@
 """Verifies the engine on a small random model of every class of `AutoModelForCausalLM`; writes the table of docs/.
 
-.venv/bin/python -m thoughtscope.survey [--write docs/backbones.md] [MODEL_TYPE ...]
-
 Each model type starts from its class's default configuration, small, with every scale, soft cap and window that the
 class knows set to a value that matters. Each runs in a process of its own, with a time limit.
 """
 
 from __future__ import annotations
 
-import argparse
 import multiprocessing
-import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -215,19 +210,3 @@ def written(text: str, found: list[Finding]) -> str:
     works = sum(one.difference is not None for one in found)
     summary = f"Transformers {transformers.__version__}: {works} of {len(found)} work."
     return f"{head}{START}\n\n{summary}\n\n{table(found)}\n\n{END}{tail}"
-
-
-def main() -> int:
-    """Survey the model types asked for, by default all; write the table into a page if asked to."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("names", nargs="*", default=model_types())
-    parser.add_argument("--write", type=Path, help="page with the markers of the table")
-    asked = parser.parse_args()
-    found = survey(asked.names)
-    if asked.write:
-        asked.write.write_text(written(asked.write.read_text(), found))
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

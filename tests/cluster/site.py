@@ -61,7 +61,7 @@ class Site:
 
     slurm: Cluster
     workspace: Workspace
-    rng: Iterator[int] = field(default_factory=itertools.count)
+    numbers: Iterator[int] = field(default_factory=itertools.count)
 
     @property
     def folder(self) -> Path:
@@ -101,7 +101,7 @@ class Site:
     def jobs_of(self, seed: int) -> list[str]:
         """Return the ids of all jobs that trained a run, the first first."""
         comments = self.slurm.jobs("%k").items()
-        return sorted((job for job, comment in comments if comment.endswith(f"_coconut_live_{seed}")), key=int)
+        return sorted((job for job, comment in comments if comment.endswith(f"_coconut_full_{seed}")), key=int)
 
     def job_of(self, seed: int, number: int = 0) -> str:
         """Wait for the job of a run, or for the one that follows it, and return its id."""

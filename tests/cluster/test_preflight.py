@@ -24,7 +24,15 @@ def test_time_limits_are_read(limit: str, expected: int | None) -> None:
 
 def refused(site: Site, config: Path, *options: str) -> list[str]:
     """Return the lines in which the check says what would keep jobs from running, sorted."""
-    command = [str(SNAKEMAKE.parent / "python"), "-m", "workflow.lib.preflight", *options, "--configfile", str(config)]
+    command = [
+        str(SNAKEMAKE.parent / "python"),
+        "-m",
+        "workflow.lib.cli",
+        "preflight",
+        *options,
+        "--configfile",
+        str(config),
+    ]
     process = site.slurm.start(*command, cwd=site.folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     said, _ = process.communicate(timeout=120)
     lines = [line for line in said.splitlines() if line.startswith("error: ")]

@@ -65,7 +65,7 @@ def environment(endpoint: str, home: Path) -> dict[str, str]:
 
 def pin(config: Path, endpoint: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "thoughtscope.pin", "--configfile", "config/own.yaml"],
+        [sys.executable, "-m", "thoughtscope.cli", "pin", "--configfile", "config/own.yaml"],
         cwd=config.parent, env=environment(endpoint, config.parent / "home"),
         capture_output=True, text=True, timeout=120,
     )  # fmt: skip
@@ -103,7 +103,7 @@ def test_what_is_pinned_stays_and_a_revision_of_its_own_wins(config: Path, endpo
 def test_what_was_fetched_loads_without_a_network(config: Path, endpoint: str) -> None:
     assert pin(config, endpoint).returncode == 0
     home = config.parent / "home"
-    command = [sys.executable, "-m", "thoughtscope.fetch", "--configfile", "config/own.yaml"]
+    command = [sys.executable, "-m", "thoughtscope.cli", "fetch", "--configfile", "config/own.yaml"]
     common = {"cwd": config.parent, "capture_output": True, "text": True, "timeout": 120}
     done = subprocess.run(command, env=environment(endpoint, home), **common)  # type: ignore[call-overload]
     assert done.returncode == 0, done.stderr

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 import yaml
 
-from thoughtscope.check.__main__ import LOWER, SHARD, distinct, verdict
 from thoughtscope.check.inputs import check_access, check_disk
+from thoughtscope.check.study import LOWER, SHARD, distinct, verdict
 from thoughtscope.check.trial import Trial
 from thoughtscope.config.load import Study
 from thoughtscope.errors import UserError
@@ -27,7 +27,7 @@ def check(folder: Path, **changes: Any) -> subprocess.CompletedProcess[str]:
     grid = {"task": "chain", "backbone": ["qwen3", "llama3.2"], "method": "coconut", "seed": [0, 1]}
     raw = {**SMOKE, "runs": [grid], "figures": {}, "latent_probes": None, "truth_probes": None, **changes}
     (folder / "study.yaml").write_text(yaml.safe_dump(raw))
-    command = [sys.executable, "-m", "thoughtscope.check", "--configfile", str(folder / "study.yaml")]
+    command = [sys.executable, "-m", "thoughtscope.cli", "check", "--configfile", str(folder / "study.yaml")]
     return subprocess.run(
         [*command, "--folder", "config", "--results", str(folder)],
         cwd=ROOT,

@@ -32,7 +32,7 @@ def changed(before: list[dict[str, Any]], now: list[dict[str, Any]]) -> str:
             ["training.optimizer.learning_rate 0.0001 -> 0.0002"],
         ),
         ([{"layers": [1, 2]}, {"lora": None}], [{"layers": [1, 3]}, {"lora": {"rank": 4}}],
-         ["layers[1] 2 -> 3", 'frozen null -> {"rank": 4}']),
+         ["layers[1] 2 -> 3", 'lora null -> {"rank": 4}']),
         ([{"layers": [1, 2]}], [{"layers": [1]}], ["layers [1, 2] -> [1]"]),
         ([], [{"title": "New"}], ['title null -> "New"']),
         (

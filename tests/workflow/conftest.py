@@ -65,8 +65,8 @@ def copy_of(smoke: Workspace, folder: Path) -> Workspace:
 
 
 def ask(folder: Path, question: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Ask something about the results in a copy: verify, why or trace."""
-    command = [sys.executable, "-m", "workflow.lib.results", question, *arguments]
+    """Run a command of `thoughtscope` about the results in a copy: verify, why or trace."""
+    command = [sys.executable, "-m", "workflow.lib.cli", question, *arguments]
     environment = Workspace(folder).environment()
     return subprocess.run(
         command, cwd=folder, env=environment, capture_output=True, text=True, timeout=200, check=False

@@ -190,7 +190,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
         for name, value in (("HF_ENDPOINT", address), ("HF_HOME", str(folder / "home")), ("HF_HUB_DISABLE_XET", "1")):
             patch.setenv(name, value)
         for program in ("pin", "fetch"):
-            command = [sys.executable, "-m", f"thoughtscope.{program}", "--configfile", CONFIG]
+            command = [sys.executable, "-m", "thoughtscope.cli", program, "--configfile", CONFIG]
             done = subprocess.run(command, cwd=workspace.folder, capture_output=True, text=True, timeout=120)
             assert done.returncode == 0, done.stderr
         patch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")

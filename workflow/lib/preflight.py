@@ -1,14 +1,11 @@
 """Asks SLURM, before anything is submitted, whether it would take every job, and whether its nodes see the files.
 
-    python -m workflow.lib.preflight --configfile config/paper.yaml
-
 `sbatch --test-only` answers without submitting. A step of a second on one node of each partition looks at the files;
 where no node is free soon, a line says that none has looked.
 """
 
 from __future__ import annotations
 
-import argparse
 import math
 import os
 import re
@@ -20,8 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from thoughtscope.config.load import MAIN, Study
-from thoughtscope.errors import UserError, one_line_errors
+from thoughtscope.config.load import Study
+from thoughtscope.errors import UserError
 from workflow.lib.jobs import planned
 
 PROFILE = "workflow/profiles/slurm/profile.yaml"
@@ -198,29 +195,16 @@ def seen_by_nodes(files: Sequence[str], study: Study) -> list[Path]:
     return [Path(file).absolute() for file in (sys.executable, "Snakefile", *sorted({*files, *folders}))]
 
 
-@one_line_errors
-def main() -> int:
-    """Print a line for each problem; end with 2 if there is one."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--configfile", nargs="+", default=[str(MAIN)])
-    parser.add_argument(
-        "--workflow-profile", default=str(Path(PROFILE).parent), help="and further options of Snakemake"
-    )
-    arguments, options = parser.parse_known_args()
-    study = Study.read([Path(file) for file in arguments.configfile])
-    profile = ["--workflow-profile", arguments.workflow_profile, *options]
-    jobs = planned([*profile, "--configfile", *arguments.configfile])
+def cluster_problems(study: Study, options: Sequence[str]) -> tuple[int, list[UserError]]:
+    """Return how many jobs there are, and what would keep them from running.
+
+    Args:
+        options: of Snakemake: the profile and the config files.
+    """
+    jobs = planned(options)
     made = {file for job in jobs for file in job.outputs}
     files = [file for job in jobs for file in job.inputs if file not in made and not file.startswith("results/")]
-    Path("results").mkdir(exist_ok=True)
+    results = Path("results").absolute()
+    results.mkdir(exist_ok=True)
     asks = {Ask.of(job.resources): f"rule {job.rule}" for job in jobs}
-    found = list(problems(asks, seen_by_nodes(files, study), [Path("results").absolute()]))
-    for problem in found:
-        print(f"error: {problem}", file=sys.stderr)
-    if not found:
-        print(f"SLURM would take all {len(jobs)} jobs, and its nodes see the files")
-    return 2 if found else 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+    return len(jobs), list(problems(asks, seen_by_nodes(files, study), [results]))

@@ -1,7 +1,4 @@
-"""Generates what users read about the config: `config/schema.json` and the reference table of `config/README.md`.
-
-python -m thoughtscope.config.reference          writes both anew; a test holds them current
-"""
+"""Generates what users read about the config: `config/schema.json` and the reference table of `config/README.md`."""
 
 from __future__ import annotations
 
@@ -101,13 +98,9 @@ def _default(field: FieldInfo) -> str:
     return f"`{json.dumps(field.default)}`"
 
 
-def main() -> None:
-    """Write both files."""
+def write_reference() -> None:
+    """Write both files; the working directory is the repository."""
     folder = Path("config")
     (folder / "schema.json").write_text(json.dumps(schema(), indent=1, sort_keys=True) + "\n")
     readme = folder / "README.md"
     readme.write_text(with_reference(readme.read_text()))
-
-
-if __name__ == "__main__":
-    main()

@@ -1,8 +1,7 @@
-"""`make check CONFIG=...`: tries a whole study and prints what each run will take; ends with 2 if one cannot run."""
+"""Tries a whole study and prints what each run will take."""
 
 from __future__ import annotations
 
-import argparse
 import multiprocessing
 import sys
 import tempfile
@@ -18,9 +17,9 @@ from transformers.utils import logging
 
 from thoughtscope.check.inputs import check_disk, find_backbones, prepare_tasks, rows_of
 from thoughtscope.check.trial import Trial, attempt
-from thoughtscope.config.load import MAIN, Study
+from thoughtscope.config.load import Study
 from thoughtscope.config.run_settings import run_settings
-from thoughtscope.errors import UserError, one_line_errors
+from thoughtscope.errors import UserError
 from thoughtscope.parsing import parse
 from thoughtscope.run_id import RunId
 from thoughtscope.training.settings import TrainSettings
@@ -29,31 +28,29 @@ LOWER = "lower training.micro_batch_size"
 SHARD = "shard the optimiser: training.deepspeed zero2 on more ranks, or with offload"
 
 
-@one_line_errors
-def main() -> int:
-    """Check one study."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument(
-        "--configfile", type=Path, nargs="+", default=[MAIN], help="main files, each laid on those before"
-    )
-    parser.add_argument("--folder", type=Path, default=Path("config"), help="folder of the small files")
-    parser.add_argument("--results", type=Path, default=Path("results"), help="where the runs will be written")
-    parser.add_argument("--ranks", type=int, default=1, help="ranks that each run will have")
-    arguments = parser.parse_args()
+def check_study(study: Study, results: Path, ranks: int) -> int:
+    """Try each kind of run, print what it takes, and return 2 if one cannot run, else 0.
+
+    Args:
+        results: where the runs will be written.
+        ranks: processes of each run.
+
+    Raises:
+        UserError: an input is wrong or missing, or the disk is too small.
+    """
     logging.disable_progress_bar()
     console = Console(width=160 if not sys.stdout.isatty() else None)
-    study = Study.read(arguments.configfile, arguments.folder)
     with tempfile.TemporaryDirectory() as place:
         tasks, backbones = Path(place) / "tasks", Path(place) / "backbones"
         for name, sizes in prepare_tasks(study, tasks).items():
             console.print(f"task {name}: " + ", ".join(f"{size} {split}" for split, size in sizes.items()))
         find_backbones(study, tasks, backbones)
         console.print(f"backbones: {', '.join(study.named('backbones'))}")
-        found = {run: _try(study, run, tasks, backbones, arguments.ranks) for run in distinct(study.runs)}
+        found = {run: _try(study, run, tasks, backbones, ranks) for run in distinct(study.runs)}
     console.print(table(found))
     trials = [_trial_of(run, found) for run in study.runs]
     refused = [line for line in found.values() if isinstance(line, str) or verdict(line) != "fits"]
-    check_disk(arguments.results, sum(trial.disk for trial in trials if isinstance(trial, Trial)))
+    check_disk(results, sum(trial.disk for trial in trials if isinstance(trial, Trial)))
     hours = sum(trial.hours for trial in trials if isinstance(trial, Trial))
     console.print(f"{len(trials)} runs, {hours:.1f} device hours one after another; {len(refused)} kinds refused")
     return 2 if refused else 0
@@ -119,7 +116,3 @@ def table(found: dict[RunId, Trial | str]) -> Table:
             verdict(trial),
         )
     return made
-
-
-if __name__ == "__main__":
-    sys.exit(main())
