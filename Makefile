@@ -25,13 +25,13 @@ $(READY): envs/requirements.lock pyproject.toml
 run: $(READY)  ## regenerate all figures and tables, and results/report.html
 	$(BIN)/snakemake --cores $(CORES) --configfile $(CONFIG)
 
-why: $(READY)  ## say what changed since each artifact that would rerun was made
+why: $(READY)  ## list the artifacts that would rerun, and what changed since each was made
 	@$(BIN)/thoughtscope why $(STUDY)
 
 trace: $(READY)  ## follow FILE=results/figures/<name>.png back to its runs, tasks, seeds, versions and hardware
 	@$(BIN)/thoughtscope trace $(FILE)
 
-verify: $(READY)  ## hash every artifact and name what was altered, deleted or added
+verify: $(READY)  ## hash every artifact and name the files that were altered, deleted or added
 	@$(BIN)/thoughtscope verify
 
 test: $(READY)  ## all tests, linters and types
@@ -41,34 +41,33 @@ test: $(READY)  ## all tests, linters and types
 faults: $(READY)  ## kill real runs at random moments, fill disks, cut tables short: about ten minutes
 	$(BIN)/python -m tests.faults.campaign
 
-lint: $(READY)  ## ruff, mypy, the order of imports, snakefmt and snakemake --lint
+lint: $(READY)  ## ruff, mypy, import-linter and snakefmt
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/snakefmt --check Snakefile workflow
-	$(BIN)/snakemake --lint
 
 format: $(READY)  ## format all sources
 	$(BIN)/ruff check --fix . ; $(BIN)/ruff format . ; $(BIN)/snakefmt Snakefile workflow
 
-docs: $(READY)  ## write config/README.md's reference table and config/schema.json anew
+docs: $(READY)  ## write the reference table of config/README.md and config/schema.json
 	$(BIN)/thoughtscope reference
 
 ledger: $(READY)  ## write the numbers of docs/ from finished runs: RESULTS="results elsewhere/results"
 	@PYTHONPATH=. $(BIN)/python bench/ledger.py $(or $(RESULTS),results)
 
-check: $(READY)  ## try CONFIG first: inputs, one batch of each run, memory, hours, disk; SLURM=1: what a cluster says
+check: $(READY)  ## try CONFIG: inputs, one batch of each run, memory, hours, disk; SLURM=1: also ask the cluster
 	$(BIN)/thoughtscope check $(STUDY)
 	$(if $(SLURM),$(BIN)/thoughtscope preflight $(STUDY))
 
-fetch: $(READY)  ## bring the models and datasets that CONFIG names into the cache (needs the network)
+fetch: $(READY)  ## download the models and datasets that CONFIG names (needs the network)
 	$(BIN)/thoughtscope fetch $(STUDY)
 
-pin: $(READY)  ## lock the commits of the models and datasets that CONFIG names (needs the network)
+pin: $(READY)  ## record the commits of the models and datasets that CONFIG names (needs the network)
 	$(BIN)/thoughtscope pin $(STUDY)
 
-lock:  ## resolve envs/requirements.lock anew from envs/requirements.in (needs the network)
+lock:  ## resolve envs/requirements.lock from envs/*.in (needs the network)
 	$(PYTHON) envs/lock.py
 
 clean:  ## remove everything generated, but not .venv

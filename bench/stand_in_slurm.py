@@ -50,7 +50,7 @@ def made_by(rule: str, wildcards: dict[str, str], rules: Path = RULES) -> tuple[
     """Return the files and the folders that a job of a rule leaves: what the rule declares, log and benchmark too."""
     text = "".join(file.read_text() for file in sorted(rules.glob("*.smk")))
     block = text.split(f"\nrule {rule}:\n")[1].split("\nrule ")[0]
-    declared = block[block.index("    output:") : block.index("    conda:")].replace("<run>", RUN)
+    declared = block[block.index("    output:") : block.index("    threads:")].replace("<run>", RUN)
     named = re.findall(r'(directory\()?"(results/[^"]+)"', declared)
     files, folders = ([Path(name.format(**wildcards)) for mark, name in named if bool(mark) == one] for one in (0, 1))
     return files, folders

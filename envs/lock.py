@@ -1,4 +1,4 @@
-"""Resolves envs/requirements.lock anew: a fresh environment, the .in files, and what came of them."""
+"""Resolves envs/requirements.lock: installs the .in files into a new environment and lists the versions."""
 
 import subprocess
 import sys
@@ -10,7 +10,7 @@ HEADER = """\
 # Resolved from requirements.in and requirements-dev.in; Python 3.11 or newer, Linux. The same pin of torch gives the
 # CUDA build where the package index serves it, with the CUDA packages that torch itself pins.
 """
-LEFT_OUT = ("nvidia-", "cuda-", "triton", "pip==", "thoughtscope")  # come with torch, or are not ours to pin
+LEFT_OUT = ("nvidia-", "cuda-", "triton", "pip==", "thoughtscope")  # torch pins them, or they are no dependencies
 
 
 def main() -> None:

@@ -23,8 +23,6 @@ rule build_backbone:
     benchmark:
         "results/benchmarks/backbones/{backbone}/{variant}.tsv"
     priority: 2  # everything waits for these, and the deepest takes longest
-    conda:
-        "../../envs/training.yaml"
     threads: 1
     resources:
         mem_mb=backbone_memory,

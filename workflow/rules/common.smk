@@ -21,7 +21,7 @@ from thoughtscope.plugins import module_name
 from workflow.lib import study_rules
 from workflow.lib.params import code_params, group, run_of, settings_params
 
-# programs run with the Python that runs Snakemake, unless a conda environment is activated on top
+# programs run with the Python that runs Snakemake
 os.environ.update(
     PATH=os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
 )

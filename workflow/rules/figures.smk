@@ -25,8 +25,6 @@ rule figure:
         "results/logs/figures/{name}.log",
     benchmark:
         "results/benchmarks/figures/{name}.tsv"
-    conda:
-        "../../envs/analysis.yaml"
     threads: 1
     resources:
         mem_mb=lambda w, attempt: 2000 * attempt,

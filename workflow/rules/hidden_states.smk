@@ -23,8 +23,6 @@ rule extract_latents:
         "results/logs/hidden_states/<run>.log",
     benchmark:
         "results/benchmarks/hidden_states/<run>.tsv"
-    conda:
-        "../../envs/training.yaml"
     threads: 1
     resources:
         mem_mb=lambda w, attempt: reading(w, attempt).mem_mb,
@@ -58,8 +56,6 @@ rule extract_statements:
         "results/logs/statements/{task}/{backbone}.log",
     benchmark:
         "results/benchmarks/statements/{task}/{backbone}.tsv"
-    conda:
-        "../../envs/training.yaml"
     threads: 1
     resources:
         mem_mb=lambda w, attempt: reading(w, attempt).mem_mb,

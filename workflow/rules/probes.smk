@@ -19,8 +19,6 @@ rule fit_latent_probes:
         "results/logs/probes/<run>.log",
     benchmark:
         "results/benchmarks/probes/<run>.tsv"
-    conda:
-        "../../envs/analysis.yaml"
     threads: 1
     resources:
         mem_mb=lambda w, attempt: 3000 * attempt,
@@ -51,8 +49,6 @@ rule fit_truth_probes:
         "results/logs/truth_probes/{task}/{backbone}.log",
     benchmark:
         "results/benchmarks/truth_probes/{task}/{backbone}.tsv"
-    conda:
-        "../../envs/analysis.yaml"
     threads: 1
     resources:
         mem_mb=lambda w, attempt: 3000 * attempt,

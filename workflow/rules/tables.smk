@@ -22,8 +22,6 @@ rule table:
         "results/logs/tables/{name}.log",
     benchmark:
         "results/benchmarks/tables/{name}.tsv"
-    conda:
-        "../../envs/analysis.yaml"
     threads: 1
     resources:
         mem_mb=lambda w, attempt: 2000 * attempt,

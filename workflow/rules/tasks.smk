@@ -19,8 +19,6 @@ rule prepare_task:
         "results/logs/tasks/{task}.log",
     benchmark:
         "results/benchmarks/tasks/{task}.tsv"
-    conda:
-        "../../envs/workflow.yaml"
     threads: 1
     resources:
         mem_mb=lambda w, input, attempt: int(1500 + 6 * input.size_mb) * attempt,

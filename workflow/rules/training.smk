@@ -29,8 +29,6 @@ rule train:
         "results/logs/runs/<run>.log",
     benchmark:
         "results/benchmarks/runs/<run>.tsv"
-    conda:
-        "../../envs/training.yaml"
     threads: lambda w: training(w).cores
     resources:
         mem_mb=lambda w, attempt: training(w, attempt).mem_mb,
