@@ -1,8 +1,8 @@
-"""The arguments that all programs share: settings as JSON mappings, and the folders of artifacts.
+"""The arguments that the programs of all stages share: settings as JSON mappings, and the folders of artifacts.
 
     make_table.py --settings '{"confidence": 0.95}' '{"methods": {}}' '{"sources": {}}' --inputs results/runs/...
 
-A mapping holds one group of settings, by its name; the program merges them. The groups `sources` and `pins` hold no
+Each mapping holds one group of settings under its name; the program merges them. The groups `sources` and `pins` are no
 settings: they name the code and the packages that make the artifact, and go into its provenance.
 """
 
@@ -31,8 +31,21 @@ class _Merge(argparse.Action):
         setattr(namespace, self.dest, merged)
 
 
+def program(about: str | None, groups: str) -> argparse.ArgumentParser:
+    """Return the parser of a program that makes one artifact: with `--settings`, and `--output` for its folder.
+
+    Args:
+        about: what the program does, for the help.
+        groups: the names of the groups of settings.
+    """
+    parser = argparse.ArgumentParser(description=about, allow_abbrev=False)
+    add_settings(parser, groups)
+    parser.add_argument("--output", type=folder, required=True, help="folder of the artifact, or its manifest")
+    return parser
+
+
 def add_settings(parser: argparse.ArgumentParser, groups: str) -> None:
-    """Add `--settings`, whose value is one mapping with every group that was given.
+    """Add `--settings`, whose value is one mapping that holds every given group.
 
     Args:
         groups: their names, for the help.
@@ -44,18 +57,18 @@ def add_settings(parser: argparse.ArgumentParser, groups: str) -> None:
         action=_Merge,
         required=True,
         metavar="JSON",
-        help=f"mappings, which are merged: {groups}; and sources, pins for the provenance",
+        help=f"groups of settings, which are merged: {groups}; and sources and pins, for the provenance",
     )
 
 
 def folder(text: str) -> Path:
-    """Read the path of an artifact: its folder, or the manifest inside it."""
+    """Return the folder of an artifact, given it or the manifest in it."""
     path = Path(text)
     return path.parent if path.name == MANIFEST else path
 
 
 def settings_of(given: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what was given without `sources` and `pins`."""
+    """Return the settings among the given groups: all but `sources` and `pins`."""
     return {name: value for name, value in given.items() if name not in {"sources", "pins"}}
 
 

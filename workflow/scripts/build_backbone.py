@@ -1,10 +1,9 @@
 """Makes a backbone's folder: a tiny one is built and pre-trained, a given one is checked and referred to."""
 
-import argparse
 import sys
 from typing import Any
 
-from thoughtscope.arguments import add_settings, folder
+from thoughtscope.arguments import folder, program
 from thoughtscope.artifacts import artifact_folder, input_digests, write_json
 from thoughtscope.backbones.load import MODEL
 from thoughtscope.backbones.make import make_tiny, refer
@@ -17,11 +16,9 @@ from thoughtscope.provenance import record
 @one_line_errors
 def main() -> None:
     """Make one backbone."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = program(__doc__, "backbone; pretraining and seed too if it is tiny")
     parser.add_argument("--backbone", required=True, help="its name")
-    add_settings(parser, "backbone; pretraining and seed too if it is tiny")
     parser.add_argument("--tasks", type=folder, nargs="*", default=[], help="folders of the tasks it learns from")
-    parser.add_argument("--output", type=folder, required=True)
     arguments = parser.parse_args()
     raw, where = arguments.settings, f"backbone {arguments.backbone}"
     settings = parse(Settings, {"label": "", **raw["backbone"]}, where)

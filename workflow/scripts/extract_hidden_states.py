@@ -1,10 +1,9 @@
 """Stores hidden states: of a run's latents while it answers, or of a backbone that reads statements."""
 
-import argparse
 import sys
 
 from thoughtscope import schemas
-from thoughtscope.arguments import add_settings, folder, settings_of
+from thoughtscope.arguments import folder, program, settings_of
 from thoughtscope.artifacts import artifact_folder, input_digests
 from thoughtscope.backbones.load import MODEL
 from thoughtscope.errors import one_line_errors
@@ -18,13 +17,11 @@ from thoughtscope.tasks.prepare import EXAMPLES
 @one_line_errors
 def main() -> None:
     """Extract one run's or one backbone's hidden states."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    add_settings(parser, "those of LatentsSettings or StatementsSettings")
+    parser = program(__doc__, "those of LatentsSettings or StatementsSettings")
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument("--run", type=folder, help="a run's folder: its latents are stored")
     source.add_argument("--backbone", type=folder, help="a backbone's folder: its states on statements are stored")
     parser.add_argument("--task", type=folder, required=True)
-    parser.add_argument("--output", type=folder, required=True)
     arguments = parser.parse_args()
     raw = settings_of(arguments.settings)
     inputs = input_digests([arguments.run or arguments.backbone, arguments.task])

@@ -1,10 +1,9 @@
 """Writes a task's tables: settings in, a folder with a manifest out."""
 
-import argparse
 import sys
 from pathlib import Path
 
-from thoughtscope.arguments import add_settings, folder
+from thoughtscope.arguments import program
 from thoughtscope.artifacts import artifact_folder, sha256
 from thoughtscope.errors import one_line_errors
 from thoughtscope.plugins import read_settings
@@ -15,11 +14,9 @@ from thoughtscope.tasks.prepare import write_task
 @one_line_errors
 def main() -> None:
     """Prepare one task."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = program(__doc__, "task")
     parser.add_argument("--task", required=True, help="name of the task")
-    add_settings(parser, "task")
     parser.add_argument("--files", type=Path, nargs="*", default=[], help="local files that it reads; noted only")
-    parser.add_argument("--output", type=folder, required=True)
     arguments = parser.parse_args()
     module, settings = read_settings("tasks", arguments.settings["task"], f"task {arguments.task}")
     data = {str(file): sha256(file) for file in arguments.files}
