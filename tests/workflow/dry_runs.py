@@ -49,7 +49,7 @@ def stale(job: dict[str, Any]) -> Stale:
 
 
 def _name(wildcards: dict[str, str]) -> str:
-    """Return a short name: what is not said is qwen3 and live."""
+    """Return a short name, which leaves out `qwen3` and `full`."""
     if "method" not in wildcards:
         return wildcards.get("name") or wildcards.get("task") or wildcards["backbone"]
     told = [wildcards["backbone"]] if wildcards["backbone"] != "qwen3" else []

@@ -1,7 +1,7 @@
 """The rows of the staleness matrix: an edit of each kind, and what reruns after it on the finished smoke run.
 
-Each cell names the artifacts that are made anew; `!` marks those that Snakemake has a reason of its own for, the rest
-follow. The names leave out what is qwen3 and live.
+Each cell names the artifacts that rerun. `!` marks those that the edit itself makes rerun; the others rerun because an
+input did. A run's name leaves out `qwen3` and `full`.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ AFTER_RUNS |= {"figure": f"accuracy_backbones accuracy_live_frozen {SCATTERS}"}
 AFTER_BACKBONES = {"train": "all", "extract": "all", "probe": "all", "table": "all", "figure": "all"}
 AFTER_TASKS = {"backbone": "all", **AFTER_BACKBONES}
 # A control that follows another run's schedule follows it here too.
-EVERY_RUN = "!cot !coconut !coconut(llama3.2) !coconut(frozen) !lt-tuning pause"
+EVERY_RUN = "!cot !coconut !coconut(llama3.2) !coconut(lora) !lt-tuning pause"
 LT_TUNING = {"train": "!lt-tuning", "extract": "lt-tuning"}
 LT_TUNING |= {"table": "summary curves collapse separation", "figure": SCATTERS}
 
@@ -157,7 +157,7 @@ EDITS = [
         SMOKE,
         "rank: 4",
         "rank: 5",
-        train="!coconut(frozen)",
+        train="!coconut(lora)",
         table="summary curves",
         figure="accuracy_live_frozen",
     ),

@@ -20,12 +20,6 @@ def edit(workspace: Workspace, path: str, change: dict[str, Any]) -> None:
     [
         ("config/smoke.yaml", {"trainning": {}}, "trainning: unknown key"),
         ("config/tasks/chain.yaml", {"operations": "three"}, "config/tasks/chain.yaml: operations"),
-        ("config/methods/coconut.yaml", {"fill": None}, "config/methods/coconut.yaml"),
-        (
-            "config/smoke.yaml",
-            {"figures": {"f": {"kind": "accuracy_backbones", "runs": {"method": "codi"}}}},
-            "figures.f.runs.method: no run has method 'codi'",
-        ),
     ],
 )
 def test_a_mistake_is_one_line_and_deletes_nothing(

@@ -195,8 +195,9 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
             assert done.returncode == 0, done.stderr
         patch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
         patch.setenv("HF_HUB_OFFLINE", "1")
-        workspace.snakemake("--cores", "1", "--no-hooks", "--configfile", CONFIG)
-        workspace.snakemake("results/tasks/cities/manifest.json", "--cores", "1", "--configfile", CONFIG, "--no-hooks")
+        workspace.snakemake(
+            "all", "results/tasks/cities/manifest.json", "--cores", "1", "--no-hooks", "--configfile", CONFIG
+        )
     return workspace
 
 

@@ -13,7 +13,7 @@ import yaml
 from PIL import Image
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from bench.stand_in_slurm import made_by, schedule, targets_of
+from bench.stand_in_slurm import made_by
 from thoughtscope import schemas
 from thoughtscope.artifacts import damaged
 from thoughtscope.config.load import Study
@@ -76,7 +76,7 @@ def test_a_control_follows_the_schedule_of_its_leader(smoke: Workspace) -> None:
     assert stages[0] == stages[1]
 
 
-def test_frozen_and_live_start_at_the_same_accuracy(smoke: Workspace) -> None:
+def test_full_and_lora_runs_start_at_the_same_accuracy(smoke: Workspace) -> None:
     start = {}
     for trainable in ("full", "lora"):
         path = results(smoke) / f"runs/chain/qwen3/coconut/{trainable}/seed0/predictions.parquet"
@@ -124,29 +124,3 @@ def test_the_report_is_one_file_that_names_every_figure(smoke: Workspace) -> Non
     assert all(name in report for name in STUDY.config.figures)
     assert "A figure of kind" not in report, "every kind has a caption of its own"
     assert not [name for name in study_rules.wanted_tables(STUDY) if f"The table {name}." in report]
-
-
-def test_a_second_run_has_nothing_to_do(smoke: Workspace) -> None:
-    said = smoke.snakemake("--cores", "2", "--configfile", "config/smoke.yaml").stdout
-    assert "Nothing to be done" in said
-
-
-def test_the_stand_in_cluster_of_the_bench_leaves_what_the_rules_make(smoke: Workspace) -> None:
-    run = dict(zip(("task", "backbone", "method", "trainable", "seed"), (*COCONUT.split("/"), "0"), strict=True))
-    jobs = [("prepare_task", {"task": "chain"}), ("build_backbone", {"backbone": "qwen3", "variant": "seed0"})]
-    jobs += [("table", {"name": "summary"}), ("figure", {"name": "latent_scatter"})]
-    jobs += [(rule, run) for rule in ("train", "extract_latents", "fit_latent_probes")]
-    for rule, names in jobs:
-        files, folders = made_by(rule, names, smoke.folder / "workflow/rules")
-        assert len(files) >= 4, "outputs, log and benchmark"
-        assert [path for path in files if not (smoke.folder / path).is_file()] == []
-        assert [path for path in folders if not (smoke.folder / path).is_dir()] == []
-
-
-def test_the_stand_in_cluster_gives_the_first_free_slot_to_the_first_in_the_queue() -> None:
-    jobs = [(1, 0.0, 10.0), (2, 0.0, 5.0), (3, 1.0, 5.0), (4, 20.0, 1.0)]
-    assert schedule(jobs, slots=2) == {1: (0, 10), 2: (0, 5), 3: (5, 10), 4: (20, 21)}
-    command = (
-        "--wrap=python -m snakemake --target-jobs 'train:task=chain,seed=0' 'table:name=summary' --allowed-rules train"
-    )
-    assert targets_of(command) == [("train", {"task": "chain", "seed": "0"}), ("table", {"name": "summary"})]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 
 import pytest
@@ -77,17 +76,11 @@ def test_a_config_that_is_refused_is_one_line_of_why(desk: Desk) -> None:
     assert "'many'" in line
 
 
-def test_without_snakemakes_records_what_is_complete_and_newer_than_its_inputs_stays(
-    smoke: Workspace, tmp_path_factory: pytest.TempPathFactory
-) -> None:
-    copy = copy_of(smoke, tmp_path_factory.mktemp("records") / "copy")
-    shutil.rmtree(copy.folder / ".snakemake")
-    assert "Nothing to be done" in copy.snakemake("-n", "--configfile", CONFIG).stdout
-    curve = copy.folder / "results/runs/chain/qwen3/pause/full/seed0/accuracy.parquet"
-    curve.unlink()
-    server = DryRuns(copy.folder)
-    found = {(job.column, job.name) for job in server.ask()}
-    server.close()
+def test_without_snakemakes_records_only_what_is_incomplete_reruns(desk: Desk, dry_runs: DryRuns) -> None:
+    desk.hide(".snakemake/metadata")
+    desk.delete("results/runs/chain/qwen3/pause/full/seed0/accuracy.parquet")
+    found = {(job.column, job.name) for job in dry_runs.ask()}
+    desk.put_back()
     assert found == {("train", "pause"), ("table", "summary"), ("table", "curves")}
 
 
