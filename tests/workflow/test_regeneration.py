@@ -115,7 +115,8 @@ def test_a_task_made_again_with_equal_content_makes_nothing_else_again(smoke: Wo
 
 def test_a_killed_retraining_leaves_no_stale_output_and_resumes(smoke: Workspace, tmp_path: Path) -> None:
     copy = copy_of(smoke, tmp_path / "copy")
-    Desk(copy.folder).replace(CONFIG, "updates: 16", "updates: 60\n  save_every_seconds: 0.2")
+    Desk(copy.folder).replace(CONFIG, "updates: 16", "updates: 40\n  save_every_seconds: 0.2")
+    Desk(copy.folder).replace(CONFIG, "every: 8", "every: 40")
     run, state = copy.folder / "results/runs" / COT, copy.folder / "results/state"
     command = [str(Path(sys.executable).parent / "snakemake"), f"results/runs/{COT}/manifest.json", *SMOKE]
     options: dict[str, Any] = {"cwd": copy.folder, "env": copy.environment(), "start_new_session": True}
@@ -128,7 +129,7 @@ def test_a_killed_retraining_leaves_no_stale_output_and_resumes(smoke: Workspace
     assert [path.name for path in run.rglob("*") if path.is_file()] == [], "what was declared went before it started"
     copy.snakemake(f"results/runs/{COT}/manifest.json", *SMOKE, "--no-hooks", "--nolock")
     assert "resumed at update" in (copy.folder / f"results/logs/runs/{COT}.all.log").read_text()
-    assert json.loads((run / "schedule.json").read_text())["updates"] == 60
+    assert json.loads((run / "schedule.json").read_text())["updates"] == 40
     assert not list(state.glob("*")), "a finished run needs no state"
 
 
