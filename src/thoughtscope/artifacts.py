@@ -1,8 +1,7 @@
-"""Artifacts: folders and files that appear whole or not at all, each with a manifest of its content.
+"""Artifacts: folders and files that are written completely or not at all, each with a manifest of its content.
 
-Knows nothing about what is inside. `manifest.json` (content only) is what other artifacts depend on;
-`provenance.json` beside it says what made it and is never an input. A table or a figure, which is no folder,
-has both in one file beside it, `<name>.provenance.json`.
+Other artifacts depend on `manifest.json`, which holds sizes and digests only. `provenance.json` records what made the
+artifact and is never an input. A table or figure is not a folder; it has both in one file, `<name>.provenance.json`.
 """
 
 from __future__ import annotations
@@ -24,9 +23,9 @@ MANIFEST, PROVENANCE = "manifest.json", "provenance.json"
 
 @contextmanager
 def artifact_folder(target: Path, provenance: dict[str, Any]) -> Iterator[Path]:
-    """Yield a staging folder; on success give it a manifest and move it to `target`, replacing what was there.
+    """Yield a staging folder; on success add a manifest and rename it to `target`, replacing an older artifact.
 
-    If the body raises, or the process dies, `target` stays as it was.
+    If the body raises, or the process dies, `target` does not change.
     """
     target = Path(target)
     staging = target.with_name(f".{target.name}.partial-{os.getpid()}")
@@ -52,7 +51,7 @@ def artifact_files(*targets: Path, provenance: dict[str, Any] | None = None) -> 
     """Yield one staging path for each target file (same suffix, same folder); on success rename them all.
 
     Args:
-        provenance: if given, it is written beside the targets together with their digests; see `record_of`.
+        provenance: written next to the targets, with their digests; see `record_of`. None: not written.
     """
     goals = [Path(path) for path in targets]
     record = [record_of(goals[0])] if provenance is not None else []
@@ -72,7 +71,7 @@ def artifact_files(*targets: Path, provenance: dict[str, Any] | None = None) -> 
 
 
 def record_of(file: Path) -> Path:
-    """Return where the provenance of a table or figure stands: beside it, one for all its forms."""
+    """Return the file of the provenance of a table or figure; all its formats share it."""
     return file.with_name(f"{file.stem}.{PROVENANCE}")
 
 
@@ -90,7 +89,7 @@ def describe(folder: Path) -> dict[str, Any]:
 def _describe_file(path: Path) -> dict[str, Any]:
     facts: dict[str, Any] = {"bytes": path.stat().st_size, "sha256": sha256(path)}
     if path.suffix == ".parquet":
-        import pyarrow.parquet as pq  # a launcher imports this module, and is to start at once
+        import pyarrow.parquet as pq  # slow to import, and launchers import this module
 
         facts["rows"] = pq.read_metadata(path).num_rows
     return facts
@@ -103,13 +102,13 @@ def sha256(path: Path) -> str:
 
 
 def digest(value: Any) -> str:
-    """Return 16 hexadecimal digits that identify a JSON value, whatever the order of its keys."""
+    """Return a hash of a JSON value, 16 hexadecimal digits, which does not depend on the order of keys."""
     text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def damaged(folder: Path) -> list[str]:
-    """Return the files of an artifact that its manifest does not describe truly: missing or altered, by name.
+    """Return the names of the files of an artifact that are missing or differ from its manifest.
 
     Raises:
         UserError: there is no readable manifest.
@@ -118,10 +117,10 @@ def damaged(folder: Path) -> list[str]:
 
 
 def input_digests(folders: Iterable[Path]) -> dict[str, str]:
-    """Return the digest of each input's manifest, by its folder: what an artifact's provenance says of its inputs.
+    """Return the digest of the manifest of each input, by folder, for the provenance of an artifact.
 
     Raises:
-        UserError: a folder has no manifest, so it is no artifact.
+        UserError: a folder has no manifest, so it is not an artifact.
     """
     digests = {}
     for folder in folders:
@@ -132,10 +131,10 @@ def input_digests(folders: Iterable[Path]) -> dict[str, str]:
 
 
 def read_files(path: Path) -> dict[str, dict[str, Any]]:
-    """Return what a manifest, or the record beside a table or figure, says of each file.
+    """Return the files that a manifest, or the provenance of a table or figure, lists, with their sizes and digests.
 
     Raises:
-        UserError: there is no such file, or it cannot be read.
+        UserError: the manifest is missing or cannot be parsed.
     """
     try:
         files: dict[str, dict[str, Any]] = json.loads(path.read_text())["files"]
@@ -144,18 +143,14 @@ def read_files(path: Path) -> dict[str, dict[str, Any]]:
     return files
 
 
-def wrong_with(path: Path, facts: dict[str, Any], content: bool = True) -> str | None:
-    """Return in a few words how a file differs from what its manifest says of it, None if it does not.
-
-    Args:
-        content: read all of it; else a file of the right size passes.
-    """
+def wrong_with(path: Path, facts: dict[str, Any]) -> str | None:
+    """Return how a file differs from its entry in a manifest, in a few words, or None if it does not."""
     if not path.is_file():
         return "deleted"
     size = path.stat().st_size
     if size != facts["bytes"]:
         return f"altered: {size} bytes instead of {facts['bytes']}"
-    if content and sha256(path) != facts["sha256"]:
+    if sha256(path) != facts["sha256"]:
         return "altered: as long as before, with other content"
     return None
 

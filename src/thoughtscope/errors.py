@@ -1,6 +1,6 @@
-"""The one error a user is meant to read: what is wrong, where, and how to fix it.
+"""The error for mistakes of a user: what is wrong, where, and how to fix it.
 
-Knows nothing of what went wrong; scripts print it as a single line and end with status 2.
+Programs print it as one line and end with status 2.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ class UserError(Exception):
         self.where, self.problem, self.fix = where, problem, fix
 
     def __reduce__(self) -> tuple[type[UserError], tuple[str, str, str]]:
-        """Let it pass from one process to another."""
+        """Support pickling, so that the error can pass between processes."""
         return UserError, (self.where, self.problem, self.fix)
 
 
 def one_line_errors(main: Callable[[], int | None]) -> Callable[[], int]:
-    """Wrap a program's ``main`` so that a `UserError`, a full or a read-only disk prints one line, no traceback."""
+    """Wrap ``main`` of a program so that a `UserError`, a full or a read-only disk prints one line, no traceback."""
 
     @functools.wraps(main)
     def wrapped() -> int:
@@ -47,7 +47,7 @@ def one_line_errors(main: Callable[[], int | None]) -> Callable[[], int]:
             where = error.filename or "results folder"
             print(
                 f"error: {where}: {error.strerror}; make room there, or make it writable, and run again: "
-                "finished artifacts are kept and unfinished ones are made anew",
+                "finished artifacts are kept, unfinished ones are made again",
                 file=sys.stderr,
             )
             return 2

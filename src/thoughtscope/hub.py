@@ -1,4 +1,4 @@
-"""What went wrong between here and a Hugging Face hub, in one line each."""
+"""Turns errors of the Hugging Face hub into one-line errors."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ UNREACHABLE = (LocalEntryNotFoundError, RevisionResolutionError, OfflineModeIsEn
 
 
 def hub_error(where: str, hub_id: str, revision: str | None, error: BaseException) -> UserError:
-    """Return the one line for an error that a hub, or the lack of one, caused.
+    """Return the one-line error for an exception of a hub, or of its absence.
 
     Args:
         where: the file or setting that names the hub id.

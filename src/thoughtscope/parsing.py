@@ -1,4 +1,4 @@
-"""Reads and checks one mapping of settings; every mistake becomes one clear line. Knows no particular settings."""
+"""Parses and validates mappings of settings; every mistake is a one-line error that names the key."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ M = TypeVar("M", bound=BaseModel)
 
 
 def parse(model: type[M], raw: Mapping[str, Any], where: str, commits: Mapping[str, str] | None = None) -> M:
-    """Validate `raw` and turn the first mistake into one line with the key.
+    """Return `raw` as a validated model.
 
     Args:
         commits: the locked commit of each hub id; see `settings.Hosted`.
@@ -40,9 +40,9 @@ def parse(model: type[M], raw: Mapping[str, Any], where: str, commits: Mapping[s
 
 
 def _follow(model: type[BaseModel], location: tuple[Any, ...]) -> tuple[list[str], list[str]]:
-    """Return the keys on the way to where a mistake is, and the known keys of the mapping that it is in.
+    """Return the path of keys to a mistake, and the known keys of the mapping that contains it.
 
-    Pydantic's location also names the variant of a union that it chose; that is no key of the file.
+    Pydantic's location also names the chosen variant of a union, which is not a key of the file.
     """
     parts: list[str] = []
     found: list[type[BaseModel]] = [model]
@@ -60,14 +60,14 @@ def _follow(model: type[BaseModel], location: tuple[Any, ...]) -> tuple[list[str
 
 
 def models_of(annotation: Any) -> list[type[BaseModel]]:
-    """Return the models that a type holds: itself, options of a union, items of a list, values of a mapping."""
+    """Return the models in a type: itself, members of a union, items of a list, values of a mapping."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return [annotation]
     return list(dict.fromkeys(model for part in get_args(annotation) for model in models_of(part)))
 
 
 def variant_of(model: type[BaseModel]) -> object:
-    """Return the `kind` that tells a model from the others of its union."""
+    """Return the `kind` that distinguishes a model from the other members of its union."""
     field = model.model_fields.get("kind")
     return next(iter(get_args(field.annotation)), None) if field else None
 
@@ -90,7 +90,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
 
 
 def merge(base: Mapping[str, Any], patch: Mapping[str, Any]) -> dict[str, Any]:
-    """Return `base` with `patch` on top, mapping by mapping; lists and values are replaced."""
+    """Return `base` updated with `patch`: mappings are merged recursively, lists and other values replaced."""
     merged = dict(base)
     for key, value in patch.items():
         both = isinstance(value, Mapping) and isinstance(merged.get(key), Mapping)

@@ -1,4 +1,4 @@
-"""Records what made an artifact: program, settings, sources, versions, hardware, times. Never an input of anything."""
+"""Records what made an artifact: program, settings, sources, versions, hardware, times. It is never an input."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ def record(stage: str, given: Mapping[str, Any], **facts: Any) -> dict[str, Any]
 
     Args:
         stage: the program's name.
-        given: the value of `--settings`: all groups, with `sources` and `pins`.
-        facts: anything else worth keeping: the digests of `inputs`, the number of ranks, the seed.
+        given: the value of `--settings`: all groups, including `sources` and `pins`.
+        facts: further entries: the digests of `inputs`, the number of ranks, the seed.
     """
     return {
         "stage": stage,
@@ -46,7 +46,7 @@ def record(stage: str, given: Mapping[str, Any], **facts: Any) -> dict[str, Any]
 
 
 def _hardware() -> dict[str, Any]:
-    """Return the machine: kind, processor, system, and the graphics cards that this process uses."""
+    """Return a description of the machine: kind, processor, system, and the graphics cards of this process."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:
@@ -60,7 +60,7 @@ def _hardware() -> dict[str, Any]:
 
 
 def versions(packages: Iterable[str]) -> dict[str, str]:
-    """Return the installed version of each package, leaving out those that are not installed."""
+    """Return the version of each package that is installed."""
     found = {}
     for package in packages:
         try:

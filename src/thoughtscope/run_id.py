@@ -1,4 +1,4 @@
-"""A run's name: what it is made of, and where it stands. It knows no settings."""
+"""The name of a run: its parts, its folder, and its columns in tables."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class RunId:
 
     @property
     def path(self) -> str:
-        """Where the run stands below `results/runs`, `results/hidden_states` and `results/probes`."""
+        """The path of the run below `results/runs`, `results/hidden_states` and `results/probes`."""
         return f"{self.task}/{self.backbone}/{self.method}/{self.trainable}/seed{self.seed}"
 
     @property
@@ -35,6 +35,6 @@ class RunId:
 
     @classmethod
     def parse(cls, path: str) -> RunId:
-        """Read a run back from its `path`."""
+        """Return the run of a `path`."""
         task, backbone, method, trainable, seed = path.split("/")
         return cls(task, backbone, method, trainable, int(seed.removeprefix("seed")))

@@ -1,6 +1,7 @@
-"""What knows Snakemake: the rules' settings, code and packages; its plan; and questions about results.
+"""The part of the code that depends on Snakemake.
 
-params, study_rules, sources    used by the rules
-jobs                            reads Snakemake's plan
-results, preflight              programs
+params, study_rules, sources      settings, inputs, code and packages of each rule
+jobs                              the jobs that Snakemake would run
+cli                               the commands why, trace, verify and preflight
+found, trace, verify, why, preflight    what these commands compute
 """

@@ -1,4 +1,4 @@
-"""Finds the artifacts that stand in a results folder, whatever the config says."""
+"""Finds the artifacts in a results folder, whatever the config says."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 from thoughtscope.artifacts import MANIFEST, PROVENANCE, read_files
 
-TIMESTAMP = ".snakemake_timestamp"  # what Snakemake puts into each folder that a rule declares
+TIMESTAMP = ".snakemake_timestamp"  # Snakemake writes it to each folder that a rule declares
 FILES = ("tables", "figures")
 NO_ARTIFACTS = ("benchmarks", "logs", "state", "tensorboard")
 
@@ -20,7 +20,7 @@ class Found:
 
     Attributes:
         name: its path below the results folder; a table's or figure's without suffix.
-        base: the folder that its files are named from.
+        base: the folder that the names of its files are relative to.
         manifest: the file that describes its content.
         provenance: the file that says what made it.
     """
@@ -31,7 +31,7 @@ class Found:
     provenance: Path
 
     def files(self) -> dict[str, dict[str, Any]]:
-        """Return what its manifest says of each file.
+        """Return each file of its manifest, with size and digest.
 
         Raises:
             UserError: the manifest cannot be read.
@@ -39,7 +39,7 @@ class Found:
         return read_files(self.manifest)
 
     def there(self) -> Iterator[str]:
-        """Yield the names of the files that really stand there, without its manifest and provenance."""
+        """Yield the names of its files on disk, without manifest and provenance."""
         if self.manifest.name == MANIFEST:
             paths = (path for path in self.base.rglob("*") if path.is_file())
             own = {self.manifest, self.provenance}
@@ -52,7 +52,7 @@ class Found:
 
 
 def found(results: Path) -> list[Found]:
-    """Return every artifact below `results`: folders, tables, figures. Unfinished and hidden folders are none."""
+    """Return every artifact below `results`: folders, tables, figures. Unfinished and hidden folders do not count."""
     return [*_folders(results), *_files(results)]
 
 

@@ -1,6 +1,6 @@
-"""Asks Snakemake which jobs it would run now, and why; the only reader of its plan.
+"""Lists the jobs that Snakemake would run, and why.
 
-A dry run announces each job as an event of its log; their fields are those that Snakemake promises to logger plugins.
+A dry run logs an event for each job; its fields are Snakemake's public interface for logger plugins.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ class Job:
 
     Attributes:
         rule: its name.
-        message: what the rule says of the job.
+        message: the text of the rule's `message`.
         wildcards: their values, by name.
-        reason: why it would run, in Snakemake's words.
+        reason: why it would run, as Snakemake puts it.
         inputs, outputs: paths.
-        resources: what it asks for, with `threads`.
+        resources: the resources that it requests, and `threads`.
     """
 
     rule: str
@@ -41,7 +41,7 @@ class Job:
 
 
 class _Listener(logging.Filter):
-    """Keeps the jobs that are announced; lets every record pass."""
+    """Collects the jobs of the log; lets every record pass."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -66,13 +66,13 @@ def _job(record: Any) -> Job:
 
 
 def planned(arguments: Sequence[str]) -> list[Job]:
-    """Return the jobs that Snakemake would run, those without outputs left out.
+    """Return the jobs that Snakemake would run, except those without outputs.
 
     Args:
         arguments: of Snakemake: config files, a profile, targets.
 
     Raises:
-        UserError: Snakemake refuses the workflow; the message holds what it says.
+        UserError: Snakemake refuses the workflow; the message quotes it.
     """
     from snakemake.cli import main  # seconds of imports
     from snakemake.logging import logger
@@ -91,7 +91,7 @@ def planned(arguments: Sequence[str]) -> list[Job]:
 
 
 def _error(said: str) -> str:
-    """Return the line that begins with `error: `, which our rules write, or else the first that names an exception."""
+    """Return the first line that begins with `error: ` (from our rules), or else the first that names an exception."""
     lines = [line.strip() for line in said.splitlines() if line.strip()]
     ours = [line.removeprefix("error: ") for line in lines if line.startswith("error: ")]
     named = [" ".join(lines[i : i + 2]) for i, line in enumerate(lines) if re.match(r"\w+(Error|Exception)\b", line)]

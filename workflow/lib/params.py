@@ -1,7 +1,7 @@
-"""Settings as params of a rule: one param for each group, which the command hands to the program as JSON.
+"""Settings as params of a rule: a param for each group, which the command passes to the program as JSON.
 
-Snakemake compares the text of each param with the one that it recorded, and names both when they differ. So a group
-shows its name and sorted keys. `{params:q}` in a command is every group as a word of JSON.
+Snakemake compares the text of each param with the recorded text, and prints both when they differ. So a group prints
+its name and sorted keys. `{params:q}` in a command is every group as a word of JSON.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ def group(**settings: Any) -> Group:
 
 
 def settings_params(study: Study, function: Callable[..., Any]) -> dict[str, Param]:
-    """Return a param for each group that `function` declares to return; one that it leaves out is empty.
+    """Return a param for each group that the return type of `function` declares; a group that it omits is empty.
 
     Args:
-        function: of `study_rules`: takes the study and, by name, wildcards or a run.
+        function: a function of `study_rules`, which takes the study and, by name, wildcards or a run.
     """
     wanted = [name for name in inspect.signature(function).parameters if name != "study"]
     names = list(get_type_hints(get_type_hints(function)["return"]))
@@ -58,10 +58,10 @@ def settings_params(study: Study, function: Callable[..., Any]) -> dict[str, Par
 
 
 def code_params(program: str, modules: Callable[[Any], Sequence[str]] = lambda wildcards: ()) -> dict[str, Param]:
-    """Return the params `sources` and `pins`: the code that decides a program's result, and the packages.
+    """Return the params `sources` and `pins`: the code and the packages that can change a program's result.
 
     Args:
-        modules: what the program starts, or imports because its settings name it.
+        modules: modules that the program starts as processes, or imports because its settings name them.
     """
     return {
         "sources": lambda wildcards: group(sources=sources(program, *modules(wildcards))),
@@ -70,6 +70,6 @@ def code_params(program: str, modules: Callable[[Any], Sequence[str]] = lambda w
 
 
 def run_of(wildcards: Any) -> RunId:
-    """Return the run that wildcards name."""
+    """Return the run of the wildcards."""
     w = wildcards
     return RunId(w.task, w.backbone, w.method, w.trainable, int(w.seed))

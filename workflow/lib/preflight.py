@@ -1,7 +1,7 @@
-"""Asks SLURM, before anything is submitted, whether it would take every job, and whether its nodes see the files.
+"""Asks SLURM, without submitting, whether it would accept every job, and whether its nodes see the files.
 
-`sbatch --test-only` answers without submitting. A step of a second on one node of each partition looks at the files;
-where no node is free soon, a line says that none has looked.
+`sbatch --test-only` checks a job. A step of a second on one node of each partition checks the files; a line says so if
+no node is free soon.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ done
 
 @dataclass(frozen=True)
 class Ask:
-    """What one kind of job asks SLURM for.
+    """The resources that one kind of job requests from SLURM.
 
     Args:
         options: of sbatch.
@@ -49,7 +49,7 @@ class Ask:
 
     @classmethod
     def of(cls, resources: Mapping[str, Any]) -> Ask:
-        """Return what a job with these resources of Snakemake asks for."""
+        """Return the request of a job with these resources of Snakemake."""
         names = {
             "--partition": "slurm_partition",
             "--account": "slurm_account",
@@ -71,10 +71,10 @@ class Ask:
 
 @dataclass(frozen=True)
 class Partition:
-    """What `sinfo` says of a partition.
+    """A partition, as `sinfo` lists it.
 
     Args:
-        nodes: each kind's cores, MB and devices.
+        nodes: cores, MB and devices of each kind of node.
         longest: its time limit in minutes; None if there is none.
     """
 
@@ -85,18 +85,18 @@ class Partition:
 
 
 def problems(asks: Mapping[Ask, str], files: Sequence[Path], folders: Sequence[Path]) -> Iterator[UserError]:
-    """Yield what would keep jobs from running.
+    """Yield each reason why jobs would not run.
 
     Args:
-        asks: what jobs ask for, with a name of one that asks for it.
-        files: what every node has to see.
-        folders: what every node has to write to.
+        asks: the requests of jobs, with the name of a rule for each.
+        files: files that every node must see.
+        folders: folders that every node must be able to write to.
     """
     partitions = _partitions()
     default = next((one.name for one in partitions.values() if one.default), "")
     taken: dict[str, Ask] = {}
     for ask, job in asks.items():
-        names = str(ask.partition or default).split(",")  # SLURM takes the first that is free
+        names = str(ask.partition or default).split(",")  # SLURM chooses the first that is free
         unknown = [name for name in names if name not in partitions]
         if unknown:
             found = ", ".join(sorted(partitions))
@@ -128,14 +128,14 @@ def _refusal(ask: Ask, job: str, partitions: Sequence[Partition]) -> UserError |
 
 
 def _unseen(partition: str, ask: Ask, files: Sequence[Path], folders: Sequence[Path]) -> Iterator[UserError]:
-    """Look at files from a node of `partition`, if one is free now."""
+    """Yield the files that a node of `partition` does not see or cannot write to, if a node is free now."""
     step = ["srun", f"--partition={partition}", f"--immediate={PATIENCE_SECONDS}", "--nodes=1", "--ntasks=1"]
     step += ["--mem=50", "--time=1", "--chdir=/", "--quiet", "--job-name=look"]
     step += [option for option in ask.options if option.startswith(("--account=", "--qos=", "--constraint="))]
     done = _run(*step, "sh", "-c", LOOK, "sh", *map(str, files), "--", *map(str, folders))
     if done.returncode:
-        told = f"no node of partition {partition} was free within {PATIENCE_SECONDS} seconds to look at files from"
-        print(f"{told}: {_last_line(done)}", file=sys.stderr)
+        unchecked = f"no node of partition {partition} was free within {PATIENCE_SECONDS} seconds to check the files"
+        print(f"{unchecked}: {_last_line(done)}", file=sys.stderr)
         return
     for line in done.stdout.splitlines():
         file, _, problem = line.partition(": ")
@@ -147,7 +147,7 @@ def _partitions() -> dict[str, Partition]:
     if done.returncode:
         raise UserError("sinfo", done.stdout.strip(), "run this where SLURM's commands work, or use --cores")
     found: dict[str, Partition] = {}
-    for line in done.stdout.split():  # one for each kind of node of each partition
+    for line in done.stdout.split():  # a line for each kind of node of each partition
         marked, cores, megabytes, devices, longest = line.split("|")
         name, kind = marked.rstrip("*"), f"{cores} cores, {megabytes} MB, devices {devices}"
         kinds = (*found[name].nodes, kind) if name in found else (kind,)
@@ -156,7 +156,7 @@ def _partitions() -> dict[str, Partition]:
 
 
 def minutes(limit: str) -> int | None:
-    """Read a time limit as SLURM writes it, `days-hours:minutes:seconds`, with parts left out from the left.
+    """Parse a time limit of SLURM, `days-hours:minutes:seconds`; parts at the left may be missing.
 
     Returns:
         whole minutes, or None if there is no limit.
@@ -175,7 +175,7 @@ def _last_line(done: subprocess.CompletedProcess[str]) -> str:
 
 
 def _run(*command: str) -> subprocess.CompletedProcess[str]:
-    """Run a command of SLURM; one that is missing fails like one that cannot reach the cluster."""
+    """Run a command of SLURM; a missing command returns status 127 instead of raising."""
     try:
         return subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     except FileNotFoundError:
@@ -183,10 +183,10 @@ def _run(*command: str) -> subprocess.CompletedProcess[str]:
 
 
 def seen_by_nodes(files: Sequence[str], study: Study) -> list[Path]:
-    """Return what every node has to see: Python, the workflow, the data, and given models or the cache of a hub.
+    """Return the files that every node must see: Python, the Snakefile, data, model folders, and the cache of the hub.
 
     Args:
-        files: what jobs read that no job makes.
+        files: inputs of jobs that no job makes.
     """
     backbones = [study.backbone(name) for name in study.named("backbones")]
     folders = {str(one.path) for one in backbones if one.source == "folder"}
@@ -196,7 +196,7 @@ def seen_by_nodes(files: Sequence[str], study: Study) -> list[Path]:
 
 
 def cluster_problems(study: Study, options: Sequence[str]) -> tuple[int, list[UserError]]:
-    """Return how many jobs there are, and what would keep them from running.
+    """Return the number of jobs, and each reason why some of them would not run.
 
     Args:
         options: of Snakemake: the profile and the config files.

@@ -1,8 +1,8 @@
-"""What can change the result of a program, apart from its settings and inputs: its code and some packages.
+"""The code and packages that can change the result of a program.
 
-Both are read from the program's import closure inside the library, so that no list has to be kept. A digest is made
-from a syntax tree without docstrings: comments, docstrings and formatting do not change it. A module that cannot change
-a result says so itself, `AFFECTS_RESULTS = False`, and has no digest.
+Both follow from the library modules that the program imports, directly or indirectly. The digest of a module is of its
+syntax tree without docstrings: comments, docstrings and formatting do not change it. A module that cannot change a
+result states `AFFECTS_RESULTS = False` and is left out.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ PACKAGE = thoughtscope.__name__
 SCRIPTS = Path("workflow/scripts")
 LOCK = Path("envs/requirements.lock")
 EXEMPT = "AFFECTS_RESULTS"
-# They check settings, print, download at a pinned revision, or store values as they are.
+# They validate settings, print, download at a pinned revision, or store values unchanged.
 HARMLESS = frozenset({"datasets", "httpx2", "huggingface-hub", "psutil", "pyarrow", "pydantic", "pyyaml", "rich"})
-# What a package is called where its module has another name.
+# Packages whose modules have other names.
 DISTRIBUTIONS = {"sklearn": "scikit-learn", "mpl_toolkits": "matplotlib", "PIL": "pillow", "yaml": "pyyaml"}
-# What a package hands part of its work to.
+# Packages that do part of the work of another.
 PARTS = {"transformers": ("jinja2", "safetensors", "tokenizers")}
 
 
@@ -35,9 +35,9 @@ class Source:
     """A file of code.
 
     Attributes:
-        imports: dotted names that it imports; those for types only are left out.
+        imports: dotted names that it imports, except for type checking.
         digest: of its syntax tree without docstrings.
-        affects_results: false if the file says `AFFECTS_RESULTS = False`.
+        affects_results: false if the file states `AFFECTS_RESULTS = False`.
     """
 
     imports: frozenset[str]
@@ -47,11 +47,11 @@ class Source:
 
 @functools.cache
 def sources(program: str, *modules: str) -> dict[str, str]:
-    """Return a digest of each source that decides the result of a program, by name.
+    """Return a digest of each source that can change the result of a program, by name.
 
     Args:
         program: its file in `workflow/scripts`.
-        modules: dotted names of what it starts as processes of their own, or imports because its settings name it.
+        modules: dotted names of modules that it starts as processes, or imports because its settings name them.
 
     Returns:
         the digest of the program file and of every module of the library that it imports, directly or not; modules are
@@ -63,7 +63,7 @@ def sources(program: str, *modules: str) -> dict[str, str]:
 
 @functools.cache
 def pins(program: str, *modules: str) -> dict[str, str]:
-    """Return the pinned version of each package that the code of a program imports, but `HARMLESS` ones.
+    """Return the pinned version of each package that the code of a program imports, except `HARMLESS` ones.
 
     Raises:
         UserError: a package is not in the lock.
@@ -91,7 +91,7 @@ def closure(program: str, *modules: str) -> dict[str, Path]:
 
 @functools.cache
 def module_file(module: str) -> Path | None:
-    """Return the file of a module of the library, or None if there is no such module; the library itself is none."""
+    """Return the file of a module of the library, or None if there is no such module; None for the library itself."""
     first, *rest = module.split(".")
     path = Path(thoughtscope.__path__[0]).joinpath(*rest)
     files = [path.with_suffix(".py"), path / "__init__.py"] if first == PACKAGE and rest else []
@@ -118,7 +118,7 @@ def _exempts(node: ast.stmt) -> bool:
 
 
 def _imported(tree: ast.AST) -> Iterator[str]:
-    """Yield every dotted name that a file imports, but for types only."""
+    """Yield every dotted name that a file imports, except for type checking."""
     for node in _that_run(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
@@ -128,7 +128,7 @@ def _imported(tree: ast.AST) -> Iterator[str]:
 
 
 def _that_run(tree: ast.AST) -> Iterator[ast.AST]:
-    """Yield every node of a file but those below `if TYPE_CHECKING:`."""
+    """Yield every node of a file except those below `if TYPE_CHECKING:`."""
     waiting: list[ast.AST] = [tree]
     while waiting:
         node = waiting.pop()
@@ -146,7 +146,7 @@ def _inside(source: Source) -> set[str]:
 
 
 def _packages(source: Source) -> Iterator[str]:
-    """Yield the packages that a file needs, by their names in the lock: of its imports, and what those hand work to."""
+    """Yield the packages that a file imports, and those that do part of their work, by their names in the lock."""
     for top in {name.split(".")[0] for name in source.imports} - {PACKAGE}:
         if top not in sys.stdlib_module_names:
             package = _normal(DISTRIBUTIONS.get(top, top))

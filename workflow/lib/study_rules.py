@@ -1,7 +1,8 @@
-"""What each rule is given: its settings, exactly those that can change its result, and what it is made from.
+"""The settings and inputs of each rule.
 
-One function a rule, with its name, returns its settings: a mapping of groups, each of which becomes a param. Functions
-take the study and, by name, the wildcards that they need; `run` stands for the five wildcards of a run.
+For each rule, the function of its name returns the settings that can change its result: a mapping of groups, each of
+which becomes a param. Functions take the study and, by name, the wildcards that they need; `run` means the five
+wildcards of a run.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Leads a figure or a table back to what it was made from: artifact by artifact, down to the tasks and their seeds.
+"""Traces a figure or table back through every artifact it was made from to the tasks and their seeds.
 
-Starts from what stands inside the picture (or beside a table) and follows the digests of the inputs' manifests; says
-where an input is gone or is no longer the one that was read.
+Starts at the provenance in the figure (or next to a table) and follows the digests of the inputs' manifests. Reports
+inputs that are missing or were replaced.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ BROKEN = "the chain is broken here"
 
 
 def read_record(file: Path) -> dict[str, Any]:
-    """Return the provenance inside a PNG, or beside any other form of a figure or table.
+    """Return the provenance in a PNG, or next to any other file of a figure or table.
 
     Raises:
         UserError: there is none.
@@ -41,7 +41,7 @@ def _inside(file: Path) -> str:
 
 
 def trace(name: str, record: dict[str, Any], root: Path, depth: int = 0, seen: set[str] | None = None) -> Iterator[str]:
-    """Yield a line for an artifact and, below it, for everything that it was made from; each only once in full.
+    """Yield a line for an artifact, then lines for everything that it was made from; each artifact once in full.
 
     Args:
         record: its provenance.
@@ -64,7 +64,7 @@ def trace(name: str, record: dict[str, Any], root: Path, depth: int = 0, seen: s
 
 
 def _words(record: dict[str, Any]) -> str:
-    """Return what a provenance says, in one line."""
+    """Return a provenance as one line of text."""
     seeds = [f"{key} {value}" for key, value in _seeds(record.get("settings"))]
     seeds += [f"seed {record['seed']}"] if "seed" in record else []
     hardware, packages = record.get("hardware", {}), {**record.get("pins", {}), **_installed(record)}

@@ -1,4 +1,4 @@
-"""Hashes every artifact again and names what is not as it was made: deleted, altered, added or without a record."""
+"""Hashes every artifact and finds files that were deleted, altered or added since it was made."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from workflow.lib.found import Found, found
 
 @dataclass(frozen=True, order=True)
 class Fault:
-    """One thing that is not as it was made."""
+    """A file that differs from the manifest of its artifact."""
 
     path: str
     problem: str
@@ -25,7 +25,7 @@ class Fault:
 
 
 def faults(results: Path) -> list[Fault]:
-    """Return everything below `results` that is not as its manifest says, sorted by path."""
+    """Return every file below `results` that differs from its manifest, sorted by path."""
     with ThreadPoolExecutor() as pool:
         return sorted(fault for some in pool.map(lambda one: list(_faults(one)), found(results)) for fault in some)
 
@@ -47,11 +47,11 @@ def _faults(artifact: Found) -> Iterator[Fault]:
 
 
 def _manifest_faults(artifact: Found) -> Iterator[Fault]:
-    """Yield a fault if the manifest itself is not the one that the provenance was written beside."""
+    """Yield a fault if the manifest was edited: its digest differs from the one in the provenance."""
     try:
         written = json.loads(artifact.provenance.read_text())
     except (OSError, ValueError):
         yield Fault(str(artifact.provenance), "deleted or unreadable")
         return
     if written.get("manifest", "") != sha256(artifact.manifest):
-        yield Fault(str(artifact.manifest), "altered: not the manifest that its provenance.json was written beside")
+        yield Fault(str(artifact.manifest), "altered: its digest differs from the one in provenance.json")

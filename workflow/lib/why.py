@@ -1,4 +1,4 @@
-"""Says in one line each what has changed since an artifact was made, from the reasons of Snakemake's dry run."""
+"""Explains why artifacts would rerun, one line for each change, from the reasons of a dry run of Snakemake."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ NOTHING = "<nothing exclusive>"
 
 
 def explain(jobs: Sequence[Job]) -> Iterator[str]:
-    """Yield a line for each reason of each job, then one for the jobs that only follow others."""
+    """Yield a line for each reason of each job, then one for the jobs that run only because others do."""
     following = []
     for job in jobs:
         words = reasons(job.reason)
@@ -30,9 +30,9 @@ def explain(jobs: Sequence[Job]) -> Iterator[str]:
 
 
 def reasons(reason: str) -> list[str]:
-    """Return what has changed: settings, modules and packages by name, and other reasons in Snakemake's words.
+    """Return the settings, modules and packages that changed, and other reasons in Snakemake's words.
 
-    That another job makes an input is left out.
+    The reason that another job makes an input is left out.
     """
     found = PARAMS.search(reason)
     others = reason[: found.start()] if found else reason
@@ -41,7 +41,7 @@ def reasons(reason: str) -> list[str]:
 
 
 def _before_and_now(groups: str) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Read the groups of params before and now; they stand on both sides of a word that may occur in a value too."""
+    """Read the params before and after the change. They are separated by a word that may also occur in a value."""
     for place in re.finditer(NOW, groups):
         try:
             return _merged(groups[: place.start()]), _merged(groups[place.end() :])
@@ -51,13 +51,13 @@ def _before_and_now(groups: str) -> tuple[dict[str, Any], dict[str, Any]]:
 
 
 def _merged(listed: str) -> dict[str, Any]:
-    """Read groups as Snakemake lists them: Python literals with commas between them."""
+    """Merge groups of params from Snakemake's list of Python literals."""
     groups = [] if listed == NOTHING else ast.literal_eval(f"[{listed}]")
     return {name: value for group in groups for name, value in group.items()}
 
 
 def changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
-    """Yield what differs between two mappings of groups of params."""
+    """Yield the differences between two mappings of groups of params."""
     yield from _settings(settings_of(before), settings_of(now))
     yield from _sources(before.get("sources", {}), now.get("sources", {}))
     for package, old, new in _differing(before.get("pins", {}), now.get("pins", {})):
@@ -85,7 +85,7 @@ def _sources(before: Mapping[str, str], now: Mapping[str, str]) -> Iterator[str]
 
 
 def _differing(before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[tuple[str, Any, Any]]:
-    """Yield key, old and new value of what two mappings do not share; None where there is none."""
+    """Yield key, old and new value for each difference of two mappings; None for a key that is missing."""
     for key in {**before, **now}:
         if key not in before or key not in now or before[key] != now[key]:
             yield key, before.get(key), now.get(key)

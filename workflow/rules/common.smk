@@ -42,18 +42,18 @@ except UserError as error:
     raise WorkflowError(f"error: {error}") from None
 
 
-# compute nodes without a network: what `make fetch` brought into the cache is used, and nothing waits for a hub
+# compute nodes without a network use the cache that `make fetch` filled, and do not wait for the hub
 if workflow.remote_exec and STUDY.config.compute.offline:
     os.environ.update(HF_HUB_OFFLINE="1")
 
-# a token is the environment's, never a config file's or a log's
+# the access token is passed through the environment; no config file or log contains it
 if "HF_TOKEN" in os.environ:
 
     envvars:
         "HF_TOKEN",
 
 
-# no setting of a rule: event files change no result, so asking for them retrains nothing
+# event files change no result, so this is not a param: setting it retrains nothing
 os.environ.update(
     THOUGHTSCOPE_EVENTS="results/tensorboard" if STUDY.config.tensorboard else ""
 )
@@ -62,7 +62,7 @@ os.environ.update(
 settings = functools.partial(settings_params, STUDY)
 
 
-# a rule asks for each of its resources, and again at each attempt
+# cached: Snakemake calls these for each resource and each attempt
 training_of = functools.cache(functools.partial(training_request, STUDY))
 reading_of = functools.cache(functools.partial(reading_request, STUDY))
 
@@ -79,7 +79,7 @@ def backbone_memory(wildcards):
     return building_mb(STUDY, wildcards.backbone)
 
 
-# the modules that a program imports because its settings name them, or starts
+# modules that a program imports because its settings name them, or starts as processes
 
 
 def task_modules(wildcards):
@@ -105,7 +105,7 @@ def figure_modules(wildcards):
 RECORD = "provenance.json"  # beside each table and figure
 
 
-# inputs: manifests, which change only with the content of what they describe
+# inputs are manifests, which change only with the content of an artifact
 
 
 def manifests(folders):
@@ -118,7 +118,7 @@ def pretraining_tasks(wildcards):
 
 
 def given_files(wildcards):
-    """The files of a backbone that is a folder: what changes there is read again."""
+    """The files of a backbone that is a folder."""
     settings = STUDY.backbone(wildcards.backbone)
     if settings.source != "folder":
         return []
@@ -138,7 +138,7 @@ def backbone_of_statements(wildcards):
 
 
 def leader_of_run(wildcards):
-    """The run whose stage switches a control follows, if its method is yoked to one."""
+    """The run whose stage switches a control follows, if its method is yoked."""
     run = leader(STUDY, run_of(wildcards))
     return manifests([f"runs/{run.path}"] if run else [])
 
@@ -162,9 +162,9 @@ def wanted_figures():
 
 
 def present_artifacts(_wildcards):
-    """Every declared output of each artifact that is there, so that one that lacks a file is made again.
+    """Every declared output of each existing artifact, so that an artifact with a missing file is made again.
 
-    An artifact that is gone as a whole is made again only when something needs it.
+    An artifact that is missing as a whole is made again only when something needs it.
     """
     found = []
     for rule, wildcards in study_rules.artifacts(STUDY):
@@ -175,7 +175,7 @@ def present_artifacts(_wildcards):
 
 
 def refuse_read_only_results():
-    """End before any job starts, in a line that says what to do, if results cannot be written."""
+    """Raise an error before any job starts if results cannot be written."""
     if Path("results").exists() and not os.access("results", os.W_OK):
         problem = UserError(
             "results",
@@ -186,7 +186,7 @@ def refuse_read_only_results():
 
 
 def make_report():
-    """Write results/report.html, if everything it shows is there; a run of a few targets leaves it as it is."""
+    """Write results/report.html if all figures and tables exist; a run of a few targets does not change it."""
     if all(Path(file).exists() for file in wanted_figures() + wanted_tables()):
         command = [sys.executable, "-m", "snakemake", "--nolock", "--configfile"]
         command += map(str, workflow.configfiles)

@@ -44,14 +44,14 @@ rule train:
     params:
         **settings(study_rules.train),
         **code_params("train.py", worker_modules),
-        # a function of resources is no reason to rerun, and how often to save is none
+        # how often to save is no reason to rerun, and neither is a param that depends on resources
         saving=lambda w, resources: group(saving=saving(STUDY, run_of(w))),
     message:
         "train {wildcards.method}/{wildcards.backbone} on {wildcards.task} ({wildcards.trainable}, seed {wildcards.seed})"
     shell:
-        # Snakemake removes the log at each start, but not what it is a link to: all starts of the run, one after the other
+        # Snakemake deletes the log at each start, but not the second name of the file, which keeps the logs of all starts
         "log={log:q}; all=${{log%.log}}.all.log; touch $all; ln -f $all $log; "
-        # exec: no shell stands between the run and the signals that it is sent
+        # exec: the program, not a shell, receives signals
         "exec python workflow/scripts/train.py --nodes {resources.nodes} --ranks {resources.ranks} --cores {threads}"
         " --settings {params:q} --task {input.task:q} --backbone {input.backbone:q} --yoke {input.yoke:q}"
         " --state results/state --output {output.manifest:q} >> $log 2>&1"

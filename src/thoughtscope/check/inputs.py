@@ -1,4 +1,4 @@
-"""Reads what a study needs: tasks prepared, backbones found, as their rules would, but without pre-training."""
+"""Prepares the inputs of a study like the workflow does, but without pre-training: tasks and backbones."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def prepare_tasks(study: Study, folder: Path) -> dict[str, dict[str, int]]:
 
 
 def find_backbones(study: Study, tasks: Path, folder: Path) -> None:
-    """Make a folder for every backbone: a tiny one is built but hardly trained, a given one is loaded once.
+    """Make a folder for every backbone: a tiny one is built and trained for one update, a given one is loaded once.
 
     Raises:
         UserError: a model that is missing, gated or incomplete, or a prompt that its template refuses.
@@ -48,7 +48,7 @@ def find_backbones(study: Study, tasks: Path, folder: Path) -> None:
 
 
 def check_access(study: Study, backbone: str) -> None:
-    """Refuse a gated model if there is no token to show.
+    """Refuse a gated model if there is no access token.
 
     Raises:
         UserError: no token.
@@ -68,7 +68,7 @@ def rows_of(task: Path) -> list[dict[str, Any]]:
 
 
 def check_disk(place: Path, needed: float) -> None:
-    """Refuse a study whose models and states do not fit.
+    """Refuse a study whose models and states do not fit on the disk.
 
     Args:
         needed: bytes.

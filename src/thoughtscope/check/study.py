@@ -1,4 +1,4 @@
-"""Tries a whole study and prints what each run will take."""
+"""Tries a whole study and prints the memory and time of each run."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ SHARD = "shard the optimiser: training.deepspeed zero2 on more ranks, or with of
 
 
 def check_study(study: Study, results: Path, ranks: int) -> int:
-    """Try each kind of run, print what it takes, and return 2 if one cannot run, else 0.
+    """Try each kind of run, print its memory and time, and return 2 if one cannot run, else 0.
 
     Args:
         results: where the runs will be written.
@@ -57,7 +57,7 @@ def check_study(study: Study, results: Path, ranks: int) -> int:
 
 
 def distinct(runs: Sequence[RunId]) -> list[RunId]:
-    """Return one run of each kind: runs that differ in their seed alone take the same."""
+    """Return one run of each kind; runs that differ only in their seed need the same memory and time."""
     kinds: dict[tuple[str, ...], RunId] = {}
     for run in runs:
         kinds.setdefault((run.task, run.backbone, run.method, run.trainable), run)
@@ -69,7 +69,7 @@ def _trial_of(run: RunId, found: dict[RunId, Trial | str]) -> Trial | str:
 
 
 def _try(study: Study, run: RunId, tasks: Path, backbones: Path, ranks: int) -> Trial | str:
-    """Try a run in a process of its own, so that what it takes is its own and given back; a line if it cannot run."""
+    """Try a run in a new process, which frees its memory when it ends; return a message if it cannot run."""
     settings = parse(TrainSettings, run_settings(study, run), f"run {run.path}")
     size = settings.training.micro_batch_size or settings.training.batch_size // ranks
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
@@ -92,7 +92,7 @@ def verdict(trial: Trial) -> str:
 
 
 def table(found: dict[RunId, Trial | str]) -> Table:
-    """Return what each kind of run takes."""
+    """Return a table of the memory and time of each kind of run."""
     made = Table(title="one micro-batch of each kind of run, its longest examples in the stage with most latents")
     names = ("run", "device", "parameters", "trained", "passes", "tokens", "s", "tokens/s", "GB of", "hours", "")
     for name in names:
