@@ -1,8 +1,8 @@
 """Scores `tasks.answers` and math-verify on the table of answers in tests/unit/answers.jsonl; prints a table.
 
 math-verify is not a requirement of the pipeline: `pip install math-verify` first. It gets the text after the answer
-mark where the table has one, is asked for the first match, and is right where the table has an answer if it finds an
-equal one, where the table has none if it finds nothing.
+mark, if there is one, and its first match counts. It is right if it finds the answer of the table, or finds nothing
+where the table has no answer.
 """
 
 from __future__ import annotations

@@ -1,9 +1,10 @@
-"""Fills the numbers of the documentation from finished runs: what stands between `<!-- ledger: NAME -->` and its end.
+"""Writes the numbers of finished runs into docs/, between `<!-- ledger: NAME -->` and `<!-- end -->`.
 
     make ledger RESULTS="results elsewhere/results"
 
-Each folder holds one execution of `config/config.yaml`: other seeds, another machine, other instructions. The first is
-described in full; of each line the pages say in how many executions and seeds it solved its task.
+Each folder holds an execution of `config/config.yaml`, with other seeds, on another machine, or with other processor
+instructions. The pages describe the first in full, and count the executions and seeds in which each line solved its
+task.
 """
 
 from __future__ import annotations

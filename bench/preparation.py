@@ -1,7 +1,7 @@
-"""How long a dataset of the size of GSM8K-Aug takes to prepare and how much memory; prints a table.
+"""Measures the time and memory to prepare a dataset of the size of GSM8K-Aug; prints a table.
 
-Writes rows as Coconut's script writes them (385,620 for train, the number of GSM8K-Aug's rows; 500 and 1,319), with
-made-up words in the lengths of GSM8K's questions, and runs `write_task` on them in a process of its own.
+Generates rows in the format of Coconut's script (385,620 for train, as in GSM8K-Aug; 500 and 1,319 for validation and
+test), with as many words as GSM8K's questions, and runs `write_task` on them in a new process.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
-"""Sends a whole study through real Snakemake and the shipped SLURM profile to a stand-in cluster, and times it all.
+"""Times a large study on a simulated cluster, with real Snakemake and the shipped SLURM profile.
 
 .venv/bin/python bench/scaling.py [--seeds 5] [--slots 64] [--figure docs/gallery/scaling.png] [-- Snakemake's options]
 
-6 backbones x 8 methods x live and frozen x seeds, with what is extracted from Coconut's runs. Snakemake, its SLURM
-plugin, the profile and all intervals are real, and so is the time; the cluster answers as `stand_in_slurm.py` does,
-and its jobs leave placeholders after the seconds that their rule takes here.
+The study has 6 backbones x 8 methods x full and LoRA training x seeds, and extracts from Coconut's runs. Snakemake,
+its SLURM plugin, the profile, the intervals and the time are real. `stand_in_slurm.py` simulates the cluster: a job
+takes as long as its rule takes here, and writes placeholders.
 """
 
 from __future__ import annotations

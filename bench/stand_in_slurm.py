@@ -1,9 +1,9 @@
-"""Stands in for SLURM's commands, so that a whole campaign's scheduling can be watched without a cluster.
+"""Imitates SLURM's commands, to observe the scheduling of a large study without a cluster.
 
-Installed under the names of the commands it answers. A submitted job gets the first free slot, in the order of
-submission, stays there for the seconds that its rule takes, and leaves placeholders of what the rule makes; nothing is
-computed. The state is a database in the folder that `STAND_IN_SLURM` names, with the settings in `settings.json`:
-slots, a limit on jobs in the queue, and each rule's seconds. Every call is written down with its time.
+Installed under the names of the commands that it imitates. Submitted jobs get free slots in the order of submission.
+A job computes nothing: it takes as long as its rule, and writes placeholders of the rule's outputs. The folder that
+`STAND_IN_SLURM` names holds the state, a database, and `settings.json`: slots, a limit on jobs in the queue, and the
+seconds of each rule. Every call is recorded with its time.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Verifies the engine on a small random model of every class of `AutoModelForCausalLM`; writes the table of docs/.
+"""Verifies the latent engine on a small random model of every class of `AutoModelForCausalLM`.
 
-Each model type starts from its class's default configuration, small, with every scale, soft cap and window that the
-class knows set to a value that matters. Each runs in a process of its own, with a time limit.
+Each model has the default configuration of its class, made small, with every scale, soft cap and window of the class
+set to a value that has an effect. Each is verified in a new process, with a time limit.
 """
 
 from __future__ import annotations
@@ -111,7 +111,7 @@ def model_types() -> list[str]:
 
 
 def examine(name: str) -> Finding:
-    """Build a small model of a model type and verify the engine on it, live and frozen."""
+    """Build a small model of a model type and verify the engine on it, without and with LoRA adapters."""
     model_type, more = VARIANTS.get(name, (name, {}))
     class_name = MODEL_FOR_CAUSAL_LM_MAPPING_NAMES[model_type]
     exercised: tuple[str, ...] = ()
@@ -123,8 +123,8 @@ def examine(name: str) -> Finding:
         check_config(config if not more else SimpleNamespace(**{**config.to_dict(), **more}), name)
         attention = "sdpa" if model_class._supports_sdpa else "eager"
         model = small_model(model_class, small_config(config, **changed), attention)
-        live = verify(model, name, gradients=True).largest
-        difference = max(live, verify(_frozen(model), f"{name}, frozen").largest)
+        full = verify(model, name, gradients=True).largest
+        difference = max(full, verify(_with_lora(model), f"{name}, lora").largest)
     except UserError as error:
         return Finding(name, class_name, exercised, None, _reason(error))
     except Exception as error:  # a class may raise anything
@@ -134,7 +134,7 @@ def examine(name: str) -> Finding:
 
 
 def _reason(error: UserError) -> str:
-    problem = f"frozen: {error.problem}" if error.where.endswith(", frozen") else error.problem
+    problem = f"lora: {error.problem}" if error.where.endswith(", lora") else error.problem
     return problem if error.fix == "use another model" else f"{problem}; {error.fix}"
 
 
@@ -157,18 +157,22 @@ def _chosen(config: Any) -> dict[str, Any]:
     return found
 
 
-def _frozen(model: Any) -> Any:
-    """Inject an adapter that matters, and the trained rows of a token, as a frozen run does."""
-    frozen = freeze(model, Lora(rank=RANK), [HEADS], 0)
+def _with_lora(model: Any) -> Any:
+    """Add adapters that have an effect, and trained rows of a token, like a LoRA run."""
+    adapted = freeze(model, Lora(rank=RANK), [HEADS], 0)
     with torch.no_grad():
-        for name, value in frozen.named_parameters():
+        for name, value in adapted.named_parameters():
             if "lora_B" in name:
                 value.normal_(0, 0.1)
-    return frozen.get_base_model().eval()
+    return adapted.get_base_model().eval()
 
 
 def survey(names: Iterable[str], seconds: int = SECONDS) -> list[Finding]:
-    """Examine model types one after another, each in a process of its own that may take so many seconds."""
+    """Examine model types one after another, each in a new process.
+
+    Args:
+        seconds: time limit of each.
+    """
     logging.set_verbosity_error()
     context = multiprocessing.get_context("fork")
     found = []

@@ -17,9 +17,9 @@ from pathlib import Path
 
 from tests.integration.world import COCONUT, ENVIRONMENT, LT_TUNING, World, content, finish, with_fault
 from tests.workflow.conftest import SMOKE, Workspace
+from thoughtscope.launch.status import CONTINUE
 from thoughtscope.run_id import RunId
 from thoughtscope.tasks.prepare import EXAMPLES
-from thoughtscope.training.status import CONTINUE
 
 WorkflowFault = Callable[[Workspace], None]
 TASK = "results/tasks/chain/manifest.json"

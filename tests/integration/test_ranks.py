@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from thoughtscope.training.status import CONTINUE
+from thoughtscope.launch.status import CONTINUE
 
 from .world import COCONUT, LT_TUNING, ROOT, World, content, finish, interrupt, losses, with_fault
 

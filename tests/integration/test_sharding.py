@@ -10,7 +10,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from thoughtscope.training.status import CONTINUE
+from thoughtscope.launch.status import CONTINUE
 
 from .world import LT_TUNING, World, finish, interrupt, losses
 

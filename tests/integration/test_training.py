@@ -13,8 +13,8 @@ from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM
 
 from thoughtscope.artifacts import damaged
+from thoughtscope.launch.status import CONTINUE
 from thoughtscope.run_id import RunId
-from thoughtscope.training.status import CONTINUE
 
 from .world import COCONUT, COT, LT_TUNING, World, content, finish, interrupt, losses
 

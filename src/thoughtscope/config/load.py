@@ -15,7 +15,6 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from thoughtscope.backbones.settings import Pretraining
 from thoughtscope.backbones.settings import Settings as BackboneSettings
-from thoughtscope.config.deepspeed import DeepSpeed
 from thoughtscope.config.revisions import KINDS, LOCK, read_lock
 from thoughtscope.config.schema import Config, Figure, RunFilter, RunGrid
 from thoughtscope.config.series import figure_series
@@ -26,6 +25,7 @@ from thoughtscope.parsing import merge, parse, read_yaml
 from thoughtscope.plugins import read_settings
 from thoughtscope.run_id import RunId
 from thoughtscope.settings import Hosted, Strict, collect
+from thoughtscope.training.deepspeed import DeepSpeed
 from thoughtscope.training.hyperparameters import Training
 
 MAIN = Path("config/config.yaml")

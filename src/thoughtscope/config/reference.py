@@ -13,10 +13,10 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from thoughtscope.backbones.settings import Settings as BackboneSettings
-from thoughtscope.config.deepspeed import DeepSpeed
 from thoughtscope.config.schema import Config
 from thoughtscope.parsing import models_of, variant_of
 from thoughtscope.plugins import implementation, kinds
+from thoughtscope.training.deepspeed import DeepSpeed
 
 MODELS: dict[str, type[BaseModel]] = {
     "config.yaml": Config,

@@ -13,8 +13,8 @@ from pathlib import Path
 
 from thoughtscope.launch import slurm, torchrun
 from thoughtscope.launch.leases import lease
+from thoughtscope.launch.status import CONTINUE, STATUS_FILE
 from thoughtscope.launch.supervise import Supervisor
-from thoughtscope.training.status import CONTINUE, STATUS_FILE
 
 AFFECTS_RESULTS = False
 

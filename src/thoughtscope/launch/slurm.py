@@ -11,9 +11,9 @@ import time
 from collections.abc import Mapping, Sequence
 
 from thoughtscope.errors import UserError
+from thoughtscope.launch.status import CONTINUE
 from thoughtscope.launch.supervise import SIGNALS, Started
 from thoughtscope.launch.torchrun import Meeting
-from thoughtscope.training.status import CONTINUE
 
 AFFECTS_RESULTS = False
 JOB = "SLURM_JOB_ID"

@@ -23,6 +23,7 @@ from thoughtscope.arguments import settings_of
 from thoughtscope.artifacts import artifact_folder, digest, input_digests, write_json
 from thoughtscope.backbones.load import MODEL
 from thoughtscope.backbones.spellings import SPELLINGS
+from thoughtscope.launch.status import CONTINUE, STATUS_FILE
 from thoughtscope.parsing import parse
 from thoughtscope.provenance import record
 from thoughtscope.run_id import RunId
@@ -32,7 +33,6 @@ from thoughtscope.training.options import run_options
 from thoughtscope.training.ranks import Ranks
 from thoughtscope.training.report import Report
 from thoughtscope.training.settings import TrainSettings
-from thoughtscope.training.status import CONTINUE, STATUS_FILE
 from thoughtscope.training.trainer import ContinueLaterError, Trainer
 
 SCHEDULE = "schedule.json"
