@@ -1,1 +1,1 @@
-"""Tests on a real SLURM cluster of two nodes, which a fixture makes on this machine and takes down again."""
+"""Tests on a real SLURM cluster of two nodes, which a fixture starts on this machine and ends."""

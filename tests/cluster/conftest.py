@@ -1,4 +1,4 @@
-"""The cluster, one for all tests of a file, and what is left of the machine when it is gone."""
+"""The cluster and the workflow on it, shared by the tests of a file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What happens to runs on a cluster. All scenarios go on at once, in one folder; each has a run of its own, by seed."""
+"""Scenarios of runs on a cluster. All are played at once in one folder; each has its own run, by seed."""
 
 from __future__ import annotations
 
@@ -139,7 +139,7 @@ def two_campaigns_at_once_wait_for_a_free_device_and_fight_over_no_file(site: Si
     earlier, later = sorted((_times(site, job) for job in jobs), key=lambda times: times["StartTime"])
     assert later["SubmitTime"] < earlier["EndTime"] <= later["StartTime"], "one waited for the other"
     devices = {line.split("devices ")[1] for seed in seeds for line in site.log(seed).splitlines() if "rank on" in line}
-    assert len(devices) == 1, "both were told the one free device"
+    assert len(devices) == 1, "both got the only free device"
     assert devices < {str(number) for number in range(GPUS)}
 
 

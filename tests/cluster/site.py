@@ -41,12 +41,12 @@ class Campaign:
         return self.log.read_text()
 
     def finish(self, seconds: float = 400) -> str:
-        """Wait for its success and return what it said."""
+        """Wait for its success and return its output."""
         assert self.process.wait(timeout=seconds) == 0, self.said()[-5000:]
         return self.said()
 
     def press_control_c(self) -> None:
-        """Do what a terminal does: interrupt Snakemake."""
+        """Interrupt Snakemake, like a terminal does."""
         psutil.Process(self.process.pid).send_signal(signal.SIGINT)
 
 
@@ -57,7 +57,7 @@ class Site:
     Args:
         slurm: the cluster.
         workspace: the folder.
-        numbers: for the names of logs.
+        numbers: counts the names of logs.
     """
 
     slurm: Cluster
@@ -110,14 +110,14 @@ class Site:
         return self.jobs_of(seed)[number]
 
     def completes(self, campaign: Campaign, job: str) -> str:
-        """Wait until a job has succeeded, and return what was said; Snakemake would ask for its state minutes later."""
+        """Wait until a job has succeeded, and return the log, without waiting minutes for Snakemake to poll."""
         self.slurm.wait(lambda: self.slurm.jobs()[job] == "COMPLETED", f"success of job {job}")
         campaign.process.kill()
         campaign.process.wait()
         return campaign.said()
 
     def log(self, seed: int) -> str:
-        """Return what a run has said over all its starts."""
+        """Return the log of all starts of a run."""
         path = self.folder / f"results/logs/{run(seed)}.all.log"
         return path.read_text() if path.exists() else ""
 

@@ -1,7 +1,7 @@
 """A real SLURM cluster of two nodes on one machine: munged, slurmctld and two slurmd.
 
-Its configuration lies over /etc/slurm in a mount namespace that nobody else sees, and each of its programs runs in a
-process namespace that ends with the process that made it. So nothing of it is left, even if the tests are killed.
+Its configuration is mounted over /etc/slurm in a private mount namespace, and each of its programs runs in a process
+namespace that ends with the process that created it. So nothing remains, even if the tests are killed.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ CONFIGURATION = Path("/etc/slurm")  # where SLURM looks when no variable names a
 NODES = ("blue", "red")  # SLURM sorts them
 TOKEN = "hf_that-nobody-writes-down"
 CORES = 4
-GPUS = 2  # stand-ins, on each node
+GPUS = 2  # imitated, on each node
 HIDDEN = "not-shared"  # nodes do not see what is in this folder, and cannot write to it
 
 SLURM_CONF = """\
@@ -95,7 +95,7 @@ class Cluster:
     daemons: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
 
     def start(self, *command: str, cwd: Path | None = None, **options: Any) -> subprocess.Popen[Any]:
-        """Start a program that sees the cluster, in a session of its own."""
+        """Start a program that sees the cluster, in a new session."""
         inside = ["nsenter", f"--mount=/proc/{self.holder.pid}/ns/mnt", f"--wd={cwd or self.folder}"]
         return subprocess.Popen([*inside, *command], env=_environment(), start_new_session=True, **options)
 
@@ -118,7 +118,7 @@ class Cluster:
         self.wait(lambda: self.ask("sinfo", "-h", "-n", name, "-o", "%T").split()[:1] == ["idle"], f"node {name}")
 
     def cut_power(self, name: str) -> None:
-        """Let a node vanish with everything that runs on it; SLURM is told, so that it need not find out."""
+        """End a node with everything that runs on it, and tell SLURM that it is down."""
         _end(self.daemons.pop(name))
         self.ask("scontrol", "update", f"NodeName={name}", "State=DOWN", "Reason=power")
 
@@ -178,7 +178,7 @@ def cluster(folder: Path) -> Iterator[Cluster]:
 
 
 def _write(folder: Path) -> None:
-    """Write the configuration, a key and the stand-in devices."""
+    """Write the configuration, a key and the imitated devices."""
     for name in ("etc", "munge", "state", "devices", HIDDEN, *NODES):
         (folder / name).mkdir(mode=0o700)
     for number in range(GPUS):
@@ -208,7 +208,7 @@ def _free_ports(number: int) -> list[int]:
 
 
 def _environment() -> dict[str, str]:
-    """Return this environment without what it may say of another cluster; daemons lie in /usr/sbin."""
+    """Return this environment without variables of another cluster, and with /usr/sbin, where the daemons are."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("SLURM_", "SBATCH_", "CUDA_"))}
     return {**kept, "PATH": f"{kept.get('PATH', '')}:/usr/sbin:/sbin", "OMP_NUM_THREADS": "1", "HF_TOKEN": TOKEN}
 

@@ -1,4 +1,4 @@
-"""The test cluster is a real one, and leaves the machine as it was."""
+"""The test cluster behaves like a real one, and leaves nothing behind."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Real jobs of the shipped workflow and profile on a real cluster: all scenarios at once, which is one more."""
+"""Real jobs of the shipped workflow and profile on a real cluster; all scenarios run at once."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Play = Callable[[Site], None]
 
 @pytest.fixture(scope="module")
 def played(site: Site) -> Iterator[dict[Play, Future[None]]]:
-    """All scenarios, as they go on."""
+    """All scenarios, while they run."""
     with ThreadPoolExecutor(len(SCENARIOS)) as pool:
         yield {play: pool.submit(play, site) for play in SCENARIOS}
 

@@ -1,4 +1,4 @@
-"""Edits of a finished workspace that can be taken back, times included."""
+"""Edits of a finished workspace that can be undone, including modification times."""
 
 from __future__ import annotations
 

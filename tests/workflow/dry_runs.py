@@ -1,7 +1,7 @@
-"""Dry runs of real Snakemake, many of them, fast: a process loads Snakemake once and forks for each.
+"""Many fast dry runs of real Snakemake: a process imports Snakemake once and forks for each dry run.
 
-Run as a program it serves: for each line of its input it dry-runs the workflow in its folder in a fork and answers with
-a line of JSON, the jobs that would run. The forks load the workflow and the library afresh, so an edit shows.
+As a program it is a server: for each line of its input it dry-runs the workflow of its folder in a fork and prints a
+line of JSON, the jobs that would run. Each fork loads the workflow and the library again, so edits take effect.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def _name(wildcards: dict[str, str]) -> str:
 
 
 class DryRuns:
-    """A server of dry runs in a folder that holds the workflow, its results and perhaps a library of its own."""
+    """A server of dry runs in a folder with the workflow, its results and possibly its own copy of the library."""
 
     def __init__(self, folder: Path) -> None:
         own = {"PYTHONPATH": str(folder / "src")} if (folder / "src").is_dir() else {}

@@ -29,7 +29,7 @@ class Edit:
 
     Attributes:
         kind: of edit: source, config, environment or artifact.
-        cells: for each column names, `all`, or nothing; `!` before a name or `all`: for a reason of its own.
+        cells: for each column names, `all`, or nothing; `!` before a name or `all`: because of the edit itself.
         reason: Snakemake's reason for those.
     """
 
@@ -51,7 +51,7 @@ class Edit:
 
 
 def table(edits: Sequence[Edit]) -> str:
-    """Return the matrix in Markdown: bold is what Snakemake has a reason of its own for, the rest follows."""
+    """Return the matrix in Markdown; bold: rerun because of the edit itself, plain: because an input reruns."""
     lines = [f"| | edit | {' | '.join(COLUMNS)} |", "|" + " --- |" * (len(COLUMNS) + 2)]
     for one in edits:
         cells = [_cell(one.cells.get(column, ""), column) for column in COLUMNS]

@@ -1,7 +1,7 @@
-"""Every dataset that is shipped goes through the whole pipeline: rows made here in the published form of each.
+"""The whole pipeline on every shipped dataset, with generated rows in the published format of each.
 
-What comes from a hub comes from one on this machine, over HTTP: pinned, fetched, and then read without a network, as on
-a cluster's nodes.
+Datasets of the hub come from a local hub over HTTP: they are pinned, fetched, and then read without a network, as on
+the nodes of a cluster.
 """
 
 from __future__ import annotations
@@ -108,7 +108,7 @@ HUB: dict[str, dict[str, list[dict[str, Any]]]] = {
 
 
 def write_hub(folder: Path) -> Shelf:
-    """Write each dataset as a hub keeps it: Parquet files, named in the head of its page."""
+    """Write each dataset in the format of the hub: Parquet files, listed at the top of its page."""
     shelf = Shelf()
     for name, parts in HUB.items():
         hub_id, _, config = name.partition(" ")
@@ -124,7 +124,7 @@ def write_hub(folder: Path) -> Shelf:
 
 
 def write_files(folder: Path) -> None:
-    """Write what is read from local files."""
+    """Write the datasets that are read from local files."""
 
     def write(name: str, rows: Sequence[Mapping[str, Any]]) -> None:
         path = folder / "data" / name
@@ -178,7 +178,7 @@ def write_files(folder: Path) -> None:
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
-    """A study on all of them, pinned and fetched from the hub and then run without it."""
+    """A finished study on all datasets, which was pinned and fetched from the hub and then ran without it."""
     folder = tmp_path_factory.mktemp("datasets")
     workspace = make_workspace(folder / "work")
     write_files(workspace.folder)

@@ -1,4 +1,4 @@
-"""What is made twice is the same, and what is made again with equal content makes nothing else again."""
+"""Results are reproducible, and an artifact that is made again with the same content makes nothing else stale."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What reruns after an edit, asked of real Snakemake on the finished smoke run; the rows stand in `edits`."""
+"""What reruns after an edit, according to real Snakemake on the finished smoke run; `edits` holds the rows."""
 
 from __future__ import annotations
 
