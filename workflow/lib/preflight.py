@@ -145,7 +145,7 @@ def _unseen(partition: str, ask: Ask, files: Sequence[Path], folders: Sequence[P
 def _partitions() -> dict[str, Partition]:
     done = _run("sinfo", "--noheader", "--format=%P|%c|%m|%G|%l")
     if done.returncode:
-        raise UserError("sinfo", done.stdout.strip(), "run this where SLURM's commands work, or use --cores")
+        raise UserError("sinfo", _last_line(done), "run this where SLURM's commands work")
     found: dict[str, Partition] = {}
     for line in done.stdout.split():  # a line for each kind of node of each partition
         marked, cores, megabytes, devices, longest = line.split("|")

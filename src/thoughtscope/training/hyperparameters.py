@@ -61,7 +61,7 @@ class Lora(Strict):
     alpha: PositiveFloat = 32
     dropout: Probability = 0.0
     target_modules: str | list[str] = "all-linear"
-    training: dict[str, object] = Field({}, description="overrides of `training` for frozen runs")
+    training: dict[str, object] = Field({}, description="overrides of `training` for LoRA runs")
 
 
 class Evaluation(Strict):
