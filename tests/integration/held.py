@@ -58,15 +58,15 @@ def main() -> None:
 def measure(world: World, form: dict[str, str]) -> dict[str, int]:
     """Train two updates; return the peak of each way in which the trained state is taken out, and what compares."""
     run = world.here(f"held-{form}", LT_TUNING, training=form)
-    run._begin_stage()
-    run._update()
-    run._update()
+    run.begin_stage()
+    run.update()
+    run.update()
     sizes = [4 * getattr(one, "ds_numel", one.numel()) for one in run.engine.network.parameters()]
     found = {"largest": max(sizes), "weights": sum(sizes)}
     steps = {
-        "state": run._save,
+        "state": run.save,
         "model": lambda: run.save_model(run.state_folder / "model"),
-        "moved": run._check_moved,
+        "moved": run.evaluator.check_moved,
         "moments": run.engine.forget_moments,
     }
     for name, act in steps.items():

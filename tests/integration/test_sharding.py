@@ -24,7 +24,7 @@ def result(run: Any, folder: Path) -> Result:
     """Execute a run; return its losses and the weights that it saves."""
     run.execute()
     run.save_model(folder)
-    return [row["loss"] for row in run.journals["metrics"].read()], load_file(folder / "model.safetensors")
+    return [row["loss"] for row in run.records.read("metrics")], load_file(folder / "model.safetensors")
 
 
 @pytest.fixture(scope="module")

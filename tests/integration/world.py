@@ -96,7 +96,7 @@ class World:
         with tempfile.TemporaryDirectory(dir=self.folder) as folder:
             made = self.here(folder, run, **changes)
             made.execute()
-            return [row["loss"] for row in made.journals["metrics"].read()]
+            return [row["loss"] for row in made.records.read("metrics")]
 
     def once(self, run: RunId, ranks: int = 1, **changes: Any) -> Path:
         """Return the output of a run of these settings, which several tests may compare with."""

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from thoughtscope.training.insertion import lay_out
 
-import thoughtscope.methods.contract
+import thoughtscope.methods
 import thoughtscope.tasks.contract
 from thoughtscope.backbones.make import make_tiny
 from thoughtscope.backbones.settings import Pretraining
@@ -24,7 +25,6 @@ from thoughtscope.plugins import implementation, read_settings
 from thoughtscope.reasoner import load_reasoner
 from thoughtscope.tasks.prepare import write_task
 from thoughtscope.training.assembly import assemble, use_stage
-from thoughtscope.training.insertion import lay_out
 from thoughtscope.training.settings import TrainSettings
 from workflow.lib import study_rules
 

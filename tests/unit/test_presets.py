@@ -14,9 +14,10 @@ from thoughtscope.config.parse import merge
 from thoughtscope.config.run_id import RunId
 from thoughtscope.config.training import Optimizer
 from thoughtscope.methods import step_removal
-from thoughtscope.methods.curriculum import Example, TokenIds, draw
-from thoughtscope.reasoner import Method
-from thoughtscope.training.schedule import stage_lengths
+from thoughtscope.methods.base import BaseMethod
+from thoughtscope.methods.curriculum import Example, TokenIds, example_rng
+from thoughtscope.reasoner import read_method
+from thoughtscope.training.curriculum import stage_lengths
 
 ROOT = Path(__file__).parents[2]
 IDS = TokenIds({step_removal.START: 90, step_removal.LATENT: 91, step_removal.END: 92})
@@ -35,8 +36,8 @@ def raw(name: str) -> dict[str, Any]:
     return yaml.safe_load((ROOT / f"config/methods/{name}.yaml").read_text())  # type: ignore[no-any-return]
 
 
-def method(name: str) -> Method:
-    return Method.parse(name, raw(name))
+def method(name: str) -> BaseMethod:
+    return read_method(raw(name), f"method {name}")
 
 
 def epochs(name: str, total: int, steps: int = 8) -> list[int]:
@@ -65,7 +66,7 @@ def test_coconut_for_prosqa_has_the_stages_of_the_paper() -> None:
 
 def _laid(name: str) -> list[Any]:
     one = method(name)
-    return [one.module.layout(one.settings, stage, LONG, IDS, draw(0), None) for stage in one.stages(8)]
+    return [one.layout(stage, LONG, IDS, example_rng(0), None) for stage in one.stages(8)]
 
 
 def _steps(laid: Any) -> int:

@@ -131,7 +131,7 @@ def test_editing_an_exempt_module_changes_no_digest(
 def test_what_cannot_change_a_result_is_exempt() -> None:
     exempt = {dotted(path).removeprefix("thoughtscope.") for path in EXEMPT}
     said = {"errors", "provenance", "training.events", "training.failure", "training.memory", "training.report"}
-    started = {f"launch.{name}" for name in ("leases", "node", "run", "slurm", "supervise", "torchrun")}
+    started = {f"launch.{name}" for name in ("leases", "node", "ranks", "run", "signals", "slurm")}
     assert said | started | {"training.status"} <= exempt
 
 

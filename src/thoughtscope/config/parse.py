@@ -60,9 +60,12 @@ def _follow(model: type[BaseModel], location: tuple[Any, ...]) -> tuple[list[str
 
 
 def models_of(annotation: Any) -> list[type[BaseModel]]:
-    """Return the models that a type holds: itself, options of a union, items of a list, values of a mapping."""
+    """Return the models that a type holds: itself, options of a union, all kinds, items of a list, values."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return [annotation]
+    for part in get_args(annotation):
+        if hasattr(part, "models"):  # a plug-in of any kind
+            return list(part.models())
     return list(dict.fromkeys(model for part in get_args(annotation) for model in models_of(part)))
 
 

@@ -1,4 +1,4 @@
-"""The words that all kinds of methods share: stages, encoded examples, latent tokens. Knows no kind."""
+"""The types that all methods share: stages of a curriculum, encoded examples, ids of added tokens."""
 
 from __future__ import annotations
 
@@ -10,36 +10,21 @@ from typing import Any
 from pydantic import Field
 
 from thoughtscope.errors import UserError
-from thoughtscope.latents.settings import FillSettings
-from thoughtscope.settings import Count, Look, Probability, Strict
+from thoughtscope.latents.settings import AnyFill
+from thoughtscope.settings import Count, Probability, Strict
 from thoughtscope.tasks.answers import Judge
-
-
-class MethodSettings(Strict):
-    """What every method file may say."""
-
-    kind: str
-    label: str = Field("", description="the method's name as figures print it")
-    look: Look | None = Field(None, description="how figures draw it; null: a look that no other there has")
-    yoked_to: str | None = Field(
-        None, description="follow the stage switches that this method realised on the same backbone and seed"
-    )
-    initial_rows: dict[str, str] = Field(
-        {}, description="for a token the method adds: text whose last token its embeddings start from; default EOS"
-    )
-    training: dict[str, Any] = Field({}, description="overrides of the main file's `training`")
 
 
 @dataclass(frozen=True)
 class Stage:
-    """One part of a curriculum.
+    """A stage of a curriculum.
 
     Attributes:
-        index: place in the curriculum, from 0.
+        index: in the curriculum, from 0.
         name: what reports and tables call it; different for each stage of a curriculum.
         share: its longest duration, as a share of the run's updates.
-        payload: what the method's kind needs to lay out the stage; nothing else looks at it.
-        min_updates: it lasts at least as long.
+        payload: what the method needs to lay out an example in the stage; only the method reads it.
+        min_updates: it lasts at least as many updates.
         learned_at: validation accuracy at which it ends early; None: never.
         fill: what is fed at its latents; None: it has none.
         markers: whether tokens that the method adds stand in its text, although it may have no latents.
@@ -54,7 +39,7 @@ class Stage:
     payload: Any = None
     min_updates: int = 0
     learned_at: float | None = None
-    fill: FillSettings | None = None
+    fill: AnyFill | None = None
     markers: bool = False
     chosen: bool = False
     min_latents: float = 0.0
@@ -106,27 +91,9 @@ class TokenIds:
         try:
             return self.ids[token]
         except KeyError:
-            raise UserError("tokenizer", f"token {token!r} is missing", "add it, or build the backbone anew") from None
+            raise UserError("tokenizer", f"token {token!r} is missing", "add it, or build the backbone again") from None
 
 
-def check_tokens(module: Any, settings: Any, where: str) -> None:
-    """Refuse settings of a method that name tokens which it does not add.
-
-    Args:
-        module: the method's kind.
-
-    Raises:
-        UserError: a key of `initial_rows`, or the latent token, is none of its tokens.
-    """
-    added, latent = module.tokens(settings), module.latent_token(settings)
-    known = f"use one of {', '.join(added)}" if added else "remove it"
-    for token in settings.initial_rows:
-        if token not in added:
-            raise UserError(f"{where}: initial_rows", f"the method adds no token {token!r}", known)
-    if latent is not None and latent not in added:
-        raise UserError(f"{where}: kind", f"its latent token {latent!r} is none of its tokens", known)
-
-
-def draw(seed: int, *key: object) -> random.Random:
-    """Return a generator of random numbers of an example's own: the same whatever batch or rank it is in."""
+def example_rng(seed: int, *key: object) -> random.Random:
+    """Return a random generator for one example: the same whatever batch or rank it is in."""
     return random.Random(":".join(map(str, (seed, *key))))

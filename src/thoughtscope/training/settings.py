@@ -1,9 +1,10 @@
-"""Everything a training run is told: the slice of the config that can change its result, and nothing else."""
+"""The settings of a training run: exactly the part of the config that can change its result."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from thoughtscope.config.deepspeed import DeepSpeed
 from thoughtscope.config.training import Evaluation, Lora, Training
 from thoughtscope.reasoner import Prompting
 from thoughtscope.settings import Strict
@@ -19,4 +20,4 @@ class TrainSettings(Strict):
     evaluation: Evaluation
     prompting: Prompting
     attention: str
-    deepspeed: dict[str, Any]
+    deepspeed: DeepSpeed
