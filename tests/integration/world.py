@@ -152,7 +152,7 @@ def interrupt(
     if process.poll() is None:
         if rank:
             launched = psutil.Process(process.pid).children(recursive=True)
-            next(one for one in launched if "torch.distributed.run" not in one.cmdline()).send_signal(kind)
+            next(one for one in launched if "thoughtscope.training.worker" in one.cmdline()).send_signal(kind)
         elif kind == signal.SIGKILL:
             os.killpg(process.pid, kind)
         else:

@@ -283,7 +283,7 @@ def test_icot_leaves_its_last_stage_some_updates() -> None:
             "fill.layer: Input should be greater than or equal to 0",
         ),
         ("coconut", {"fill": {"kind": "hiden"}}, "fill: no kind 'hiden': use one of fusion, hidden, pause"),
-        ("coconut", {"fill": {}}, "fill: Unable to extract tag using discriminator 'kind'"),
+        ("coconut", {"fill": {}}, "fill: give it a kind: one of fusion, hidden, pause"),
         ("coconut", {"kind": "coconut"}, "method m: kind: no kind 'coconut'; use one of"),
         ("coconut", {"kind": "curriculum"}, "thoughtscope.methods.curriculum has no Settings"),
         ("coconut", {"kind": None}, "method m: key kind is missing; set it to one of"),

@@ -157,6 +157,6 @@ def test_a_method_that_names_a_publication_says_first_what_is_not_as_published(p
 def test_what_is_called_icot_removes_tokens_and_coconuts_ablation_has_its_own_name() -> None:
     assert {raw(name)["kind"] for name in ("icot", "icot-gsm8k")} == {"token-removal"}
     ablation = method("coconut-without-thoughts")
-    assert (ablation.settings.label, ablation.tokens) == ("Coconut w/o thoughts", [])
+    assert (ablation.label, ablation.tokens) == ("Coconut w/o thoughts", [])
     lengths = [stage_lengths(method(name).stages(3), 1000, None) for name in ("coconut", "coconut-without-thoughts")]
     assert list(accumulate(lengths[0])) == list(accumulate(lengths[1]))

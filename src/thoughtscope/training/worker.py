@@ -13,7 +13,9 @@ import shutil
 import signal
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import deepspeed
 import torch
@@ -62,7 +64,7 @@ def _train() -> int:
     rows = schemas.read(arguments.task / EXAMPLES, schemas.REASONING).to_pylist()
     schedule = json.loads((leader / SCHEDULE).read_text())["stages"] if leader else None
     inputs = input_digests([arguments.task, arguments.backbone] + ([leader] if leader else []))
-    folder = arguments.state / digest({**arguments.settings, "inputs": list(inputs.values())})
+    folder = state_folder(arguments.state, arguments.settings, inputs)
     folder.mkdir(parents=True, exist_ok=True)
     backbone = arguments.backbone / MODEL
     trainer = Trainer(settings, rows, backbone, schedule, folder, report, lambda: bool(asked), time.monotonic)
@@ -81,6 +83,11 @@ def _train() -> int:
         shutil.rmtree(folder, ignore_errors=True)
     ranks.wait()
     return 0
+
+
+def state_folder(root: Path, settings: Mapping[str, Any], inputs: Mapping[str, str]) -> Path:
+    """Return the folder of the resumable state of a run with these settings and digests of inputs."""
+    return root / digest({**settings, "inputs": list(inputs.values())})
 
 
 def _end_with_parent() -> None:
