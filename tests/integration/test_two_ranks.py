@@ -1,7 +1,8 @@
-"""Two ranks, sharded in every way, learn what one does, hold little, and go on from any number; started once for all."""
+"""Two ranks learn what one does at every ZeRO stage, hold little, and resume from another number of ranks."""
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import sys

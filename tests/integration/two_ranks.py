@@ -62,7 +62,7 @@ def main() -> None:
 
 
 def train(world: World, name: str, case: dict[str, Any]) -> list[float]:
-    """Return the losses of a run; an `unfinished` one is left after its stops, and with `model` its weights are saved."""
+    """Return the losses of a run; an `unfinished` one is left after its stops; `model` saves its weights."""
     run = RunId.parse(case["run"])
     for after in case.get("stops", []):
         broken = world.here(name, run, lambda after=after: world.updates(name) >= after, training=case["training"])
