@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import os
 import signal
 import sys
@@ -13,6 +15,7 @@ import psutil
 
 from thoughtscope.errors import UserError
 from thoughtscope.launch.signals import StopSignals
+from thoughtscope.training.status import CONTINUE
 
 AFFECTS_RESULTS = False
 DEVICES = "CUDA_VISIBLE_DEVICES"
@@ -53,12 +56,13 @@ def run_ranks(
     if rendezvous is not None:
         nodes = ["--nnodes", str(rendezvous.nodes), "--node-rank", str(rendezvous.node)]
         nodes += ["--master-addr", rendezvous.address, "--master-port", str(rendezvous.port)]
-    signals.pass_on(_ask_ranks)
+    signals.pass_on(functools.partial(_ask_ranks, set()))
     program = ["--nproc-per-node", str(ranks), "-m", "thoughtscope.training.worker", *worker]
     try:
         run(parse_args([*nodes, *program]))  # type: ignore[no-untyped-call]
     except ChildFailedError as error:
-        print(error, file=sys.stderr, flush=True)
+        if any(failure.exitcode != CONTINUE for failure in error.failures.values()):
+            print(error, file=sys.stderr, flush=True)
         return 1
     return 0
 
@@ -77,10 +81,14 @@ def _where(ranks: int) -> str:
     return f"{ranks} rank{'s' * (ranks > 1)} on {name}, {f'devices {devices}' if given else 'no devices given'}"
 
 
-def _ask_ranks() -> None:
-    """Ask the ranks, which are this process's children, to save and stop."""
+def _ask_ranks(asked: set[int]) -> None:
+    """Ask the ranks, which are this process's children, to save and stop. A second signal could kill one that ends.
+
+    Args:
+        asked: ids of processes that were asked before; new ones are added.
+    """
     for rank in psutil.Process().children():
-        try:
-            rank.send_signal(signal.SIGUSR1)
-        except psutil.NoSuchProcess:
-            continue  # it has just ended
+        if rank.pid not in asked:
+            asked.add(rank.pid)
+            with contextlib.suppress(psutil.NoSuchProcess):  # it has just ended
+                rank.send_signal(signal.SIGUSR1)
