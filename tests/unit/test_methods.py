@@ -111,7 +111,7 @@ def test_nothing_is_left_to_remove_after_all_steps() -> None:
 
 def test_shares_must_fit_the_stages() -> None:
     with pytest.raises(UserError, match="2 shares for 4 stages"):
-        removal("coconut", shares=[0.1, 0.2]).stages(3)
+        removal("coconut", shares=[0.1, 0.2], ending={}).stages(3)
 
 
 def lt_tuning(name: str = "lt-tuning", **changes: Any) -> insertion.Settings:

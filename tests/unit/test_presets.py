@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -158,5 +157,6 @@ def test_what_is_called_icot_removes_tokens_and_coconuts_ablation_has_its_own_na
     assert {raw(name)["kind"] for name in ("icot", "icot-gsm8k")} == {"token-removal"}
     ablation = method("coconut-without-thoughts")
     assert (ablation.label, ablation.tokens) == ("Coconut w/o thoughts", [])
-    lengths = [stage_lengths(method(name).stages(3), 1000, None) for name in ("coconut", "coconut-without-thoughts")]
-    assert list(accumulate(lengths[0])) == list(accumulate(lengths[1]))
+    assert ablation.yoked_to == "coconut"
+    stages = [method(name).stages(3) for name in ("coconut", "coconut-without-thoughts")]
+    assert [one.name for one in stages[0]] == [one.name for one in stages[1]]

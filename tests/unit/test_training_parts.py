@@ -13,10 +13,8 @@ from thoughtscope.artifacts import artifact_files, artifact_folder, damaged
 from thoughtscope.config.training import Optimizer, Training
 from thoughtscope.errors import UserError
 from thoughtscope.latents.layout import sequence
-from thoughtscope.methods.curriculum import Stage
 from thoughtscope.training import guards
 from thoughtscope.training import state as states
-from thoughtscope.training.curriculum import stage_lengths
 from thoughtscope.training.data import accumulation_steps, global_batch, labelled_tokens, micro_batches
 from thoughtscope.training.ranks import Ranks
 from thoughtscope.training.records import Records
@@ -56,25 +54,6 @@ def test_shares_of_ranks_join_in_order() -> None:
     parts = [Ranks(rank, 3).share(items) for rank in range(3)]
     assert [parts[i % 3][i // 3] for i in range(7)] == items
     assert Ranks().join(Ranks().share(items)) == items
-
-
-def stages(*shares: float) -> list[Stage]:
-    return [Stage(index=i, name=str(i), share=share) for i, share in enumerate(shares)]
-
-
-def test_stages_divide_the_updates_by_their_shares() -> None:
-    assert stage_lengths(stages(0.5, 0.3, 0.2), 100, None) == [50, 30, 20]
-    assert sum(stage_lengths(stages(0.15, 0.35, 0.5), 901, None)) == 901
-    with pytest.raises(UserError, match="2 updates leave it none"):
-        stage_lengths(stages(0.1, 0.9), 2, None)
-
-
-def test_a_yoked_run_follows_what_its_leader_did() -> None:
-    leader = [{"first_step": 0, "last_step": 7}, {"first_step": 7, "last_step": 20}]
-    assert stage_lengths(stages(0.5, 0.5), 20, leader) == [7, 13]
-    assert stage_lengths(stages(1.0), 20, leader) == [20]
-    with pytest.raises(UserError, match="2 stages there, 3 here"):
-        stage_lengths(stages(0.2, 0.3, 0.5), 20, leader)
 
 
 @pytest.mark.parametrize(

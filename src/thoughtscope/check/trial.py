@@ -135,7 +135,7 @@ def _measuring(parts: Parts, reasoner: Reasoner, settings: TrainSettings, world:
     reasoner.generate(some, decoding)
     once = (time.perf_counter() - start) * math.ceil(tests / len(some))
     measurements = len(parts.stages) + math.ceil(settings.training.updates / evaluation.every)
-    return once * measurements * (2 - parts.stages[-1].share)
+    return once * measurements * (2 - (parts.stages[-1].share or 1 / len(parts.stages)))
 
 
 def _optimizer_bytes(settings: TrainSettings, trained: int, world: int, dtype: str) -> int:

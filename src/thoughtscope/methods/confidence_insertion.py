@@ -14,7 +14,7 @@ from pydantic import Field, model_validator
 from thoughtscope.latents.layout import TokenSequence, sequence
 from thoughtscope.latents.settings import AnyFill
 from thoughtscope.methods.base import BaseMethod
-from thoughtscope.methods.curriculum import Ending, Example, Stage, TokenIds
+from thoughtscope.methods.curriculum import Example, Stage, TokenIds
 from thoughtscope.settings import Positive, Probability, Strict
 
 LATENT = "<thinking>"
@@ -57,7 +57,6 @@ class StageSettings(Strict):
 
     name: str
     share: Probability = Field(..., description="longest duration as a share of the updates")
-    ending: Ending = Ending()
     insertion: Insertion | None = None
     fill: AnyFill | None = None
 
@@ -103,8 +102,6 @@ class Settings(BaseMethod):
                 name=stage.name,
                 share=stage.share,
                 payload=stage.insertion,
-                min_updates=stage.ending.min_updates,
-                learned_at=stage.ending.learned_at,
                 fill=stage.fill,
                 chosen=stage.insertion is not None,
                 min_latents=stage.insertion.min_latents if stage.insertion else 0.0,

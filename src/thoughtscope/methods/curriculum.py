@@ -22,10 +22,11 @@ class Stage:
     Attributes:
         index: in the curriculum, from 0.
         name: what reports and tables call it; different for each stage of a curriculum.
-        share: its longest duration, as a share of the run's updates.
+        share: its duration as a share of the run's updates; None: it lasts until it is learned.
         payload: what the method needs to lay out an example in the stage; only the method reads it.
         min_updates: it lasts at least as many updates.
-        learned_at: validation accuracy at which it ends early; None: never.
+        learned_at: validation accuracy at which it is learned; None where it has a share.
+        tail: updates that follow once it is learned.
         fill: what is fed at its latents; None: it has none.
         markers: whether tokens that the method adds stand in its text, although it may have no latents.
         chosen: whether the model itself chooses its latents at test time.
@@ -35,10 +36,11 @@ class Stage:
 
     index: int
     name: str
-    share: float
+    share: float | None
     payload: Any = None
     min_updates: int = 0
     learned_at: float | None = None
+    tail: int = 0
     fill: AnyFill | None = None
     markers: bool = False
     chosen: bool = False
@@ -47,10 +49,15 @@ class Stage:
 
 
 class Ending(Strict):
-    """When a stage ends before its share is used up."""
+    """When stages end that last until they are learned; `training.updates` is then the budget of the whole run."""
 
-    learned_at: Probability | None = Field(None, description="validation accuracy that ends a stage; null: never")
+    learned_at: Probability | None = Field(
+        None, description="validation accuracy that ends a stage; null: stages last as long as their shares"
+    )
     min_updates: Count = Field(0, description="a stage lasts at least as many updates")
+    tail: Count = Field(
+        0, description="updates that follow once the last stage is learned; a `wsd` rate falls to 0 over them"
+    )
 
 
 @dataclass(frozen=True)

@@ -45,7 +45,7 @@ class Settings(BaseMethod):
         False, description="after last_stage comes one more: all steps that are left go, and no latents are added"
     )
     shares: list[Probability] = Field(
-        [], description="longest duration of each stage but the last, as shares of the updates; [] = equal"
+        [], description="duration of each stage but the last, as shares of the updates; [] = equal"
     )
     empty_markers: bool = Field(
         False, description="start and end markers also stand where no latent is between them (stage 0)"
@@ -61,6 +61,8 @@ class Settings(BaseMethod):
             raise ValueError("empty_markers needs a method with latents: set fill and latents_per_step")
         if self.remove_rest and self.last_stage == "all":
             raise ValueError("remove_rest leaves nothing to remove after last_stage: all")
+        if self.shares and self.ending.learned_at is not None:
+            raise ValueError("shares fix when stages end, ending.learned_at ends them when learned: set one of them")
         if sum(self.shares) >= 1:
             raise ValueError("shares must add up to less than 1: the last stage has the rest")
         return self
@@ -96,10 +98,11 @@ class Settings(BaseMethod):
             Stage(
                 index=i,
                 name=name,
-                share=share,
+                share=None if self.ending.learned_at is not None else share,
                 payload=removal,
                 min_updates=self.ending.min_updates,
-                learned_at=self.ending.learned_at if i < len(removals) - 1 else None,
+                learned_at=self.ending.learned_at,
+                tail=self.ending.tail if i == len(removals) - 1 else 0,
                 fill=self.fill if removal.replaced else None,
                 markers=self.empty_markers,
                 min_latents=float(self.fill is not None and removal.replaced > 0),

@@ -19,14 +19,17 @@ class Progress:
         step: finished updates.
         stage: index of the current stage; the number of stages at the end of the run.
         stage_start: updates that were finished when it began.
-        learned: whether it ends early, because its questions are answered well enough.
+        learned: whether the current stage has been learned.
+        learned_step: updates that were finished when it was.
         positions, labelled_tokens: that the run has trained on.
         optimizer_steps: updates since the optimiser's moments were last reset.
         measured: update of the newest measurement.
         right: which test questions were right there, with the current stage's layout.
         right_before: the same at the end of the stage before.
         realised: finished stages, as in `schedule.json`.
+        stopped: whether the budget ended in a stage that was not learned, so that later ones never begin.
         kept: updates of which a model is kept.
+        keep_every: updates between models that are kept while the end of the run is not known; 0: it is.
         weights: fingerprint of the trained weights at the newest measurement.
     """
 
@@ -34,6 +37,7 @@ class Progress:
     stage: int = 0
     stage_start: int = 0
     learned: bool = False
+    learned_step: int = 0
     positions: int = 0
     labelled_tokens: int = 0
     optimizer_steps: int = 0
@@ -41,7 +45,9 @@ class Progress:
     right: list[bool] = field(default_factory=list)
     right_before: list[bool] = field(default_factory=list)
     realised: list[dict[str, Any]] = field(default_factory=list)
+    stopped: bool = False
     kept: list[int] = field(default_factory=list)
+    keep_every: int = 0
     weights: str = ""
 
 
@@ -50,7 +56,8 @@ class Realised:
     """A stage as it happened: the updates after ``first_step``, up to ``last_step``.
 
     Attributes:
-        learned: whether it ended because validation questions were right often enough.
+        learned: whether validation questions were right often enough.
+        tail: how many of its updates came after that.
         latents: whether it has latents.
         accuracy: on the test questions at its end, answered with its own layout.
     """
@@ -59,6 +66,7 @@ class Realised:
     first_step: int
     last_step: int
     learned: bool
+    tail: int
     latents: bool
     accuracy: float
 
@@ -80,15 +88,16 @@ class Curriculum:
         updates: int,
         leader_schedule: Sequence[dict[str, Any]] | None,
     ) -> None:
-        self.stages, self.progress = list(stages), Progress()
-        self.lengths = stage_lengths(stages, updates, leader_schedule)
-        self.follows_leader = leader_schedule is not None and len(stages) > 1
+        self.stages, self.progress, self.budget = list(stages), Progress(), updates
+        self.leader = list(leader_schedule or [])
+        self.until_learned = not self.leader and any(stage.share is None for stage in stages)
+        self.lengths = [] if self.until_learned else stage_lengths(stages, updates, leader_schedule)
         self._reasoners = [reasoner.at(stage) for stage in stages]
 
     @property
     def finished(self) -> bool:
-        """Whether all stages have ended."""
-        return self.progress.stage == len(self.stages)
+        """Whether all stages have ended, or the budget of updates is used up."""
+        return self.progress.stopped or self.progress.stage == len(self.stages)
 
     @property
     def is_last(self) -> bool:
@@ -107,15 +116,34 @@ class Curriculum:
 
     @property
     def updates(self) -> int:
-        """How many updates the run has."""
-        return sum(self.lengths)
+        """How many updates the run has: the most it may have, until its last stage is learned."""
+        if not self.until_learned:
+            return sum(self.lengths)
+        if self.finished:
+            return self.progress.step
+        ends = self.is_last and self.progress.learned
+        return min(self.budget, self.progress.learned_step + self.stages[-1].tail) if ends else self.budget
 
     @property
     def stage_end(self) -> int:
-        """The update at which the current stage ends at the latest. The last stage has what earlier ones left over."""
-        if self.is_last and not self.follows_leader:
-            return self.updates
-        return self.progress.stage_start + self.lengths[self.progress.stage]
+        """The update at which the current stage ends at the latest."""
+        if not self.until_learned:
+            return sum(self.lengths[: self.progress.stage + 1])
+        return self.progress.learned_step if self.progress.learned and not self.is_last else self.updates
+
+    @property
+    def decay(self) -> tuple[int, int] | None:
+        """The update after which a `wsd` rate falls and over how many it reaches 0; None: as its own settings say."""
+        if self.leader:
+            return self.leader[-1]["last_step"] - self.leader[-1]["tail"], self.leader[-1]["tail"]
+        if not self.until_learned:
+            return None
+        learned = self.is_last and self.progress.learned
+        return (self.progress.learned_step if learned else self.budget), self.stages[-1].tail
+
+    def note_learned(self) -> None:
+        """Note that the current stage is learned: it ends, or after its tail if it is the last one."""
+        self.progress.learned, self.progress.learned_step = True, self.progress.step
 
     @property
     def since_switch(self) -> int | None:
@@ -144,28 +172,37 @@ class Curriculum:
         progress, stage = self.progress, self.stage
         accuracy = sum(progress.right) / len(progress.right)
         span = (progress.stage_start, progress.step)
-        realised = Realised(stage.name, *span, progress.learned, stage.fill is not None, accuracy)
+        tail = progress.step - progress.learned_step if progress.learned else 0
+        realised = Realised(stage.name, *span, progress.learned, tail, stage.fill is not None, accuracy)
         progress.realised.append(asdict(realised))
+        unlearned = self.until_learned and not progress.learned
+        progress.stopped = unlearned or (bool(self.leader) and len(progress.realised) == len(self.lengths))
         progress.right_before, progress.learned = progress.right, False
-        progress.stage, progress.stage_start = progress.stage + 1, progress.step
+        if not progress.stopped:
+            progress.stage, progress.stage_start = progress.stage + 1, progress.step
         return realised
 
 
 def stage_lengths(stages: Sequence[Stage], updates: int, leader_schedule: Sequence[dict[str, Any]] | None) -> list[int]:
-    """Return the most updates that each stage may last; together never more than `updates`.
+    """Return how many updates each stage lasts.
 
     Args:
-        leader_schedule: the realised stages of the run to follow (of its `schedule.json`), or None.
+        stages: each with a share, unless they follow a leader.
+        leader_schedule: the realised stages of the run to follow (of its `schedule.json`), or None. A method of one
+            stage lasts as long as the whole run; one of several stops where the run did.
 
     Raises:
         UserError: a stage would get no update, or the followed run has other stages.
     """
-    if leader_schedule is not None and len(stages) > 1:
+    if leader_schedule:
         found, own = len(leader_schedule), len(stages)
-        if found != own:
+        if own == 1:
+            return [leader_schedule[-1]["last_step"]]
+        if found > own or (found < own and leader_schedule[-1]["learned"]):
             raise UserError("yoked_to", f"{found} stages there, {own} here", "follow a method with as many stages")
         return [stage["last_step"] - stage["first_step"] for stage in leader_schedule]
-    ends = [round(updates * sum(stage.share for stage in stages[: i + 1])) for i in range(len(stages))]
+    shares = [stage.share or 0.0 for stage in stages]
+    ends = [round(updates * sum(shares[: i + 1])) for i in range(len(stages))]
     lengths = [end - start for start, end in zip([0, *ends[:-1]], ends, strict=True)]
     for stage, length in zip(stages, lengths, strict=True):
         if length < 1:

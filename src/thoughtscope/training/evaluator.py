@@ -74,7 +74,7 @@ class Evaluator:
         stage, progress = self.curriculum.stage, self.curriculum.progress
         since = progress.step - progress.stage_start
         due = since >= stage.min_updates and since % self.evaluation.check_every == 0
-        if self.curriculum.follows_leader or stage.learned_at is None or not due:
+        if self.curriculum.leader or stage.learned_at is None or progress.learned or not due:
             return False
         rows = self._predict(self.curriculum.reasoner, self.splits.validation)
         return bool(sum(row["correct"] for row in rows) >= stage.learned_at * len(rows))

@@ -7,11 +7,14 @@ import math
 from thoughtscope.config.training import Optimizer
 
 
-def learning_rate(settings: Optimizer, update: int, updates: int, since_switch: int | None) -> float:
+def learning_rate(
+    settings: Optimizer, update: int, updates: int, since_switch: int | None, decay: tuple[int, int] | None = None
+) -> float:
     """Return the learning rate of the update that follows `update` finished ones.
 
     Args:
-        updates: of the whole run.
+        updates: of the whole run, at most.
+        decay: the update after which a `wsd` rate falls and over how many it reaches 0; None: `settings.decay` of all.
         since_switch: updates since the last change of stage; None in the first stage.
     """
     warmup = round(settings.warmup * updates)
@@ -22,7 +25,12 @@ def learning_rate(settings: Optimizer, update: int, updates: int, since_switch: 
     elif settings.schedule == "cosine":
         factor *= 0.5 * (1 + math.cos(math.pi * (1 - left)))
     elif settings.schedule == "wsd":
-        factor *= min(1.0, left / settings.decay) if settings.decay else 1.0
+        factor *= _held(update, *decay) if decay else min(1.0, left / settings.decay) if settings.decay else 1.0
     if settings.at_stage_switch == "rewarm" and since_switch is not None and settings.warmup_updates_at_switch:
         factor *= min(1.0, (since_switch + 1) / settings.warmup_updates_at_switch)
     return settings.learning_rate * factor
+
+
+def _held(update: int, start: int, length: int) -> float:
+    """Return 1 up to `start`, then what falls to 0 over `length` updates."""
+    return min(1.0, max(0.0, 1 - (update - start) / length)) if length else 1.0

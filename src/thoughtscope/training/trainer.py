@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from thoughtscope.training.curriculum import Curriculum, Progress
 from thoughtscope.training.data import accumulation_steps, global_batch, labelled_tokens, micro_batches
 from thoughtscope.training.engine import Engine
 from thoughtscope.training.evaluator import Evaluator, lost_accuracy
+from thoughtscope.training.kept_models import due, superfluous
 from thoughtscope.training.memory import enough_memory
 from thoughtscope.training.network import frozen_parameters, token_tables
 from thoughtscope.training.ranks import Ranks
@@ -95,7 +97,8 @@ class Trainer:
             self.evaluator.measure()
         while not self.curriculum.finished:
             self._train_stage()
-        guards.check_stages(self.settings.run, [one.name for one in self.parts.stages], self.progress.realised)
+        if not self.progress.stopped:
+            guards.check_stages(self.settings.run, [one.name for one in self.parts.stages], self.progress.realised)
         if self.settings.lora:
             guards.check_fixed(self.settings.run, self.frozen_digest, self._digest_of_frozen())
 
@@ -106,11 +109,12 @@ class Trainer:
 
     def _train_stage(self) -> None:
         progress, curriculum = self.progress, self.curriculum
-        while progress.step < curriculum.stage_end and not progress.learned:
+        while progress.step < curriculum.stage_end:
             self._keep_model()
             self.update()
             self.evaluator.measure()
-            progress.learned = not curriculum.is_last and self.evaluator.learned()
+            if self.evaluator.learned():
+                curriculum.note_learned()
             self._maybe_save()
         self.evaluator.measure(stage_ends=True)
         warning = lost_accuracy(
@@ -120,6 +124,11 @@ class Trainer:
         self.report.line(f"stage {ended.name!r} ended after update {ended.last_step}{', learned' * ended.learned}")
         if warning:
             self.report.line(warning)
+        if progress.stopped and curriculum.until_learned:
+            later = len(curriculum.stages) - 1 - progress.stage
+            self.report.line(
+                f"warning: its budget of updates ended before {ended.name!r} was learned; {later} stages never began"
+            )
         if curriculum.finished:
             self._keep_model()
         else:
@@ -154,7 +163,11 @@ class Trainer:
         sequences = [self._laid_out(epoch, index) for epoch, index in chosen]
         batches, labels = self._packed(sequences), labelled_tokens(sequences)
         rate = learning_rate(
-            self.training.optimizer, progress.step, self.training.updates, self.curriculum.since_switch
+            self.training.optimizer,
+            progress.step,
+            self.training.updates,
+            self.curriculum.since_switch,
+            self.curriculum.decay,
         )
         held = self.training.batch_size // (self.accumulation * self.ranks.world)
         with enough_memory("training", "training.micro_batch_size", held, self._more_memory()):
@@ -204,11 +217,19 @@ class Trainer:
 
     def _keep_model(self) -> None:
         """Keep the model if it is at one of the fractions asked for, of the way from the first latents to the end."""
-        step, first, end = self.progress.step, self.curriculum.first_latents, self.curriculum.updates
-        wanted = {first + round(share * (end - first)) for share in self.training.keep_checkpoints}
-        if self.curriculum.had_latents and step in wanted and step not in self.progress.kept:
-            self.save_model(self.state_folder / "checkpoints" / f"step{step:06d}")
-            self.progress.kept.append(step)
+        progress, curriculum = self.progress, self.curriculum
+        if not self.training.keep_checkpoints or not curriculum.had_latents or progress.step in progress.kept:
+            return
+        if due(self.training.keep_checkpoints, curriculum, self.settings.evaluation.check_every):
+            self.save_model(self._kept(progress.step))
+            progress.kept.append(progress.step)
+        for step in superfluous(self.training.keep_checkpoints, curriculum):
+            progress.kept.remove(step)
+            if self.ranks.first:
+                shutil.rmtree(self._kept(step), ignore_errors=True)
+
+    def _kept(self, step: int) -> Path:
+        return self.state_folder / "checkpoints" / f"step{step:06d}"
 
     def save_model(self, folder: Path) -> None:
         """Save the current model as an ordinary folder, with an adapter merged in. All ranks must call it."""
