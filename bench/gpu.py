@@ -25,10 +25,12 @@ import yaml
 from transformers import AutoModelForCausalLM, LlamaConfig
 
 from thoughtscope.latents.fill import Fill
+from thoughtscope.latents.fills.fusion import Settings as Fusion
+from thoughtscope.latents.fills.hidden import Settings as Hidden
 from thoughtscope.latents.layout import TokenSequence, sequence
 from thoughtscope.latents.packing import pack
-from thoughtscope.latents.settings import Fusion, Hidden
 from thoughtscope.reasoner import device_and_dtype
+from thoughtscope.training.deepspeed import DeepSpeed
 from thoughtscope.training.engine import Engine
 from thoughtscope.training.hyperparameters import Training
 from thoughtscope.training.network import Network
@@ -77,12 +79,12 @@ def measure(kind: str, asked: argparse.Namespace) -> dict[str, Any]:
     device, dtype = device_and_dtype("auto")
     settings = FILLS[kind]
     model = build(asked.shape, dtype)
-    fill = None if settings is None else Fill(settings, model.config.hidden_size, LATENT)
-    network = Network(model, fill)
-    network.uses_fill = fill is not None
+    parameters = None if settings is None else settings.parameters(model.config.hidden_size)
+    fill = None if settings is None else Fill(settings, LATENT, parameters)
+    network = Network(model, {} if parameters is None else {"fill": parameters})
     training = Training.model_validate({"updates": asked.steps, "batch_size": asked.batch})
     config = yaml.safe_load((ROOT / f"config/deepspeed/{asked.deepspeed}.yaml").read_text())
-    engine = Engine(network, training, config, Ranks.here(), 1, dtype)
+    engine = Engine(network, training, DeepSpeed.model_validate(config), Ranks.here(), 1, dtype)
     network.train()
     if device == "cuda":
         torch.cuda.reset_peak_memory_stats()
@@ -91,7 +93,7 @@ def measure(kind: str, asked: argparse.Namespace) -> dict[str, Any]:
         start = time.perf_counter()
         batch = pack(laid, settings, for_labels=True, device=device)
         labels = sum(label >= 0 for one in laid for label in one.labels)
-        losses.append(engine.update([batch], labels, 1e-4)[0])  # reading the loss waits for the card
+        losses.append(engine.update([batch], fill, labels, 1e-4)[0])  # reading the loss waits for the card
         if step >= asked.steps // 4:
             seconds.append(time.perf_counter() - start)
         tokens = sum(len(one.token_ids) for one in laid)

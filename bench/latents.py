@@ -24,12 +24,12 @@ from peers import LeftPadded, column_by_column, distinct_columns, one_by_one, pl
 from transformers import AutoModelForCausalLM, GenerationConfig, LlamaConfig
 
 from thoughtscope.latents.fill import Fill
+from thoughtscope.latents.fills.hidden import Settings as Hidden
+from thoughtscope.latents.forward import forward
 from thoughtscope.latents.generate import Decoding, generate
 from thoughtscope.latents.layout import TokenSequence, sequence
 from thoughtscope.latents.packing import pack
-from thoughtscope.latents.passes import forward
 from thoughtscope.latents.scoring import loss_sum
-from thoughtscope.latents.settings import Hidden
 
 VOCABULARY, PAD, EOS, LATENT = 512, 0, 1, 2
 SHAPES = {"2 x 64": (2, 64), "4 x 256": (4, 256)}
@@ -55,7 +55,7 @@ def llama(layers: int, width: int) -> Any:
 
 def hidden_fill(width: int) -> Fill:
     """Return Coconut's fill."""
-    return Fill(Hidden(kind="hidden"), width, LATENT)
+    return Fill(Hidden(kind="hidden"), LATENT)
 
 
 def block(rows: int, prefix: int, latents: int, suffix: int) -> list[TokenSequence]:
@@ -178,7 +178,7 @@ def sweeps(rounds: int) -> pd.DataFrame:
     rows = []
     for (shape, size), prefix in itertools.product(SHAPES.items(), (16, 64)):
         model, laid = llama(*size), block(32, prefix, 6, 6)
-        contenders = {count: Fill(Hidden(kind="hidden", sweeps=count), size[1], LATENT) for count in (1, 2, 3, None)}
+        contenders = {count: Fill(Hidden(kind="hidden", sweeps=count), LATENT) for count in (1, 2, 3, None)}
         seconds = times(rounds, {str(k): partial(our_step, model, fill, laid) for k, fill in contenders.items()})
         row = {f"{k} sweeps": ratio(seconds, str(k), "None") for k in (1, 2, 3)}
         rows.append({"shape": shape, "prefix": prefix, **row})

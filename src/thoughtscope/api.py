@@ -22,10 +22,10 @@ from numpy.typing import NDArray
 
 from thoughtscope.errors import UserError
 from thoughtscope.hidden_states.read import read_vectors
+from thoughtscope.latents.forward import forward
 from thoughtscope.latents.generate import Decoding, Generation
 from thoughtscope.latents.head import logits
 from thoughtscope.latents.packing import pack
-from thoughtscope.latents.passes import forward
 from thoughtscope.reasoner import Reasoner, load_reasoner
 from thoughtscope.run_id import RunId
 from thoughtscope.tasks.answers import Judge
@@ -122,10 +122,10 @@ class Model:
         sequences = [generation.sequence(reasoner.latent_id) for generation in generations]
         settings = reasoner.fill.settings if reasoner.fill else None
         batch = pack(sequences, settings, device=reasoner.model.device)
-        trace = forward(reasoner.model, batch, reasoner.fill)
+        output = forward(reasoner.model, batch, reasoner.fill)
         return [
             [
-                self._latent(number, position, trace.inputs[token], trace.last[token], nearest)
+                self._latent(number, position, output.inputs[token], output.last[token], nearest)
                 for number, (position, token) in enumerate(_places(one.is_latent, row), start=1)
             ]
             for one, row in zip(sequences, batch.index.tolist(), strict=True)

@@ -63,6 +63,9 @@ def models_of(annotation: Any) -> list[type[BaseModel]]:
     """Return the models in a type: itself, members of a union, items of a list, values of a mapping."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return [annotation]
+    for part in get_args(annotation):
+        if hasattr(part, "models"):  # a plug-in of any kind
+            return list(part.models())
     return list(dict.fromkeys(model for part in get_args(annotation) for model in models_of(part)))
 
 

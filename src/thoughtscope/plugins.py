@@ -1,8 +1,8 @@
 """Finds the module that implements a kind of task, method or figure, or a table: `thoughtscope.<group>.<kind>`.
 
 This is the only dynamic import of the package, so that a new kind is one new module and no list elsewhere grows. Who
-follows imports has to be given the module of a kind. A kind of task or method is checked against its group's
-`contract.Contract`. What fills latents is loaded here too, so that a method without latents does not depend on it.
+follows imports has to be given the module of a kind. A kind of task is checked against its group's
+`contract.Contract`; the Settings of a method or a fill against the base class of its group.
 """
 
 from __future__ import annotations
@@ -19,13 +19,8 @@ from thoughtscope.errors import UserError
 from thoughtscope.parsing import parse
 from thoughtscope.settings import Strict
 
-LATENTS = "thoughtscope.latents.fill"
-CONTRACTS = ("tasks", "methods")  # groups that have a module `contract`
-
-
-def latents() -> ModuleType:
-    """Import what fills latents; it offers `Fill`."""
-    return importlib.import_module(LATENTS)
+CONTRACTS = ("tasks",)  # groups that have a module `contract`
+BASES = {"methods": "BaseMethod", "latents.fills": "BaseFill"}  # the base class in a group's module `base`
 
 
 def module_name(group: str, kind: str) -> str:
@@ -49,6 +44,10 @@ def implementation(group: str, kind: str, where: str) -> ModuleType:
         contract = importlib.import_module(f"thoughtscope.{group}.contract")
         if broken := _breach(contract.Contract, module):
             raise UserError(f"{where}: kind", f"{name} {broken}", f"complete it as {contract.__name__} describes")
+    if group in BASES:
+        base = importlib.import_module(f"thoughtscope.{group}.base")
+        if broken := _incomplete(module.Settings, getattr(base, BASES[group])):
+            raise UserError(f"{where}: kind", f"{name} {broken}", f"complete it as {base.__name__} describes")
     return module
 
 
@@ -68,6 +67,22 @@ def read_settings(
     module = implementation(group, raw["kind"], where)
     settings: Strict = parse(module.Settings, raw, where, commits)
     return module, settings
+
+
+def _incomplete(settings: Any, base: type) -> str | None:
+    """Return how a kind's Settings differ from what their base class asks for; None: they do not."""
+    if not (isinstance(settings, type) and issubclass(settings, base)):
+        return f"has a Settings that is no subclass of {base.__module__}.{base.__name__}"
+    for name, function in inspect.getmembers(base, inspect.isfunction):
+        if name in getattr(settings, "__abstractmethods__", ()):
+            return f"has a Settings without {name}"
+        if function.__module__ == base.__module__ and name[0] != "_":
+            arguments = list(inspect.signature(function).parameters)
+            try:
+                inspect.signature(getattr(settings, name)).bind(*arguments)
+            except TypeError:
+                return f"has a Settings whose {name} does not take ({', '.join(arguments)})"
+    return None
 
 
 def _breach(contract: type, module: ModuleType) -> str | None:

@@ -1,34 +1,34 @@
 """A reasoner: a model with its tokenizer, method and stage, that answers questions with its latents.
 
-The one place where a saved model folder becomes something that reasons; used while training, by
-evaluation and by extraction. Knows nothing about optimisation, tables or figures.
+Training, evaluation and extraction all use it. Knows nothing about optimisation, tables or figures.
 """
 
 from __future__ import annotations
 
 import json
+import random
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from safetensors.torch import load_file, save_file
+from torch import nn
 
 from thoughtscope.backbones.load import ending_ids, load_backbone
 from thoughtscope.backbones.prompt import decoded, prompt_ids, response_ids
 from thoughtscope.errors import UserError
+from thoughtscope.latents.fill import Fill
 from thoughtscope.latents.generate import Decoding, Generation, generate
-from thoughtscope.methods.curriculum import Example, Stage, TokenIds, check_tokens
-from thoughtscope.plugins import latents, read_settings
+from thoughtscope.latents.layout import TokenSequence
+from thoughtscope.methods.base import BaseMethod
+from thoughtscope.methods.curriculum import Example, Stage, TokenIds
+from thoughtscope.plugins import read_settings
 from thoughtscope.settings import Strict
 from thoughtscope.tasks.answers import Judge
 from thoughtscope.tasks.reasoning import answer_text, step_texts
-
-if TYPE_CHECKING:
-    from thoughtscope.latents.fill import Fill
 
 CARD, FILL = "thoughtscope.json", "fill.safetensors"
 
@@ -41,61 +41,41 @@ class Prompting(Strict):
 
 
 @dataclass(frozen=True)
-class Method:
-    """A method's kind and settings, with the functions that its module offers (see `thoughtscope.methods.contract`)."""
-
-    name: str
-    module: ModuleType
-    settings: Any
-
-    @classmethod
-    def parse(cls, name: str, raw: Mapping[str, Any]) -> Method:
-        """Read a method from its settings as they stand in a file.
-
-        Raises:
-            UserError: no such kind of method, or a mistake in its settings.
-        """
-        where = f"method {name}"
-        module, settings = read_settings("methods", raw, where)
-        check_tokens(module, settings, where)
-        return cls(name, module, settings)
-
-    def stages(self, steps: int) -> list[Stage]:
-        """Return its curriculum for tasks of at most `steps` steps."""
-        return self.module.stages(self.settings, steps)  # type: ignore[no-any-return]
-
-    @property
-    def tokens(self) -> list[str]:
-        """The tokens it adds to the vocabulary."""
-        return self.module.tokens(self.settings)  # type: ignore[no-any-return]
-
-    @property
-    def latent_token(self) -> str | None:
-        """The token that stands at latents."""
-        return self.module.latent_token(self.settings)  # type: ignore[no-any-return]
-
-
-@dataclass
 class Reasoner:
-    """A model that reasons as a stage of a method does.
+    """A model that reasons as a stage of a method does. `at` returns the same model in another stage.
 
     Attributes:
-        fill: computes what is fed at latents; None: the stage has none.
+        model: a Transformers causal LM.
+        method: settings and behaviour of the method.
+        fill_modules: the trained parameters of fills, by kind; every stage with a fill of that kind uses them.
+        steps: reasoning steps of the longest training example, which decide the stages.
     """
 
     model: Any
     tokenizer: Any
-    method: Method
+    method: BaseMethod
     stage: Stage
-    fill: Fill | None
+    fill_modules: Mapping[str, nn.Module]
     prompting: Prompting
     steps: int
+
+    def at(self, stage: Stage) -> Reasoner:
+        """Return the reasoner that answers as `stage` does; it shares the model."""
+        return replace(self, stage=stage)
+
+    @property
+    def fill(self) -> Fill | None:
+        """What is fed at the stage's latents; None: it has none."""
+        settings = self.stage.fill
+        if settings is None or self.latent_id is None:
+            return None
+        return Fill(settings, self.latent_id, self.fill_modules.get(settings.kind))
 
     @cached_property
     def ids(self) -> TokenIds:
         """Ids of the tokens that the method added."""
-        vocabulary = self.tokenizer.get_vocab()
-        return TokenIds({token: vocabulary[token] for token in self.method.tokens if token in vocabulary})
+        found = {token: self.tokenizer.convert_tokens_to_ids(token) for token in self.method.tokens}
+        return TokenIds({token: i for token, i in found.items() if i not in (None, self.tokenizer.unk_token_id)})
 
     @property
     def latent_id(self) -> int | None:
@@ -110,20 +90,27 @@ class Reasoner:
         """
         return encode(self.tokenizer, self.prompting, row)
 
+    def prompt(self, example: Example) -> TokenSequence:
+        """Return the model's input for a question: its tokens, with the latents that the stage forces."""
+        return self.method.prompt(self.stage, example, self.ids)
+
+    def layout(self, example: Example, rng: random.Random, probabilities: list[float] | None) -> TokenSequence:
+        """Return an example as the stage trains it; see `methods.base.BaseMethod.layout`."""
+        return self.method.layout(self.stage, example, self.ids, rng, probabilities)
+
     def generate(
-        self,
-        examples: Sequence[Example],
-        decoding: Decoding,
-        any_rank: Callable[[bool], bool] = bool,
+        self, examples: Sequence[Example], decoding: Decoding, any_rank: Callable[[bool], bool] = bool
     ) -> list[Generation]:
-        """Answer questions freely, latents forced or chosen as the stage has it; the order is kept."""
-        prompts = [self.method.module.prompt(self.method.settings, self.stage, one, self.ids) for one in examples]
-        chosen = decoding if self.stage.chosen else decoding.model_copy(update={"max_latents": 0})
+        """Answer questions freely, with the latents that the stage forces or lets the model choose, in order.
+
+        Args:
+            any_rank: returns whether its argument is true on any rank (ranks that shard a model step together).
+        """
         return generate(
             self.model,
-            prompts,
+            [self.prompt(one) for one in examples],
             self.fill,
-            chosen,
+            decoding if self.stage.chosen else decoding.model_copy(update={"max_latents": 0}),
             latent_id=self.latent_id,
             eos_ids=ending_ids(self.model, self.tokenizer),
             any_rank=any_rank,
@@ -135,20 +122,19 @@ class Reasoner:
         return decoded(self.tokenizer, [token for token in generation.response if token not in own]).strip()
 
     def save(self, folder: Path) -> None:
-        """Save as an ordinary Hugging Face folder plus `thoughtscope.json` (and the fill's weights, if any)."""
+        """Save as an ordinary Hugging Face folder plus `thoughtscope.json` (and the fill's parameters, if any)."""
         folder.mkdir(parents=True, exist_ok=True)
         self.model.save_pretrained(folder)
         self.tokenizer.save_pretrained(folder)
         card = {
-            "method": self.method.name,
-            "settings": self.method.settings.model_dump(mode="json"),
+            "method": self.method.model_dump(mode="json"),
             "stage": self.stage.index,
             "steps": self.steps,
             "prompting": self.prompting.model_dump(mode="json"),
         }
         (folder / CARD).write_text(json.dumps(card, indent=2, sort_keys=True) + "\n")
-        if self.fill is not None and self.fill.adapter is not None:
-            save_file(dict(self.fill.state_dict()), folder / FILL)
+        if self.fill is not None and self.fill.parameters is not None:
+            save_file(self.fill.parameters.state_dict(), folder / FILL)
 
 
 def load_reasoner(folder: Path, *, device: str = "cpu", dtype: str = "float32", attention: str = "sdpa") -> Reasoner:
@@ -161,27 +147,42 @@ def load_reasoner(folder: Path, *, device: str = "cpu", dtype: str = "float32", 
     if not path.is_file():
         raise UserError(str(path), "no such file", "point to the model folder of a run")
     card = json.loads(path.read_text())
-    method = Method.parse(card["method"], card["settings"])
+    method = read_method(card["method"], f"{path}: method")
     model, tokenizer = load_backbone(folder, attention=attention, dtype=dtype)
     model.to(device)
     stage = method.stages(card["steps"])[card["stage"]]
-    reasoner = Reasoner(
-        model, tokenizer, method, stage, None, Prompting.model_validate(card["prompting"]), card["steps"]
+    modules = fill_modules([stage], model.config.get_text_config().hidden_size)
+    for module in modules.values():
+        if not (folder / FILL).is_file():
+            raise UserError(str(folder / FILL), "no such file", "copy the whole model folder of a run")
+        module.load_state_dict(load_file(folder / FILL))
+        module.to(device=device, dtype=model.dtype)
+    return Reasoner(
+        model, tokenizer, method, stage, modules, Prompting.model_validate(card["prompting"]), card["steps"]
     )
-    reasoner.fill = make_fill(reasoner, model.config.get_text_config().hidden_size)
-    if reasoner.fill is not None:
-        reasoner.fill.to(device=device, dtype=model.dtype)
-        if reasoner.fill.adapter is not None:
-            reasoner.fill.load_state_dict(load_file(folder / FILL))
-    return reasoner
 
 
-def make_fill(reasoner: Reasoner, width: int) -> Fill | None:
-    """Return a fresh fill for the reasoner's stage, or None if it has no latents."""
-    if reasoner.stage.fill is None or reasoner.latent_id is None:
-        return None
-    fill: Fill = latents().Fill(reasoner.stage.fill, width, reasoner.latent_id)
-    return fill
+def read_method(raw: Mapping[str, Any], where: str) -> BaseMethod:
+    """Read a method from the settings of a method file.
+
+    Args:
+        where: the file, for errors.
+
+    Raises:
+        UserError: no such kind of method, or a mistake in its settings.
+    """
+    method: BaseMethod = read_settings("methods", raw, where)[1]  # type: ignore[assignment]
+    return method
+
+
+def fill_modules(stages: Sequence[Stage], width: int) -> dict[str, nn.Module]:
+    """Return new parameters for the fills of `stages`, by kind, for hidden states of `width`."""
+    found: dict[str, nn.Module] = {}
+    for fill in (stage.fill for stage in stages if stage.fill is not None):
+        module = None if fill.kind in found else fill.parameters(width)
+        if module is not None:
+            found[fill.kind] = module
+    return found
 
 
 def encode(tokenizer: Any, prompting: Prompting, row: Mapping[str, Any]) -> Example:
@@ -204,7 +205,7 @@ def encode(tokenizer: Any, prompting: Prompting, row: Mapping[str, Any]) -> Exam
 
 
 def device_and_dtype(precision: str) -> tuple[str, str]:
-    """Return where and in which precision to compute: CUDA and bf16 where there is a card, unless told otherwise."""
+    """Return the device and the dtype of `precision`: auto is bfloat16 on CUDA, else float32."""
     device = "cuda" if torch.cuda.is_available() else "cpu"
     wide = precision == "float32" or (precision == "auto" and device == "cpu")
     return device, "float32" if wide else "bfloat16"

@@ -20,12 +20,12 @@ ICOT = RunId("chain", "qwen3", "icot", "full", 0)
 def after_the_first_stage(world: World, name: str, run: RunId, **changes: Any) -> tuple[Trainer, dict[str, Any]]:
     """Train three updates, begin the second stage; return the run and its token tables just before that."""
     made = world.here(name, run, **changes)
-    made._begin_stage()
+    made.begin_stage()
     for _ in range(3):
-        made._update()
+        made.update()
     weights = made.engine.take_weights()
     made.progress.stage, made.progress.stage_start = 1, 3
-    made._begin_stage()
+    made.begin_stage()
     return made, {table: weights[table].clone() for table in token_tables(made.engine.network)}
 
 
@@ -37,8 +37,8 @@ def test_new_tokens_start_where_their_layout_first_has_them(world: World) -> Non
     assert list(before) == list(trained)
     for table in before:
         now = plain.engine.take_weights()[table]
-        assert all(torch.equal(now[new], now[old]) for new, old in plain.new_rows)
-        assert not all(torch.equal(before[table][new], now[new]) for new, _ in plain.new_rows), "the model had moved on"
+        assert all(torch.equal(now[new], now[old]) for new, old in plain.parts.new_rows)
+        assert not all(torch.equal(before[table][new], now[new]) for new, _ in plain.parts.new_rows), "the model moved"
         kept = marked.engine.take_weights()[table]
         assert torch.equal(kept, trained[table]), "markers that stood in the first stage keep what they learned there"
 
@@ -55,7 +55,7 @@ def test_icot_goes_through_a_stage_for_each_token_and_resets_its_optimiser_at_ea
     names = [stage["name"] for stage in run.progress.realised]
     assert names == [f"{removed} tokens of the steps removed" for removed in range(6)] + ["all steps removed"]
     assert not any(stage["latents"] for stage in run.progress.realised)
-    labels = [row["labelled_tokens"] for row in run.journals["metrics"].read()]
+    labels = [row["labelled_tokens"] for row in run.records.read("metrics")]
     assert labels[0] == pytest.approx(8 * 9, abs=2), "whole responses, but for the smoothing's few tokens"
     assert labels[-1] == 8 * 3, "the answer alone"
     last = run.progress.realised[-1]

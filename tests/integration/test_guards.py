@@ -38,7 +38,7 @@ def test_a_loss_that_is_not_finite_stops_the_run(world: World, monkeypatch: pyte
     with torch.no_grad():
         run.engine.network.model.get_input_embeddings().weight.fill_(float("nan"))
     with pytest.raises(UserError, match="the loss is nan at update 1; lower the learning rate or clip harder"):
-        run._update()
+        run.update()
 
 
 def test_a_frozen_parameter_that_moves_stops_the_run(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -82,6 +82,6 @@ def test_out_of_memory_while_answering_names_the_other_batch_size(
     def full(*_: Any, **__: Any) -> None:
         raise torch.OutOfMemoryError("CUDA out of memory")
 
-    monkeypatch.setattr(type(run.reasoner), "generate", full)
+    monkeypatch.setattr(type(run.curriculum.reasoner), "generate", full)
     with pytest.raises(UserError, match=r"while answering questions: .*; lower evaluation.batch_size \(now 256\)"):
         run.execute()

@@ -10,7 +10,7 @@ import pytest
 
 from thoughtscope.run_id import RunId
 from thoughtscope.schemas import CURRENT, LAST
-from thoughtscope.training.measuring import lost
+from thoughtscope.training.evaluator import lost_accuracy
 from thoughtscope.training.trainer import ContinueLaterError
 
 from .world import COCONUT, COT, LT_TUNING, World
@@ -22,7 +22,7 @@ FAST: dict[str, Any] = {"evaluation": {"every": 8, "validation_examples": 4}}
 def measured(world: World, name: str, run: RunId, stopped: Callable[[], bool] = lambda: False, **changes: Any) -> Any:
     made = world.here(name, run, stopped, **{**FAST, **changes})
     made.execute()
-    return made, pd.DataFrame(made.journals["accuracy"].read()), pd.DataFrame(made.journals["predictions"].read())
+    return made, pd.DataFrame(made.records.read("accuracy")), pd.DataFrame(made.records.read("predictions"))
 
 
 def points(rows: pd.DataFrame, layout: str) -> list[tuple[int, int, str]]:
@@ -96,7 +96,7 @@ def test_serial_passes_are_those_of_the_layout(world: World) -> None:
 
 def test_labelled_tokens_are_those_that_the_loss_is_taken_at(world: World) -> None:
     made, _, _ = measured(world, "tokens", COCONUT)
-    metrics = pd.DataFrame(made.journals["metrics"].read())
+    metrics = pd.DataFrame(made.records.read("metrics"))
     assert made.progress.labelled_tokens == metrics["labelled_tokens"].sum()
     assert made.progress.positions == metrics["positions"].sum()
     assert (metrics["labelled_tokens"] < metrics["computed_positions"]).all()
@@ -105,9 +105,9 @@ def test_labelled_tokens_are_those_that_the_loss_is_taken_at(world: World) -> No
 
 def test_a_stage_that_loses_accuracy_by_more_than_chance_is_warned_of() -> None:
     good, bad = [True] * 60 + [False] * 4, [True] * 10 + [False] * 54
-    assert lost("two removed", bad, good, 0.95) == (
+    assert lost_accuracy("two removed", bad, good, 0.95) == (
         "warning: stage 'two removed' ended at accuracy 0.156, the stage before at 0.938"
     )
-    assert lost("two removed", good, bad, 0.95) is None
-    assert lost("two removed", [*good[1:], False], good, 0.95) is None, "one question of 64"
-    assert lost("the first", bad, [], 0.95) is None
+    assert lost_accuracy("two removed", good, bad, 0.95) is None
+    assert lost_accuracy("two removed", [*good[1:], False], good, 0.95) is None, "one question of 64"
+    assert lost_accuracy("the first", bad, [], 0.95) is None

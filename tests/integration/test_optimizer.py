@@ -27,7 +27,7 @@ FORMS = [
 
 
 def metrics(run: Trainer, column: str) -> list[float]:
-    return [row[column] for row in run.journals["metrics"].read()]
+    return [row[column] for row in run.records.read("metrics")]
 
 
 def executed(world: World, name: str, **training: Any) -> Trainer:
@@ -45,8 +45,8 @@ def test_gradient_accumulation_changes_nothing(world: World) -> None:
 @pytest.mark.parametrize("form", FORMS, ids=str)
 def test_gradients_are_clipped_after_their_norm_is_measured(world: World, form: dict[str, str]) -> None:
     run = world.here(f"clipped {form}", COT, training={"optimizer": {"max_grad_norm": 1e-3}, **form})
-    run._begin_stage()
-    run._update()
+    run.begin_stage()
+    run.update()
     moments = run.engine.take_moments()
     first = [value.double() for name, value in moments.items() if name.startswith("exp_avg/")]
     norm = torch.sqrt(sum((value**2).sum() for value in first))
@@ -81,14 +81,14 @@ def test_a_switch_of_stage_does_to_the_optimiser_what_its_policy_says(world: Wor
 @pytest.mark.parametrize("form", FORMS, ids=str)
 def test_a_reset_optimiser_starts_like_a_fresh_one(world: World, form: dict[str, str]) -> None:
     run = world.here(f"fresh {form}", COT, training=form)
-    run._begin_stage()
+    run.begin_stage()
     weights = run.engine.take_weights()
-    run._update()
+    run.update()
     once = run.engine.take_weights()
     run.engine.put_weights(weights)
     run.engine.forget_moments()
     run.progress.step = 0
-    run._update()
+    run.update()
     again = run.engine.take_weights()
     assert all(torch.equal(once[name], again[name]) for name in once)
     assert any(not torch.equal(once[name], weights[name]) for name in once)
@@ -124,8 +124,8 @@ def test_event_files_have_each_update_once_also_after_a_resume(
 ) -> None:
     monkeypatch.setenv(EVENTS_FOLDER, str(tmp_path))
     run = world.here("events", COCONUT, training={"save_every_seconds": 1e-6})
-    save = run._save
-    monkeypatch.setattr(run, "_save", lambda: save() if run.progress.step == 3 else None)
+    save = run.save
+    monkeypatch.setattr(run, "save", lambda: save() if run.progress.step == 3 else None)
     run.stop_asked = lambda: world.updates("events") >= 6  # noted and not saved, as if it had been killed
     with pytest.raises(ContinueLaterError):
         run.execute()

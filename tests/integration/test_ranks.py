@@ -1,19 +1,16 @@
-"""Several ranks in real processes: one that dies takes the others down, and their number may change on the way."""
+"""A rank that dies takes the others down, and a damaged state is not gone on from."""
 
 from __future__ import annotations
 
-import json
-import os
-import signal
-import sys
 import time
 from pathlib import Path
 
 import pytest
 
-from thoughtscope.launch.status import CONTINUE
+from thoughtscope.training.trainer import ContinueLaterError
+from thoughtscope.training.worker import state_folder
 
-from .world import COCONUT, LT_TUNING, ROOT, World, content, finish, interrupt, losses, with_fault
+from .world import COCONUT, LT_TUNING, World, finish, with_fault
 
 pytestmark = pytest.mark.slow
 
@@ -45,50 +42,30 @@ def test_a_rank_that_dies_takes_the_others_down_with_its_own_error_first(
     assert not world.output(name).exists()
 
 
-def test_only_the_first_rank_holds_what_is_saved_and_no_rank_the_whole_state(world: World, tmp_path: Path) -> None:
-    """Counted are the bytes of all tensors that two ranks make while they save, check and reset their state."""
-    forms = [{}, {"deepspeed": "zero1"}, {"precision": "bf16", "deepspeed": "zero2"}, {"deepspeed": "zero3"}]
-    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    program = ["-m", "tests.integration.held", str(world.folder), json.dumps(forms), str(tmp_path)]
-    done = finish([*launch, *program], PYTHONPATH=os.pathsep.join([str(ROOT), str(ROOT / "src")]))
-    assert done.returncode == 0, done.stderr[-3000:]
-    counted = [json.loads((tmp_path / f"rank{rank}.json").read_text()) for rank in (0, 1)]
-    for form, first, second in zip(forms, *counted, strict=True):
-        print(form, first, second)
-        assert first["weights"] > 5 * first["largest"], "the model is too small to tell"
-        few = 3 * first["largest"]  # what is gathered, and a copy of it on the way
-        assert max(second[name] for name in ("state", "model", "moved", "moments")) <= few
-        assert max(first[name] for name in ("moved", "moments")) <= few
-        assert first["state"] <= few + 100_000, "a file's worth of tensors, not all of them"
-        assert first["weights"] <= first["model"] <= first["weights"] + few
-
-
-def test_a_run_goes_on_with_another_number_of_ranks(world: World) -> None:
-    training = {"updates": 20, "deepspeed": "zero1"}
-    expected = world.losses_here(COCONUT, training={"updates": 20})
-    for ranks, after in ((2, 5), (1, 11)):
-        command = world.command("regrouped", COCONUT, ranks, training=training)
-        status, said = interrupt(command, signal.SIGTERM, lambda after=after: world.updates("regrouped") >= after)
-        assert status == CONTINUE, said
-    done = finish(world.command("regrouped", COCONUT, 2, training=training))
-    assert "resumed at update" in done.stderr
-    assert done.returncode == 0
-    assert losses(world.output("regrouped")) == pytest.approx(expected, rel=1e-3)
-
-
-def test_a_damaged_state_and_a_foreign_one_are_not_gone_on_from(world: World) -> None:
-    training = {"updates": 60, "save_every_seconds": 0.05}
-    expected = content(world.once(LT_TUNING, training={"updates": 60}))
-    command = world.command("damaged", LT_TUNING, training=training)
-    interrupt(command, signal.SIGKILL, lambda: len(world.states("damaged")) > 1)
-    other = finish(world.command("damaged", LT_TUNING, training={**training, "updates": 4}))
-    assert other.returncode == 0
-    assert "resumed at update" not in other.stderr
-    newest = world.states("damaged")[-1]
+def test_a_damaged_state_is_not_gone_on_from(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+    training = {"updates": 20, "save_every_seconds": 1e-6}
+    broken = world.here("damaged", LT_TUNING, lambda: world.updates("damaged") >= 12, training=training)
+    with pytest.raises(ContinueLaterError):
+        broken.execute()
+    older, newest = world.states("damaged")
     with (newest / "tensors-0000.safetensors").open("r+b") as file:
         file.seek(-8, 2)
         file.write(b"\0\0\0\0\0\0\0\1")
-    done = finish(command)
-    assert f"state {newest.name} is damaged (tensors-0000.safetensors): going back to the one before" in done.stderr
-    assert "resumed at update" in done.stderr
-    assert content(world.output("damaged")) == expected
+    again = world.here("damaged", LT_TUNING, training=training)
+    again.report.active = True
+    again.execute()
+    said = capsys.readouterr().err
+    assert f"state {newest.name} is damaged (tensors-0000.safetensors): going back to the one before" in said
+    assert f"resumed at update {int(older.name.removeprefix('step-'))}" in said
+    losses = [row["loss"] for row in again.records.read("metrics")]
+    assert losses == world.losses_here(LT_TUNING, training={"updates": 20})
+
+
+def test_a_run_with_other_settings_or_inputs_has_another_state(tmp_path: Path) -> None:
+    folders = [
+        state_folder(tmp_path, settings, inputs)
+        for settings in ({"updates": 4}, {"updates": 5})
+        for inputs in ({"task": "a"}, {"task": "b"})
+    ]
+    assert len(set(folders)) == 4
+    assert folders[0] == state_folder(tmp_path, {"updates": 4}, {"elsewhere": "a"})

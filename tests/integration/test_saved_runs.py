@@ -15,9 +15,9 @@ from thoughtscope.backbones.load import MODEL, load_backbone
 from thoughtscope.backbones.make import make_tiny
 from thoughtscope.backbones.prompt import prompt_ids, response_ids
 from thoughtscope.backbones.settings import Pretraining
+from thoughtscope.latents.forward import forward
 from thoughtscope.latents.layout import labelled_tokens, sequence
 from thoughtscope.latents.packing import pack
-from thoughtscope.latents.passes import forward
 from thoughtscope.latents.scoring import loss_sum
 from thoughtscope.plugins import implementation
 from thoughtscope.reasoner import load_reasoner
@@ -68,7 +68,7 @@ def test_a_run_saves_what_it_has_in_memory_and_another_goes_on_from_it(
     run.execute()
     run.save_model(tmp_path / "model")
     run.engine.network.eval()
-    assert loss(load_reasoner(tmp_path / "model")) == pytest.approx(loss(run.reasoner), rel=1e-5)
+    assert loss(load_reasoner(tmp_path / "model")) == pytest.approx(loss(run.curriculum.reasoner), rel=1e-5)
 
     backbone = world.folder / "backbone" / MODEL
     backbone.rename(world.folder / "kept")
@@ -78,9 +78,11 @@ def test_a_run_saves_what_it_has_in_memory_and_another_goes_on_from_it(
     finally:
         backbone.unlink()
         (world.folder / "kept").rename(backbone)
-    assert again.new_rows == []
+    assert again.parts.new_rows == []
     again.progress.stage = 1
-    again._begin_stage()
-    ids = list(again.reasoner.ids.ids.values())
+    again.begin_stage()
+    ids = list(again.curriculum.reasoner.ids.ids.values())
     learned = load_reasoner(tmp_path / "model").model.get_input_embeddings().weight[ids]
-    assert torch.equal(again.reasoner.model.get_input_embeddings().weight[ids], learned), "also as latents begin"
+    assert torch.equal(again.curriculum.reasoner.model.get_input_embeddings().weight[ids], learned), (
+        "also as latents begin"
+    )

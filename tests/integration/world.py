@@ -96,7 +96,7 @@ class World:
         with tempfile.TemporaryDirectory(dir=self.folder) as folder:
             made = self.here(folder, run, **changes)
             made.execute()
-            return [row["loss"] for row in made.journals["metrics"].read()]
+            return [row["loss"] for row in made.records.read("metrics")]
 
     def once(self, run: RunId, ranks: int = 1, **changes: Any) -> Path:
         """Return the output of a run of these settings, which several tests may compare with."""
@@ -152,7 +152,7 @@ def interrupt(
     if process.poll() is None:
         if rank:
             launched = psutil.Process(process.pid).children(recursive=True)
-            next(one for one in launched if "torch.distributed.run" not in one.cmdline()).send_signal(kind)
+            next(one for one in launched if "thoughtscope.training.worker" in one.cmdline()).send_signal(kind)
         elif kind == signal.SIGKILL:
             os.killpg(process.pid, kind)
         else:

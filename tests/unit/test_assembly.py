@@ -14,15 +14,15 @@ from thoughtscope.backbones.settings import Pretraining
 from thoughtscope.config.load import Study
 from thoughtscope.config.run_settings import run_settings
 from thoughtscope.errors import UserError
-from thoughtscope.latents.settings import Hidden
+from thoughtscope.latents.fills.hidden import Settings as Hidden
 from thoughtscope.methods.curriculum import Stage
 from thoughtscope.parsing import merge
 from thoughtscope.plugins import implementation
 from thoughtscope.run_id import RunId
 from thoughtscope.tasks.prepare import write_task
 from thoughtscope.training.assembly import Parts, assemble
-from thoughtscope.training.insertion import check_latents
 from thoughtscope.training.settings import TrainSettings
+from thoughtscope.training.stage_data import check_latents
 
 ROOT = Path(__file__).parents[2]
 SMOKE = yaml.safe_load((ROOT / "config/smoke.yaml").read_text())
@@ -87,7 +87,7 @@ ROWS = [row("train", 3), row("validation", 3), row("test", 3)]
 def test_a_layer_that_the_model_does_not_have_is_one_line(backbone: Path, fill: dict[str, Any]) -> None:
     with pytest.raises(UserError, match=rf"fill.layer: there is no layer {fill['layer']}, the model has 2; give 0"):
         assembled(backbone, ROWS, fill=fill)
-    assert assembled(backbone, ROWS, fill={**fill, "layer": 2}).network.fill is not None
+    assert assembled(backbone, ROWS, fill={**fill, "layer": 2}).stages[-1].fill is not None
 
 
 @pytest.mark.parametrize("order", [(FUSED, {"kind": "hidden"}), ({"kind": "hidden"}, FUSED)])
@@ -95,8 +95,9 @@ def test_an_adapter_is_there_whichever_stage_has_it(backbone: Path, order: tuple
     where = {"quantile": 0.5, "keep": 1.0, "cap": 3}
     stages = [{"name": str(i), "share": 0.5, "insertion": where, "fill": fill} for i, fill in enumerate(order)]
     parts = assembled(backbone, ROWS, "lt-tuning", curriculum=stages)
-    assert parts.network.fill is not None
-    assert parts.network.fill.adapter is not None
+    assert set(parts.network.fills) == {"fusion"}
+    assert parts.reasoner.fill_modules["fusion"] is parts.network.fills["fusion"]
+    assert all(value.requires_grad for value in parts.network.fills.parameters())
 
 
 def test_a_stage_with_too_few_or_too_many_latents_is_refused() -> None:

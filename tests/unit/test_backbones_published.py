@@ -101,20 +101,18 @@ def assembled(name: str, made: Path, method: str, backbone: Path | None = None, 
 
 def train(parts: Parts, updates: int = 4) -> list[float]:
     """Train the last stage a little, as plainly as can be; return the losses."""
-    reasoner = parts.reasoner
-    reasoner.stage, parts.network.uses_fill = parts.stages[-1], True
-    method, ids = reasoner.method, reasoner.ids
+    reasoner = parts.reasoner.at(parts.stages[-1])
     sequences = []
     for example in parts.splits.train:
         likely = [0.1] * len(example.response)
-        sequences.append(method.module.layout(method.settings, reasoner.stage, example, ids, random.Random(1), likely))
+        sequences.append(reasoner.layout(example, random.Random(1), likely))
     assert all(one.latents for one in sequences)
-    batch = pack(sequences, parts.network.fill.settings if parts.network.fill else None)
+    batch = pack(sequences, reasoner.stage.fill)
     assert len(batch.passes) > 1
     optimizer = torch.optim.AdamW([p for p in parts.network.parameters() if p.requires_grad], lr=3e-3)
     losses = []
     for _ in range(updates):
-        loss = parts.network(batch)
+        loss = parts.network(batch, reasoner.fill)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -178,7 +176,7 @@ def test_a_family_goes_through_the_whole_path(name: str, folders: dict[str, Path
     assert tied == published(name)["facts"]["tied_embeddings"]
     losses = train(parts)
     assert losses[-1] < losses[0]
-    reasoner.fill = parts.network.fill
+    reasoner = reasoner.at(parts.stages[-1])
     reasoner.save(tmp_path / "saved")
     again = load_reasoner(tmp_path / "saved")
     assert type(again.model) is type(reasoner.model)

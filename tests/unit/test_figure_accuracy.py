@@ -208,10 +208,15 @@ def test_only_what_the_last_stages_layout_gave_is_drawn():
     assert any("answered as the last stage does" in text.get_text() for text in figure.axes[0].texts)
 
 
-def test_steps_that_only_some_seeds_measured_are_left_out():
-    parts = [accuracy(RunId("chain", "qwen3", "coconut", "full", seed), [0.2] * (3 + seed)) for seed in range(2)]
-    _, points = accuracy_backbones.draw(pd.concat(parts), BACKBONE_SERIES, Accuracy())
-    assert points["step"].tolist() == [0, 100, 200]
+def test_steps_that_only_some_seeds_measured_are_left_out_and_a_run_that_has_ended_keeps_its_accuracy():
+    """One seed ends at update 200, the other at 300; it alone was measured at 100."""
+    short, long = (
+        accuracy(RunId("chain", "qwen3", "coconut", "full", seed), [0.2, 0.4, 0.6, 0.8][: 3 + seed])
+        for seed in range(2)
+    )
+    _, points = accuracy_backbones.draw(pd.concat([short[short["step"] != 100], long]), BACKBONE_SERIES, Accuracy())
+    assert points["step"].tolist() == [0, 200, 300]
+    assert points["accuracy"].tolist() == pytest.approx([0.2, 0.6, 0.7])
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,7 @@ from thoughtscope.hidden_states.settings import HiddenStates
 from thoughtscope.hidden_states.statements import StatementsSettings, extract_statements
 from thoughtscope.hidden_states.write import GENERATIONS, SURPRISALS, Position, StateWriter, storage_type
 from thoughtscope.latents.layout import sequence
-from thoughtscope.reasoner import Method, Prompting, Reasoner
+from thoughtscope.reasoner import Prompting, Reasoner, read_method
 from thoughtscope.training.network import add_tokens
 
 CONFIG = {
@@ -65,7 +65,7 @@ def run(backbone, tmp_path_factory):
     """An untrained Coconut run in its last stage (two latents), with one earlier checkpoint."""
     folder = tmp_path_factory.mktemp("run")
     raw = {"kind": "step-removal", "label": "c", "fill": {"kind": "hidden"}, "latents_per_step": 2}
-    method = Method.parse("coconut", raw)
+    method = read_method(raw, "method coconut")
     model, tokenizer = load_model(backbone), load_tokenizer(backbone)
     add_tokens(model, tokenizer, method.tokens, {})
     silent = tokenizer.convert_tokens_to_ids([tokenizer.eos_token, *method.tokens])
@@ -73,7 +73,7 @@ def run(backbone, tmp_path_factory):
         model.get_output_embeddings().weight[torch.tensor(silent)] = 0
     stages = method.stages(2)
     for name, stage in (("checkpoints/step000007", stages[1]), ("model", stages[2])):
-        Reasoner(model, tokenizer, method, stage, None, Prompting(), 2).save(folder / name)
+        Reasoner(model, tokenizer, method, stage, {}, Prompting(), 2).save(folder / name)
     (folder / "schedule.json").write_text(json.dumps({"updates": 20, "precision": "float32"}))
     return folder
 

@@ -16,14 +16,17 @@ from tests.families import FAMILIES, LATENT, VOCABULARY, WIDTH, make_model
 from thoughtscope.errors import UserError
 from thoughtscope.latents.attention import attention_windows
 from thoughtscope.latents.fill import Fill
+from thoughtscope.latents.fills.base import BaseFill
+from thoughtscope.latents.fills.fusion import Settings as Fusion
+from thoughtscope.latents.fills.fusion import predict
+from thoughtscope.latents.fills.hidden import Settings as Hidden
+from thoughtscope.latents.forward import forward
 from thoughtscope.latents.head import nucleus
 from thoughtscope.latents.layout import IGNORE, TokenSequence, sequence
 from thoughtscope.latents.packing import Batch, pack
-from thoughtscope.latents.passes import forward
 from thoughtscope.latents.scoring import label_probabilities, loss_sum
-from thoughtscope.latents.settings import Fusion, Hidden
 
-FILLS = {
+FILLS: dict[str, BaseFill] = {
     "hidden": Hidden(kind="hidden"),
     "middle layer": Hidden(kind="hidden", layer=2),
     "fusion": Fusion(kind="fusion"),
@@ -61,7 +64,7 @@ LAYOUTS = {"interleaved": interleaved, "block": block}
 
 def naive_states(model: Any, one: TokenSequence, fill: Fill | None) -> Tensor:
     """Return the last hidden states ``[time, d]`` of one row, its prefix recomputed whole before every latent."""
-    vector = fill.bind(model) if fill else None
+    vector = fill.feed(model) if fill else None
     fed = model.get_input_embeddings()(torch.tensor([one.token_ids]))
     for t, latent in enumerate(one.is_latent):
         if latent and fill and vector and fill.settings.sequential:
@@ -93,7 +96,8 @@ def relative(found: Tensor, expected: Tensor) -> float:
 
 def make_fill(name: str, dtype: torch.dtype = torch.float64) -> Fill:
     torch.manual_seed(1)
-    return Fill(FILLS[name], WIDTH, LATENT).to(dtype)
+    parameters = FILLS[name].parameters(WIDTH)
+    return Fill(FILLS[name], LATENT, parameters.to(dtype) if parameters else None)
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
@@ -102,12 +106,12 @@ def make_fill(name: str, dtype: torch.dtype = torch.float64) -> Fill:
 def test_values_and_gradients_equal_naive_recomputation(family: str, name: str, layout: str) -> None:
     rows, model, fill = LAYOUTS[layout](7), make_model(family), make_fill(name)
     batch = pack(rows, HIDDEN)
-    trace = forward(model, batch, fill)
-    for found, one in zip(rows_of(batch, trace.last, rows), rows, strict=True):
+    output = forward(model, batch, fill)
+    for found, one in zip(rows_of(batch, output.last, rows), rows, strict=True):
         assert relative(found, naive_states(model, one, fill)) < 1e-9
-    loss, expected = loss_sum(model, trace, batch), naive_loss(model, rows, fill)
+    loss, expected = loss_sum(model, output, batch), naive_loss(model, rows, fill)
     assert relative(loss, expected) < 1e-9
-    parameters = [*model.parameters(), *fill.parameters()]
+    parameters = [*model.parameters(), *(fill.parameters.parameters() if fill.parameters else [])]
     ours = torch.autograd.grad(loss, parameters, allow_unused=True)
     theirs = torch.autograd.grad(expected, parameters, allow_unused=True)
     largest = max(float(g.abs().max()) for g in theirs if g is not None)
@@ -123,8 +127,8 @@ def test_random_layouts_equal_naive_recomputation_in_float32(family: str, seed: 
     rows, model = interleaved(seed, rows=7), make_model(family, torch.float32, tied=seed % 2 == 0)
     fill = make_fill("fusion of all words", torch.float32)
     batch = pack(rows, HIDDEN)
-    trace = forward(model, batch, fill)
-    for found, one in zip(rows_of(batch, trace.last, rows), rows, strict=True):
+    output = forward(model, batch, fill)
+    for found, one in zip(rows_of(batch, output.last, rows), rows, strict=True):
         assert relative(found, naive_states(model, one, fill)) < 1e-5
 
 
@@ -140,8 +144,8 @@ def test_bfloat16_stays_within_its_own_rounding() -> None:
 def test_both_attention_implementations_give_the_same(attention: str) -> None:
     rows, fill = interleaved(5), make_fill("hidden")
     model = make_model("gemma3_text", attention=attention)
-    trace = forward(model, pack(rows, HIDDEN), fill)
-    assert relative(rows_of(pack(rows, HIDDEN), trace.last, rows)[0], naive_states(model, rows[0], fill)) < 1e-9
+    output = forward(model, pack(rows, HIDDEN), fill)
+    assert relative(rows_of(pack(rows, HIDDEN), output.last, rows)[0], naive_states(model, rows[0], fill)) < 1e-9
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -167,34 +171,34 @@ def test_a_batch_needs_one_pass_and_one_more_for_each_latent_of_its_longest_row(
 def test_pause_needs_no_recurrence() -> None:
     rows, model = block(2), make_model("llama")
     batch = pack(rows, None)
-    trace = forward(model, batch, None)
-    for found, one in zip(rows_of(batch, trace.last, rows), rows, strict=True):
+    output = forward(model, batch, None)
+    for found, one in zip(rows_of(batch, output.last, rows), rows, strict=True):
         assert relative(found, naive_states(model, one, None)) < 1e-9
 
 
 def test_fusion_with_alpha_one_is_the_hidden_state() -> None:
     rows, model = interleaved(1), make_model("qwen3")
     batch = pack(rows, HIDDEN)
-    fusion = Fill(Fusion(kind="fusion", alpha=1.0), WIDTH, LATENT)
+    fusion = Fill(Fusion(kind="fusion", alpha=1.0), LATENT)
     assert torch.equal(forward(model, batch, fusion).last, forward(model, batch, make_fill("hidden")).last)
 
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_fusion_with_alpha_zero_and_a_certain_prediction_is_that_tokens_embedding(family: str) -> None:
     model = make_model(family)
-    fill = Fill(Fusion(kind="fusion", alpha=0.0, top_p=0.01), WIDTH, LATENT)
+    fill = Fill(Fusion(kind="fusion", alpha=0.0, top_p=0.01), LATENT)
     last = torch.randn(3, WIDTH, dtype=torch.float64)
     scores = model.lm_head(last)
     scores[:, LATENT] = -torch.inf
     expected = model.get_input_embeddings()(scores.argmax(-1))  # the module's output: Gemma3 scales there
-    assert torch.allclose(fill.bind(model)(last, last), expected, atol=1e-12)
+    assert torch.allclose(fill.feed(model)(last, last), expected, atol=1e-12)
 
 
 def test_the_latent_token_is_never_predicted() -> None:
-    model, fill = make_model("llama"), make_fill("fusion")
+    model = make_model("llama")
     last = model.lm_head.weight[LATENT][None] * 5  # the latent token would be the likeliest by far
     assert int(model.lm_head(last).argmax()) == LATENT
-    prediction = fill._prediction(model, last)
+    prediction = predict(model, last, LATENT)
     assert prediction[0, LATENT].item() == 0.0
     assert prediction.sum().item() == pytest.approx(1.0)
 
@@ -229,7 +233,7 @@ def test_more_positions_than_the_context_holds_are_refused() -> None:
 
 
 def test_a_layer_that_the_model_does_not_have_is_refused() -> None:
-    fill = Fill(Hidden(kind="hidden", layer=5), WIDTH, LATENT)
+    fill = Fill(Hidden(kind="hidden", layer=5), LATENT)
     with pytest.raises(UserError, match="it has no layer 5; name layers from 0 to 4"):
         forward(make_model("llama"), pack(block(2), HIDDEN), fill)
 
@@ -273,7 +277,7 @@ def naive_sweeps(model: Any, one: TokenSequence, sweeps: int) -> Tensor:
 @pytest.mark.parametrize("sweeps", [1, 2, 3])
 def test_jacobi_sweeps_are_those_of_their_definition(layout: str, sweeps: int) -> None:
     rows, model = LAYOUTS[layout](7), make_model("gemma3_text")
-    fill = Fill(Hidden(kind="hidden", sweeps=sweeps), WIDTH, LATENT)
+    fill = Fill(Hidden(kind="hidden", sweeps=sweeps), LATENT)
     batch = pack(rows, fill.settings)
     assert len(batch.passes) <= 1 + sweeps
     states = rows_of(batch, forward(model, batch, fill).last, rows)
@@ -285,7 +289,7 @@ def test_jacobi_sweeps_are_those_of_their_definition(layout: str, sweeps: int) -
 
 def test_as_many_sweeps_as_latents_are_exact() -> None:
     rows, model = block(7), make_model("llama")
-    fill = Fill(Hidden(kind="hidden", sweeps=max(one.latents for one in rows)), WIDTH, LATENT)
+    fill = Fill(Hidden(kind="hidden", sweeps=max(one.latents for one in rows)), LATENT)
     one_by_one, swept = pack(rows, HIDDEN), pack(rows, fill.settings)
     losses = [loss_sum(model, forward(model, batch, fill), batch) for batch in (one_by_one, swept)]
     assert relative(losses[1], losses[0]) < 1e-12

@@ -10,14 +10,17 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.families import EOS, FAMILIES, LATENT, VOCABULARY, WIDTH, make_model
+from tests.families import EOS, FAMILIES, LATENT, VOCABULARY, make_model
 from tests.unit.test_latents_forward import naive_states
 from thoughtscope.latents.fill import Fill
+from thoughtscope.latents.fills.base import BaseFill
+from thoughtscope.latents.fills.fusion import Settings as Fusion
+from thoughtscope.latents.fills.hidden import Settings as Hidden
+from thoughtscope.latents.fills.pause import Settings as Pause
 from thoughtscope.latents.generate import Decoding, Generation, generate, loops
 from thoughtscope.latents.layout import TokenSequence, sequence
-from thoughtscope.latents.settings import Fusion, Hidden, Pause
 
-FILLS = {"hidden": Hidden(kind="hidden"), "fusion": Fusion(kind="fusion", layer=2)}
+FILLS: dict[str, BaseFill] = {"hidden": Hidden(kind="hidden"), "fusion": Fusion(kind="fusion", layer=2)}
 
 
 def prompts(rows: int = 6, seed: int = 0, forced: int = 0) -> list[TokenSequence]:
@@ -70,7 +73,7 @@ def naive(model: Any, prompt: TokenSequence, fill: Fill, most_text: int, most_la
 @pytest.mark.parametrize("family", FAMILIES)
 @torch.no_grad()
 def test_batched_generation_equals_one_by_one_without_a_cache(family: str, name: str) -> None:
-    model, fill = fond_of(LATENT, family), Fill(FILLS[name], WIDTH, LATENT)
+    model, fill = fond_of(LATENT, family), Fill(FILLS[name], LATENT)
     rows = prompts()
     together = run(model, rows, fill, max_latents_in_a_row=2)
     assert any(one.latents for one in together), "the test must see latents"
@@ -80,7 +83,7 @@ def test_batched_generation_equals_one_by_one_without_a_cache(family: str, name:
 
 @torch.no_grad()
 def test_forced_latents_are_filled_before_text_follows() -> None:
-    model, fill = make_model("qwen3"), Fill(FILLS["hidden"], WIDTH, LATENT)
+    model, fill = make_model("qwen3"), Fill(FILLS["hidden"], LATENT)
     rows = prompts(forced=3)
     for prompt, found in zip(rows, run(model, rows, fill, max_latents=0), strict=True):
         assert found.response == naive(model, prompt, fill, 10, 0, 4)
@@ -88,7 +91,7 @@ def test_forced_latents_are_filled_before_text_follows() -> None:
 
 
 def test_the_batch_size_changes_nothing_also_when_sampling() -> None:
-    model, fill = fond_of(LATENT, "llama"), Fill(FILLS["hidden"], WIDTH, LATENT)
+    model, fill = fond_of(LATENT, "llama"), Fill(FILLS["hidden"], LATENT)
     rows = prompts(rows=7)
     settings: dict[str, Any] = {"temperature": 1.0, "top_p": 0.9, "seed": 5}
     whole = [one.response for one in run(model, rows, fill, batch_size=7, **settings)]
@@ -98,7 +101,7 @@ def test_the_batch_size_changes_nothing_also_when_sampling() -> None:
 
 
 def test_latents_are_capped_in_all_and_in_a_row_and_can_be_banned() -> None:
-    model, fill = fond_of(LATENT, "qwen3"), Fill(FILLS["hidden"], WIDTH, LATENT)
+    model, fill = fond_of(LATENT, "qwen3"), Fill(FILLS["hidden"], LATENT)
     rows = prompts(rows=12)
     free = run(model, rows, fill, max_latents=3, max_latents_in_a_row=2)
     assert max(one.latents for one in free) == 3
@@ -170,10 +173,10 @@ def test_serial_passes_count_the_prompts_own_and_one_for_each_further_position()
         (FILLS["hidden"], 0, 1),
     ):
         rows = prompts(rows=8, forced=forced)
-        alone = [run(model, [row], Fill(fill, WIDTH, LATENT))[0] for row in rows]
+        alone = [run(model, [row], Fill(fill, LATENT))[0] for row in rows]
         for one in alone:
             assert one.passes == passes + len(one.response) - (one.stopped != "eos")
-        together = run(model, rows, Fill(fill, WIDTH, LATENT))
+        together = run(model, rows, Fill(fill, LATENT))
         assert [one.passes for one in together] == [one.passes for one in alone]
 
 

@@ -1,4 +1,4 @@
-"""Leases of devices, by real processes that hold stand-ins."""
+"""Leases of devices, by real processes that hold simulated ones."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ import pytest
 
 from thoughtscope.errors import UserError
 from thoughtscope.launch import leases
+from thoughtscope.launch.ranks import DEVICES
 from thoughtscope.launch.slurm import JOB
-from thoughtscope.launch.torchrun import DEVICES
 
 HOLD = """
 import os, sys
@@ -27,11 +27,11 @@ with lease(int(sys.argv[1])) as mine:
 
 
 class Desk:
-    """A machine with stand-in devices."""
+    """A machine with simulated devices."""
 
     def __init__(self, folder: Path, devices: str) -> None:
         left = {name: value for name, value in os.environ.items() if name not in (JOB, DEVICES)}
-        self.environment = {**left, "TMPDIR": str(folder), leases.STAND_INS: devices}
+        self.environment = {**left, "TMPDIR": str(folder), leases.SIMULATED: devices}
         self.runs: list[subprocess.Popen[str]] = []
 
     def start(self, count: int) -> subprocess.Popen[str]:
@@ -85,16 +85,16 @@ def test_a_crash_frees_its_devices(desk: Desk) -> None:
 
 def test_more_than_there_are_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(JOB, raising=False)
-    monkeypatch.setenv(leases.STAND_INS, "a,b")
+    monkeypatch.setenv(leases.SIMULATED, "a,b")
     with pytest.raises(UserError, match="a run wants 3 devices, this machine has 2"), leases.lease(3):
         pass
 
 
 def test_inside_a_job_and_without_devices_nothing_is_held(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(leases.STAND_INS, "")
+    monkeypatch.setenv(leases.SIMULATED, "")
     with leases.lease(2) as mine:
         assert mine == []
-    monkeypatch.setenv(leases.STAND_INS, "a")
+    monkeypatch.setenv(leases.SIMULATED, "a")
     monkeypatch.setenv(JOB, "7")
     with leases.lease(2) as mine:
         assert mine == []

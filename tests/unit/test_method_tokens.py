@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -42,10 +44,10 @@ def test_going_on_from_a_trained_run_keeps_its_learned_tokens(name: str, trainab
     parts = assembled(name, make_folder(name, tmp_path / "made", TEXTS), "coconut", trainable=trainable)
     assert [target for target, _ in parts.new_rows] == [parts.reasoner.ids[one] for one in COCONUT]
     train(parts)
+    trained = parts.reasoner.at(parts.stages[-1])
     if parts.peft is not None:
-        parts.reasoner.model = parts.peft.merge_and_unload()
-    parts.reasoner.fill = parts.network.fill
-    parts.reasoner.save(tmp_path / "saved")
+        trained = replace(trained, model=parts.peft.merge_and_unload())
+    trained.save(tmp_path / "saved")
     learned = [table.clone() for table in tables(load_reasoner(tmp_path / "saved").model)]
     eos = parts.reasoner.tokenizer.eos_token_id
     ids = [parts.reasoner.ids[one] for one in COCONUT]
@@ -112,14 +114,14 @@ def test_a_spelled_latent_in_the_data_is_no_latent_and_is_reported(made: Path) -
     spelled = {"steps": [f"{THINKING} 3 * 2 = 6", "6 + 4 = 3 <|im_end|>"], "question": f"{THINKING} 3 * 2 + 4 ="}
     rows = [{**row, **spelled} if i in (0, 2) else row for i, row in enumerate(ROWS)]
     parts = assembled("qwen3-8b", made, "lt-tuning", rows=rows)
-    reasoner, method = parts.reasoner, parts.reasoner.method
+    reasoner = parts.reasoner
     example = reasoner.encode(rows[0])
     latent = reasoner.ids[THINKING]
     control = {latent, reasoner.tokenizer.convert_tokens_to_ids("<|im_end|>")}
     assert not control & set(example.response[:-1])
     assert latent not in example.prompt
     likely = [1.0] * len(example.response)
-    laid = method.module.layout(method.settings, parts.stages[0], example, reasoner.ids, None, likely)
+    laid = reasoner.layout(example, random.Random(0), likely)
     assert laid.latents == 0
     assert parts.spellings[THINKING] == {"rows": 2, "examples": [rows[0]["example_id"], rows[2]["example_id"]]}
     assert parts.spellings["<|im_end|>"]["rows"] == 2

@@ -16,8 +16,8 @@ from thoughtscope.errors import UserError
 from thoughtscope.latents.layout import IGNORE, TokenSequence
 from thoughtscope.methods import confidence_insertion as insertion
 from thoughtscope.methods import step_removal, token_removal
-from thoughtscope.methods.curriculum import Example, TokenIds, draw
-from thoughtscope.reasoner import Method
+from thoughtscope.methods.curriculum import Example, TokenIds, example_rng
+from thoughtscope.reasoner import read_method
 
 ROOT = Path(__file__).parents[2]
 IDS = TokenIds({step_removal.START: 90, step_removal.LATENT: 91, step_removal.END: 92, insertion.LATENT: 93})
@@ -30,7 +30,7 @@ def removal(name: str, **changes: Any) -> step_removal.Settings:
 
 
 def lay(settings: step_removal.Settings, stage: int, example: Example = EXAMPLE) -> TokenSequence:
-    return step_removal.layout(settings, step_removal.stages(settings, 3)[stage], example, IDS, draw(0), None)
+    return settings.layout(settings.stages(3)[stage], example, IDS, example_rng(0), None)
 
 
 def test_coconut_replaces_the_first_steps_by_marked_unlabelled_latents() -> None:
@@ -46,11 +46,11 @@ def test_coconut_replaces_the_first_steps_by_marked_unlabelled_latents() -> None
 @pytest.mark.parametrize("name", ["cot", "no-cot", "coconut-without-thoughts", "pause", "coconut"])
 def test_the_answer_is_always_labelled_and_the_prompt_never(name: str) -> None:
     settings = removal(name)
-    for stage in step_removal.stages(settings, 3):
+    for stage in settings.stages(3):
         made = lay(settings, stage.index)
         assert made.labels[-3:] == (14, 15, 2)
         assert made.labels[:3] == (IGNORE,) * 3
-        given = step_removal.prompt(settings, stage, EXAMPLE, IDS)
+        given = settings.prompt(stage, EXAMPLE, IDS)
         assert made.token_ids[: len(given.token_ids)] == given.token_ids, "what is given at test time begins training's"
 
 
@@ -63,7 +63,7 @@ def test_controls_differ_from_coconut_in_one_thing_only() -> None:
     left = [lay(without, stage).token_ids[3:] for stage in range(4)]
     assert left == [tuple(EXAMPLE.response[2 * stage :]) for stage in range(4)]
     assert lay(without, 3).token_ids == (1, 2, 3, 14, 15, 2) == lay(removal("no-cot"), 0).token_ids
-    assert len(step_removal.stages(removal("cot"), 3)) == len(step_removal.stages(removal("no-cot"), 3)) == 1
+    assert len(removal("cot").stages(3)) == len(removal("no-cot").stages(3)) == 1
 
 
 @pytest.mark.parametrize("name", ["coconut", "pause", "coconut-gsm8k", "coconut-prosqa"])
@@ -71,36 +71,36 @@ def test_controls_differ_from_coconut_in_one_thing_only() -> None:
 def test_what_is_given_at_test_time_depends_on_the_question_and_the_stage_alone(name: str, steps: int) -> None:
     settings = removal(name)
     other = Example("o", EXAMPLE.prompt, [[20 + i, 11] for i in range(steps)], [16, 2], "16")
-    for stage in step_removal.stages(settings, 3):
-        given = step_removal.prompt(settings, stage, EXAMPLE, IDS)
-        assert step_removal.prompt(settings, stage, other, IDS).token_ids == given.token_ids
-        trained = step_removal.layout(settings, stage, other, IDS, draw(0), None)
+    for stage in settings.stages(3):
+        given = settings.prompt(stage, EXAMPLE, IDS)
+        assert settings.prompt(stage, other, IDS).token_ids == given.token_ids
+        trained = settings.layout(stage, other, IDS, example_rng(0), None)
         assert trained.latents == given.latents, "an example without steps has as many latents as any other"
         assert trained.token_ids[: len(given.token_ids)] == given.token_ids
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "config/methods").glob("*.yaml")), ids=lambda path: path.stem)
 def test_no_method_gives_anything_of_the_gold_solution_at_test_time(path: Path) -> None:
-    method = Method.parse(path.stem, yaml.safe_load(path.read_text()))
+    method = read_method(yaml.safe_load(path.read_text()), path.stem)
     other = Example("o", EXAMPLE.prompt, [[20, 21]] * 5, [16, 17, 2], "16")
     for stage in method.stages(3):
-        given = method.module.prompt(method.settings, stage, EXAMPLE, IDS)
-        assert given.token_ids == method.module.prompt(method.settings, stage, other, IDS).token_ids
+        given = method.prompt(stage, EXAMPLE, IDS)
+        assert given.token_ids == method.prompt(stage, other, IDS).token_ids
         assert given.token_ids[:3] == tuple(EXAMPLE.prompt)
 
 
 def test_latents_need_a_step_that_they_could_replace() -> None:
     with pytest.raises(UserError, match="no training example has a step that latents could replace"):
-        step_removal.stages(removal("coconut", shares=[]), 0)
-    assert len(step_removal.stages(removal("no-cot"), 0)) == 1
+        removal("coconut", shares=[]).stages(0)
+    assert len(removal("no-cot").stages(0)) == 1
     with pytest.raises(UserError, match="first_stage: it removes 2 steps, the last stage 1; lower it"):
-        step_removal.stages(removal("coconut", shares=[], first_stage=2, last_stage=1), 3)
+        removal("coconut", shares=[], first_stage=2, last_stage=1).stages(3)
 
 
-def test_earlier_stages_are_mixed_in_by_the_examples_own_draw() -> None:
+def test_earlier_stages_are_mixed_in_by_the_examples_own_example_rng() -> None:
     settings = removal("coconut", mix_earlier=1.0)
-    stage = step_removal.stages(settings, 3)[3]
-    counts = {step_removal.layout(settings, stage, EXAMPLE, IDS, draw(0, i), None).latents for i in range(40)}
+    stage = settings.stages(3)[3]
+    counts = {settings.layout(stage, EXAMPLE, IDS, example_rng(0, i), None).latents for i in range(40)}
     assert counts == {0, 2, 4, 6}
 
 
@@ -111,7 +111,7 @@ def test_nothing_is_left_to_remove_after_all_steps() -> None:
 
 def test_shares_must_fit_the_stages() -> None:
     with pytest.raises(UserError, match="2 shares for 4 stages"):
-        step_removal.stages(removal("coconut", shares=[0.1, 0.2]), 3)
+        removal("coconut", shares=[0.1, 0.2], ending={}).stages(3)
 
 
 def lt_tuning(name: str = "lt-tuning", **changes: Any) -> insertion.Settings:
@@ -128,7 +128,7 @@ def lt_tuning(name: str = "lt-tuning", **changes: Any) -> insertion.Settings:
 
 
 def thinking(settings: insertion.Settings, probabilities: list[float], *key: object, stage: int = 1) -> TokenSequence:
-    return insertion.layout(settings, insertion.stages(settings, 3)[stage], EXAMPLE, IDS, draw(0, *key), probabilities)
+    return settings.layout(settings.stages(3)[stage], EXAMPLE, IDS, example_rng(0, *key), probabilities)
 
 
 SURE = [0.9] * 9
@@ -172,7 +172,7 @@ def published_count(candidates: int, cap: int, keep: float, second: float, rng: 
 def test_the_number_of_latents_has_the_distribution_of_the_published_sampling(candidates: int) -> None:
     chosen = insertion.Insertion(tau=0.3, keep=0.85, second=0.15, cap=10)
     response, unsure, rng = list(range(50)), [0.1] * candidates + [0.9] * (50 - candidates), random.Random(1)
-    ours = [len(insertion.insertion_places(chosen, response, unsure, draw(0, i))) for i in range(4000)]
+    ours = [len(insertion.insertion_places(chosen, response, unsure, example_rng(0, i))) for i in range(4000)]
     theirs = [published_count(candidates, 10, 0.85, 0.15, rng) for _ in range(4000)]
     assert mean(ours) == pytest.approx(min(candidates, 10) * 0.85 * 1.15, abs=0.1)
     assert mean(ours) == pytest.approx(mean(theirs), abs=0.12)
@@ -184,7 +184,7 @@ def test_the_number_of_latents_has_the_distribution_of_the_published_sampling(ca
 def test_every_candidate_is_drawn_equally_often_under_the_cap() -> None:
     chosen = insertion.Insertion(tau=0.3, keep=1.0, cap=5)
     drawn = Counter(
-        t for i in range(4000) for t in insertion.insertion_places(chosen, [0] * 20, [0.1] * 20, draw(0, i))
+        t for i in range(4000) for t in insertion.insertion_places(chosen, [0] * 20, [0.1] * 20, example_rng(0, i))
     )
     assert set(drawn) == set(range(20))
     assert all(count == pytest.approx(1000, abs=120) for count in drawn.values())
@@ -221,9 +221,9 @@ def test_insertion_wants_one_threshold_where_it_uses_one(changes: dict[str, Any]
 
 def test_anywhere_inserts_before_any_token_and_needs_no_probabilities() -> None:
     settings = lt_tuning(selection="anywhere", keep=1.0, cap=2)
-    assert not any(stage.scored for stage in insertion.stages(settings, 3))
-    stage = insertion.stages(settings, 3)[1]
-    made = [insertion.layout(settings, stage, EXAMPLE, IDS, draw(0, i), None) for i in range(60)]
+    assert not any(stage.scored for stage in settings.stages(3))
+    stage = settings.stages(3)[1]
+    made = [settings.layout(stage, EXAMPLE, IDS, example_rng(0, i), None) for i in range(60)]
     assert {one.latents for one in made} == {2}
     after = {one.token_ids[t + 1] for one in made for t, latent in enumerate(one.is_latent) if latent}
     assert after >= set(EXAMPLE.response)
@@ -236,23 +236,23 @@ def icot(**changes: Any) -> token_removal.Settings:
 
 def test_icot_removes_one_token_more_in_each_stage_and_then_all() -> None:
     settings = icot(smoothing=None, remove_all_at=4)
-    stages = token_removal.stages(settings, 3)
-    laid = [token_removal.layout(settings, stage, EXAMPLE, IDS, draw(0), None) for stage in stages]
+    stages = settings.stages(3)
+    laid = [settings.layout(stage, EXAMPLE, IDS, example_rng(0), None) for stage in stages]
     left = [one.token_ids[3:] for one in laid]
     assert left == [tuple(EXAMPLE.response[removed:]) for removed in (0, 1, 2, 3)] + [tuple(EXAMPLE.answer)]
     assert all(one.labels[3:] == one.token_ids[3:] and one.latents == 0 for one in laid)
     assert sum(stage.share for stage in stages) == pytest.approx(1)
-    assert token_removal.prompt(settings, stages[-1], EXAMPLE, IDS).token_ids == (1, 2, 3)
+    assert settings.prompt(stages[-1], EXAMPLE, IDS).token_ids == (1, 2, 3)
     short = Example("s", [1], [[10]], [14, 2])
-    assert token_removal.layout(settings, stages[3], short, IDS, draw(0), None).token_ids == (1, 14, 2)
+    assert settings.layout(stages[3], short, IDS, example_rng(0), None).token_ids == (1, 14, 2)
 
 
 def test_icot_smooths_the_removal_with_the_published_distribution() -> None:
     settings = icot(smoothing=1.0)
-    stage = token_removal.stages(settings, 3)[2]
+    stage = settings.stages(3)[2]
     long = Example("l", [1], [[10] * 50], [14, 2])
     removed = Counter(
-        50 + 3 - len(token_removal.layout(settings, stage, long, IDS, draw(0, i), None).token_ids) for i in range(8000)
+        50 + 3 - len(settings.layout(stage, long, IDS, example_rng(0, i), None).token_ids) for i in range(8000)
     )
     for offset in range(4):
         expected = (1 - math.exp(-1)) * math.exp(-offset)
@@ -282,17 +282,17 @@ def test_icot_leaves_its_last_stage_some_updates() -> None:
             {"fill": {"kind": "hidden", "layer": -1}},
             "fill.layer: Input should be greater than or equal to 0",
         ),
-        ("coconut", {"fill": {"kind": "hiden"}}, "fill: Input tag 'hiden' found using 'kind' does not match"),
-        ("coconut", {"fill": {}}, "fill: Unable to extract tag using discriminator 'kind'"),
+        ("coconut", {"fill": {"kind": "hiden"}}, "fill: no kind 'hiden': use one of fusion, hidden, pause"),
+        ("coconut", {"fill": {}}, "fill: give it a kind: one of fusion, hidden, pause"),
         ("coconut", {"kind": "coconut"}, "method m: kind: no kind 'coconut'; use one of"),
         ("coconut", {"kind": "curriculum"}, "thoughtscope.methods.curriculum has no Settings"),
         ("coconut", {"kind": None}, "method m: key kind is missing; set it to one of"),
         (
             "coconut",
             {"initial_rows": {"<thinking>": ";"}},
-            "initial_rows: the method adds no token '<thinking>'; use one",
+            "initial_rows: the method adds no token '<thinking>': use one",
         ),
-        ("cot", {"initial_rows": {"<thinking>": ";"}}, "the method adds no token '<thinking>'; remove it"),
+        ("cot", {"initial_rows": {"<thinking>": ";"}}, "the method adds no token '<thinking>': remove it"),
         ("coconut", {"fill": None}, "fill and latents_per_step go together"),
         ("cot", {"empty_markers": True}, "empty_markers needs a method with latents"),
     ],
@@ -300,7 +300,7 @@ def test_icot_leaves_its_last_stage_some_updates() -> None:
 def test_a_mistake_in_a_method_is_one_line(name: str, changes: dict[str, Any], expected: str) -> None:
     raw = yaml.safe_load((ROOT / f"config/methods/{name}.yaml").read_text())
     with pytest.raises(UserError) as caught:
-        Method.parse("m", {**raw, **changes})
+        read_method({**raw, **changes}, "method m")
     assert expected in str(caught.value)
     assert "\n" not in str(caught.value)
 
@@ -315,14 +315,14 @@ def test_a_mistake_in_a_method_is_one_line(name: str, changes: dict[str, Any], e
         ),
         (1, {"insertion": {"tau": 0.3, "keep": 1, "cap": 2, "capp": 3}}, "curriculum.1.insertion.capp: unknown key"),
         (2, {"name": "explicit CoT"}, "two stages have the same name"),
-        (1, {"fill": {"kind": "fusion", "adapter": 8}}, "fusion stages share one adapter"),
+        (1, {"fill": {"kind": "fusion", "adapter": 8}}, "stages of one kind of fill share its adapter"),
     ],
 )
 def test_a_mistake_in_a_stage_is_one_line(stage: int, changes: dict[str, Any], expected: str) -> None:
     raw = yaml.safe_load((ROOT / "config/methods/lt-tuning.yaml").read_text())
     raw["curriculum"][stage] |= changes
     with pytest.raises(UserError) as caught:
-        Method.parse("m", raw)
+        read_method(raw, "method m")
     assert expected in str(caught.value)
     assert "\n" not in str(caught.value)
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-import thoughtscope.methods.contract
+import thoughtscope.methods
 import thoughtscope.tasks.contract
 from thoughtscope.backbones.make import make_tiny
 from thoughtscope.backbones.settings import Pretraining
@@ -23,9 +23,9 @@ from thoughtscope.plugins import implementation, read_settings
 from thoughtscope.reasoner import load_reasoner
 from thoughtscope.run_id import RunId
 from thoughtscope.tasks.prepare import write_task
-from thoughtscope.training.assembly import assemble, use_stage
-from thoughtscope.training.insertion import lay_out
+from thoughtscope.training.assembly import assemble
 from thoughtscope.training.settings import TrainSettings
+from thoughtscope.training.stage_data import lay_out
 from workflow.lib import study_rules
 
 ROOT = Path(__file__).parents[2]
@@ -61,42 +61,40 @@ METHOD = '''
 
 from typing import Literal
 
+from thoughtscope.latents.fills.hidden import Settings as Hidden
 from thoughtscope.latents.layout import sequence
-from thoughtscope.latents.settings import Hidden
-from thoughtscope.methods.curriculum import MethodSettings, Stage
+from thoughtscope.methods.base import BaseMethod
+from thoughtscope.methods.curriculum import Stage
 
 
-class Settings(MethodSettings):
+class Settings(BaseMethod):
     """Thoughts."""
 
     kind: Literal["once"]
     share: float = 0.5
+    fill: Hidden = Hidden(kind="hidden")
 
+    @property
+    def tokens(self):
+        return ["<once>"]
 
-def stages(settings, steps):
-    latent = Stage(1, "think", 1 - settings.share, fill=Hidden(kind="hidden"))
-    return [Stage(0, "text", settings.share), latent]
+    @property
+    def latent_token(self):
+        return "<once>"
 
+    def stages(self, steps):
+        return [Stage(0, "text", self.share), Stage(1, "think", 1 - self.share, fill=self.fill)]
 
-def tokens(settings):
-    return ["<once>"]
+    def layout(self, stage, example, ids, rng, probabilities):
+        thought = [ids["<once>"]] if stage.fill else []
+        where = [True] * len(thought) + [False] * len(example.answer)
+        return sequence(example.example_id, example.prompt, thought + example.answer, is_latent=where)
 
-
-def latent_token(settings):
-    return "<once>"
-
-
-def layout(settings, stage, example, ids, random_numbers, probabilities):
-    thought = [ids["<once>"]] if stage.fill else []
-    where = [True] * len(thought) + [False] * len(example.answer)
-    return sequence(example.example_id, example.prompt, thought + example.answer, is_latent=where)
-
-
-def prompt(settings, stage, example, ids):
-    thought = [ids["<once>"]] if stage.fill else []
-    return sequence(example.example_id, example.prompt, thought, is_latent=[True] * len(thought))
+    def prompt(self, stage, example, ids):
+        thought = [ids["<once>"]] if stage.fill else []
+        return sequence(example.example_id, example.prompt, thought, is_latent=[True] * len(thought))
 '''
-CONTRACTS = {"tasks": thoughtscope.tasks.contract.Contract, "methods": thoughtscope.methods.contract.Contract}
+CONTRACTS = {"tasks": thoughtscope.tasks.contract.Contract}
 NAMES = {
     group: [name for name in {**vars(contract), **contract.__annotations__} if name[0] != "_" and name != "Settings"]
     for group, contract in CONTRACTS.items()
@@ -136,7 +134,7 @@ def study(plugins: Path) -> Study:
 def test_a_minimal_task_and_method_go_through_every_part_that_asks_them(study: Study, tmp_path: Path) -> None:
     run = RunId("mine", "qwen3", "mine", "full", 0)
     settings = TrainSettings.model_validate(run_settings(study, run))
-    assert study_rules.method_modules(study, run) == ["thoughtscope.methods.once", "thoughtscope.latents.fill"]
+    assert study_rules.method_modules(study, run) == ["thoughtscope.methods.once", "thoughtscope.latents.fills.hidden"]
     module, task = read_settings("tasks", study_rules.prepare_task(study, "mine")["task"], "task mine")
     for folder in ("task", "backbone"):
         (tmp_path / folder).mkdir()
@@ -146,12 +144,12 @@ def test_a_minimal_task_and_method_go_through_every_part_that_asks_them(study: S
     parts = assemble(settings, rows_of(tmp_path / "task"), tmp_path / "backbone", 0, "cpu")
     latents = []
     for stage in parts.stages:
-        use_stage(parts.reasoner, parts.network, stage)
-        latents.append(lay_out(parts.reasoner, parts.splits.train[0], 0, 0, None).latents)
+        reasoner = parts.reasoner.at(stage)
+        latents.append(lay_out(reasoner, parts.splits.train[0], 0, 0, None).latents)
     assert latents == [0, 1]
     decoding = Decoding(max_new_tokens=2, max_latents=2, max_latents_in_a_row=1, batch_size=4)
-    answers = [one.response for one in parts.reasoner.generate(parts.splits.test, decoding)]
-    parts.reasoner.save(tmp_path / "model")
+    answers = [one.response for one in reasoner.generate(parts.splits.test, decoding)]
+    reasoner.save(tmp_path / "model")
     again = load_reasoner(tmp_path / "model")
     assert [one.response for one in again.generate(parts.splits.test, decoding)] == answers
 
@@ -181,12 +179,18 @@ def test_a_name_that_a_plug_in_lacks_is_one_line(plugins: Path, group: str, name
             "has CONTRACT 'riddles', not one of 'reasoning', 'statements'",
         ),
         ("tasks", "def examples(settings)", "def examples()", "has a examples that does not take (settings)"),
-        ("methods", "Settings(MethodSettings)", "Settings(Stage)", "has a Settings that is no subclass of"),
+        ("methods", "Settings(BaseMethod)", "Settings(Stage)", "has a Settings that is no subclass of"),
         (
             "methods",
-            "prompt(settings, stage, example, ids)",
-            "prompt(stage)",
-            "does not take (settings, stage, example, ids)",
+            "def prompt(",
+            "def question(",
+            "has a Settings without prompt; complete it as thoughtscope.methods.base",
+        ),
+        (
+            "methods",
+            "prompt(self, stage, example, ids)",
+            "prompt(self, stage)",
+            "does not take (self, stage, example, ids)",
         ),
         ("methods", "class Settings", "class Options", "has no Settings; add it, or use one of confidence-insertion"),
     ],
@@ -220,7 +224,6 @@ def examples(settings):
 def test_contracts_name_everything_that_the_minimal_plug_ins_define() -> None:
     assert NAMES == {
         "tasks": ["examples", "CONTRACT"],
-        "methods": ["stages", "tokens", "latent_token", "layout", "prompt"],
     }
 
 

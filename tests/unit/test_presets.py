@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +10,13 @@ import yaml
 
 from thoughtscope.config.load import Study
 from thoughtscope.methods import step_removal
-from thoughtscope.methods.curriculum import Example, TokenIds, draw
+from thoughtscope.methods.base import BaseMethod
+from thoughtscope.methods.curriculum import Example, TokenIds, example_rng
 from thoughtscope.parsing import merge
-from thoughtscope.reasoner import Method
+from thoughtscope.reasoner import read_method
 from thoughtscope.run_id import RunId
+from thoughtscope.training.curriculum import stage_lengths
 from thoughtscope.training.hyperparameters import Optimizer
-from thoughtscope.training.schedule import stage_lengths
 
 ROOT = Path(__file__).parents[2]
 IDS = TokenIds({step_removal.START: 90, step_removal.LATENT: 91, step_removal.END: 92})
@@ -35,8 +35,8 @@ def raw(name: str) -> dict[str, Any]:
     return yaml.safe_load((ROOT / f"config/methods/{name}.yaml").read_text())  # type: ignore[no-any-return]
 
 
-def method(name: str) -> Method:
-    return Method.parse(name, raw(name))
+def method(name: str) -> BaseMethod:
+    return read_method(raw(name), f"method {name}")
 
 
 def epochs(name: str, total: int, steps: int = 8) -> list[int]:
@@ -65,7 +65,7 @@ def test_coconut_for_prosqa_has_the_stages_of_the_paper() -> None:
 
 def _laid(name: str) -> list[Any]:
     one = method(name)
-    return [one.module.layout(one.settings, stage, LONG, IDS, draw(0), None) for stage in one.stages(8)]
+    return [one.layout(stage, LONG, IDS, example_rng(0), None) for stage in one.stages(8)]
 
 
 def _steps(laid: Any) -> int:
@@ -156,6 +156,7 @@ def test_a_method_that_names_a_publication_says_first_what_is_not_as_published(p
 def test_what_is_called_icot_removes_tokens_and_coconuts_ablation_has_its_own_name() -> None:
     assert {raw(name)["kind"] for name in ("icot", "icot-gsm8k")} == {"token-removal"}
     ablation = method("coconut-without-thoughts")
-    assert (ablation.settings.label, ablation.tokens) == ("Coconut w/o thoughts", [])
-    lengths = [stage_lengths(method(name).stages(3), 1000, None) for name in ("coconut", "coconut-without-thoughts")]
-    assert list(accumulate(lengths[0])) == list(accumulate(lengths[1]))
+    assert (ablation.label, ablation.tokens) == ("Coconut w/o thoughts", [])
+    assert ablation.yoked_to == "coconut"
+    stages = [method(name).stages(3) for name in ("coconut", "coconut-without-thoughts")]
+    assert [one.name for one in stages[0]] == [one.name for one in stages[1]]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +16,10 @@ from thoughtscope.backbones.build import build_tiny
 from thoughtscope.backbones.load import load_backbone
 from thoughtscope.backbones.settings import Settings
 from thoughtscope.backbones.tokenizer import train_tokenizer
+from thoughtscope.latents.forward import forward
 from thoughtscope.latents.packing import Batch, pack
-from thoughtscope.latents.passes import forward
 from thoughtscope.latents.scoring import loss_sum
-from thoughtscope.reasoner import Method, Prompting, Reasoner, encode, load_reasoner, make_fill
+from thoughtscope.reasoner import Prompting, Reasoner, encode, fill_modules, load_reasoner, read_method
 from thoughtscope.tasks import chain
 from thoughtscope.training.hyperparameters import Lora
 from thoughtscope.training.network import Network, add_tokens, freeze
@@ -45,11 +46,10 @@ def tokenizer() -> Any:
 
 def laid_out(reasoner: Reasoner) -> Batch:
     """Return examples as the reasoner's own tokenizer encodes them, in its stage."""
-    method, made = reasoner.method, []
+    made = []
     for row in ROWS:
         example = encode(reasoner.tokenizer, reasoner.prompting, row)
-        draw = random.Random(0)
-        made.append(method.module.layout(method.settings, reasoner.stage, example, reasoner.ids, draw, None))
+        made.append(reasoner.layout(example, random.Random(0), None))
     return pack(made, reasoner.fill.settings if reasoner.fill else None, for_labels=True)
 
 
@@ -60,11 +60,10 @@ def loss(reasoner: Reasoner) -> float:
 
 
 def reasoner_of(model: Any, tokenizer: Any, raw: dict[str, Any]) -> Reasoner:
-    method = Method.parse("m", raw)
-    stages = method.stages(3)
-    made = Reasoner(model, tokenizer, method, stages[-1], None, Prompting(), 3)
-    made.fill = make_fill(made, model.config.get_text_config().hidden_size)
-    return made
+    method = read_method(raw, "method m")
+    stage = method.stages(3)[-1]
+    fills = fill_modules([stage], model.config.get_text_config().hidden_size)
+    return Reasoner(model, tokenizer, method, stage, fills, Prompting(), 3)
 
 
 @pytest.mark.parametrize("tied", [False, True], ids=["own-head", "tied"])
@@ -98,24 +97,23 @@ def test_a_trained_model_has_the_loss_it_had_before_its_adapter_was_merged_and_s
 ) -> None:
     own = tokenizer()
     model = build(name, tied, own).eval()
-    token_ids, _ = add_tokens(model, own, Method.parse("m", COCONUT).tokens, {})
+    token_ids, _ = add_tokens(model, own, read_method(COCONUT, "method m").tokens, {})
     adapter = Lora(rank=4, alpha=8)
     peft = freeze(model, adapter, token_ids, 0) if trainable == "lora" else None
     model = peft.get_base_model() if peft else model
     reasoner = reasoner_of(model, own, COCONUT)
     untrained = loss(reasoner)
-    network = Network(model, reasoner.fill)
-    network.uses_fill = True
+    network = Network(model, reasoner.fill_modules)
     optimizer = torch.optim.AdamW([value for value in network.parameters() if value.requires_grad], lr=1e-2)
     for _ in range(2):
         optimizer.zero_grad()
-        network(laid_out(reasoner)).backward()
+        network(laid_out(reasoner), reasoner.fill).backward()
         optimizer.step()
     network.eval()
     before = loss(reasoner)
     assert abs(before - untrained) > 0.01 * untrained
     if peft:
-        reasoner.model = peft.merge_and_unload()
+        reasoner = replace(reasoner, model=peft.merge_and_unload())
     reasoner.save(tmp_path)
     for dtype, tolerance in (("float32", 1e-5), ("bfloat16", 0.03)):
         assert loss(load_reasoner(tmp_path, dtype=dtype)) == pytest.approx(before, rel=tolerance)

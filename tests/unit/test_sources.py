@@ -97,19 +97,18 @@ def test_every_package_of_every_program_is_pinned_and_one_that_is_not_is_named(
         pins("own.py")
 
 
-def test_only_methods_with_latents_depend_on_what_fills_them() -> None:
+def test_a_run_depends_on_its_kinds_of_fill_alone() -> None:
     study = Study(yaml.safe_load(Path("config/config.yaml").read_text()), Path("config"))
-    with_latents = {}
+    fills = {}
     for path in sorted(Path("config/methods").glob("*.yaml")):
         run = RunId("chain", "qwen3", path.stem, "full", 0)
         found = sources("train.py", WORKER, *method_modules(study, run))
-        assert {"latents.passes", "latents.generate", "training.trainer"} <= set(found)
-        with_latents[path.stem] = {"latents.fill", "latents.forward"} <= set(found)
-    assert not any(with_latents[name] for name in ("cot", "no-cot"))
-    assert all(with_latents[name] for name in ("coconut", "pause", "lt-tuning"))
-    filling = {"latents.fill", "latents.forward"}
-    assert filling <= set(sources("build_backbone.py")), "it compares the engine with the model, with latents too"
-    assert not filling & set(sources("extract_hidden_states.py"))
+        assert {"latents.forward", "latents.generate", "training.trainer", "latents.fills.base"} <= set(found)
+        fills[path.stem] = {name.removeprefix("latents.fills.") for name in found if "fills." in name} - {"base"}
+    expected = {"cot": set(), "coconut": {"hidden"}, "pause": {"pause"}, "lt-tuning": {"hidden", "fusion"}}
+    assert {name: fills[name] for name in expected} == expected
+    used = {"latents.fills.hidden", "latents.fills.fusion"}
+    assert used <= set(sources("build_backbone.py")), "it compares the engine with the model, with latents too"
 
 
 @pytest.mark.parametrize("path", EXEMPT, ids=dotted)
@@ -131,7 +130,7 @@ def test_editing_an_exempt_module_changes_no_digest(
 def test_what_cannot_change_a_result_is_exempt() -> None:
     exempt = {dotted(path).removeprefix("thoughtscope.") for path in EXEMPT}
     said = {"errors", "provenance", "training.events", "training.failure", "training.memory", "training.report"}
-    started = {f"launch.{name}" for name in ("leases", "node", "run", "slurm", "supervise", "torchrun")}
+    started = {f"launch.{name}" for name in ("leases", "node", "ranks", "run", "signals", "slurm")}
     assert said | started | {"launch.status"} <= exempt
 
 

@@ -12,14 +12,14 @@ import torch
 from thoughtscope.artifacts import artifact_files, artifact_folder, damaged
 from thoughtscope.errors import UserError
 from thoughtscope.latents.layout import labelled_tokens, sequence
-from thoughtscope.methods.curriculum import Stage
 from thoughtscope.training import guards
 from thoughtscope.training import state as states
 from thoughtscope.training.data import accumulation_steps, global_batch, micro_batches
 from thoughtscope.training.hyperparameters import Optimizer, Training
 from thoughtscope.training.ranks import Ranks
-from thoughtscope.training.schedule import learning_rate, stage_lengths
-from thoughtscope.training.state import Journal, load_state, newest, save_state
+from thoughtscope.training.records import Records
+from thoughtscope.training.schedule import learning_rate
+from thoughtscope.training.state import load_state, newest, save_state
 
 
 def test_every_epoch_is_a_permutation_and_batches_run_on_across_its_end() -> None:
@@ -54,25 +54,6 @@ def test_shares_of_ranks_join_in_order() -> None:
     parts = [Ranks(rank, 3).share(items) for rank in range(3)]
     assert [parts[i % 3][i // 3] for i in range(7)] == items
     assert Ranks().join(Ranks().share(items)) == items
-
-
-def stages(*shares: float) -> list[Stage]:
-    return [Stage(index=i, name=str(i), share=share) for i, share in enumerate(shares)]
-
-
-def test_stages_divide_the_updates_by_their_shares() -> None:
-    assert stage_lengths(stages(0.5, 0.3, 0.2), 100, None) == [50, 30, 20]
-    assert sum(stage_lengths(stages(0.15, 0.35, 0.5), 901, None)) == 901
-    with pytest.raises(UserError, match="2 updates leave it none"):
-        stage_lengths(stages(0.1, 0.9), 2, None)
-
-
-def test_a_yoked_run_follows_what_its_leader_did() -> None:
-    yoke = [{"first_step": 0, "last_step": 7}, {"first_step": 7, "last_step": 20}]
-    assert stage_lengths(stages(0.5, 0.5), 20, yoke) == [7, 13]
-    assert stage_lengths(stages(1.0), 20, yoke) == [20]
-    with pytest.raises(UserError, match="2 stages there, 3 here"):
-        stage_lengths(stages(0.2, 0.3, 0.5), 20, yoke)
 
 
 @pytest.mark.parametrize(
@@ -140,16 +121,18 @@ def test_a_state_is_written_a_file_at_a_time_and_read_a_tensor_at_a_time(
     assert len(found.tensors) == 12
 
 
-def test_a_journal_forgets_what_came_after_a_step_and_a_line_cut_short(tmp_path: Path) -> None:
-    journal = Journal(tmp_path / "rows.jsonl")
-    journal.append([{"step": step} for step in range(5)])
-    with journal.path.open("a") as file:
+def test_records_after_a_step_and_a_line_cut_short_are_dropped(tmp_path: Path) -> None:
+    records = Records(tmp_path, "run", active=True)
+    for table in ("metrics", "accuracy"):
+        records.add(table, *({"step": step} for step in range(5)))
+    with (tmp_path / "metrics.jsonl").open("a") as file:
         file.write('{"step": 5')
-    assert [row["step"] for row in journal.read()] == [0, 1, 2, 3, 4]
-    journal.cut(2)
-    assert [row["step"] for row in journal.read()] == [0, 1, 2]
-    journal.cut(-1)
-    assert journal.read() == []
+    assert [row["step"] for row in records.read("metrics")] == [0, 1, 2, 3, 4]
+    records.cut(3, 2)
+    assert [row["step"] for row in records.read("metrics")] == [0, 1, 2, 3]
+    assert [row["step"] for row in records.read("accuracy")] == [0, 1, 2]
+    records.cut(-1, -1)
+    assert records.read("metrics") == records.read("predictions") == []
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ import torch
 import transformers
 from transformers import AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM
 
-from tests.families import LATENT, WIDTH, make_model
+from tests.families import LATENT, make_model
 from thoughtscope.backbones.build import build_tiny
 from thoughtscope.backbones.make import VERIFICATION, refer
 from thoughtscope.backbones.settings import Settings
@@ -22,11 +22,11 @@ from thoughtscope.backbones.verification import verify, verify_backbone
 from thoughtscope.errors import UserError
 from thoughtscope.latents.decoder import context_length
 from thoughtscope.latents.fill import Fill
+from thoughtscope.latents.fills.hidden import Settings as Hidden
+from thoughtscope.latents.forward import forward
 from thoughtscope.latents.layout import sequence
 from thoughtscope.latents.packing import pack
-from thoughtscope.latents.passes import forward
 from thoughtscope.latents.scoring import loss_sum
-from thoughtscope.latents.settings import Hidden
 from thoughtscope.survey import END, START, Finding, examine, model_types, survey, table, written
 
 ROOT = Path(__file__).parents[2]
@@ -156,10 +156,10 @@ def test_the_last_layer_is_after_the_norm_whatever_a_configuration_says(family: 
     trace = forward(model, batch, None, [4])
     assert torch.equal(trace.layers[4], expected)
     assert torch.equal(trace.layers[4], trace.last)
-    fill = Fill(Hidden(kind="hidden", layer=4), WIDTH, LATENT)
+    fill = Fill(Hidden(kind="hidden", layer=4), LATENT)
     rows = [sequence("row", [5, 6], [LATENT, 7, LATENT, 8], is_latent=[True, False, True, False])]
     batch = pack(rows, fill.settings)
-    last = forward(model, batch, Fill(Hidden(kind="hidden"), WIDTH, LATENT)).last
+    last = forward(model, batch, Fill(Hidden(kind="hidden"), LATENT)).last
     assert torch.equal(forward(model, batch, fill).last, last)
 
 

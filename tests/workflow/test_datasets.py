@@ -55,7 +55,7 @@ STUDY = {
             **{task: {"calibration": 3} for task in ("cities", "truthfulqa")},
         },
         "methods": {
-            "coconut": {"shares": [0.3, 0.3], "ending": {"min_updates": 1}},
+            "coconut": {"shares": [0.3, 0.3], "ending": {"learned_at": None}},
             "coconut-gsm8k": {"shares": [0.2, 0.2, 0.2, 0.2]},
         },
     },

@@ -18,7 +18,6 @@ from tests.tools.compare import differences
 from tests.workflow.conftest import ROOT, Workspace, copy_of, make_workspace
 from tests.workflow.desk import Desk
 from tests.workflow.dry_runs import CONFIG, DryRuns, Stale
-from thoughtscope.plugins import LATENTS
 from workflow.lib.sources import read
 
 pytestmark = pytest.mark.slow
@@ -93,7 +92,7 @@ def test_a_stage_loads_only_sources_that_its_digest_holds(
     assert len(loaded) == len(held)
     assert any(all(one <= own for one, own in zip(order, held, strict=True)) for order in permutations(loaded))
     if program == "worker.py":
-        assert sum(LATENTS.removeprefix("thoughtscope.") in one for one in loaded) == 1, "cot has no latents"
+        assert sum("latents.fills.hidden" in one for one in loaded) == 1, "cot has no latents"
 
 
 def stale(workspace: Workspace, *targets: str) -> set[Stale]:

@@ -19,7 +19,7 @@ from thoughtscope.config.run_settings import RunSettings, run_settings
 from thoughtscope.config.series import figure_methods, figure_series
 from thoughtscope.errors import UserError
 from thoughtscope.figures.settings import INPUT
-from thoughtscope.plugins import LATENTS
+from thoughtscope.latents.fills.base import BaseFill
 from thoughtscope.run_id import RunId
 from thoughtscope.settings import collect
 
@@ -116,9 +116,9 @@ def train(study: Study, run: RunId) -> RunSettings:
 
 
 def method_modules(study: Study, run: RunId) -> list[str]:
-    """Return the modules that a run loads because of its method: its kind, and what fills latents if it has any."""
+    """Return the modules that a run loads because of its method: the kind of method, and the kinds of its fills."""
     module, settings = study.plugin("methods", run.method)
-    return [module.__name__, *([LATENTS] if module.latent_token(settings) else [])]
+    return [module.__name__, *sorted({type(fill).__module__ for fill in collect(settings, BaseFill)})]
 
 
 class LatentsSettings(TypedDict):

@@ -14,7 +14,7 @@ rule train:
     input:
         task="results/tasks/{task}/manifest.json",
         backbone=backbone_of_run,
-        yoke=leader_of_run,
+        leader=leader_of_run,
     output:
         manifest="results/runs/<run>/manifest.json",
         provenance="results/runs/<run>/provenance.json",
@@ -53,5 +53,5 @@ rule train:
         "log={log:q}; all=${{log%.log}}.all.log; touch $all; ln -f $all $log; "
         # exec: the program, not a shell, receives signals
         "exec python workflow/scripts/train.py --nodes {resources.nodes} --ranks {resources.ranks} --cores {threads}"
-        " --settings {params:q} --task {input.task:q} --backbone {input.backbone:q} --yoke {input.yoke:q}"
+        " --settings {params:q} --task {input.task:q} --backbone {input.backbone:q} --leader {input.leader:q}"
         " --state results/state --output {output.manifest:q} >> $log 2>&1"

@@ -17,13 +17,14 @@ from thoughtscope.latents.attention import attention_windows
 from thoughtscope.latents.cached import CachedRows
 from thoughtscope.latents.decoder import context_length, decoder_of
 from thoughtscope.latents.fill import Fill
+from thoughtscope.latents.fills import fusion, hidden
+from thoughtscope.latents.fills.base import BaseFill
+from thoughtscope.latents.forward import forward
 from thoughtscope.latents.generate import Decoding, generate
 from thoughtscope.latents.head import logits
 from thoughtscope.latents.layout import IGNORE, TokenSequence, sequence
 from thoughtscope.latents.packing import Batch, pack
-from thoughtscope.latents.passes import forward
 from thoughtscope.latents.scoring import loss_sum
-from thoughtscope.latents.settings import FillSettings, Fusion, Hidden
 
 TOLERANCES = {torch.float64: 1e-4, torch.float32: 1e-4, torch.bfloat16: 0.1, torch.float16: 0.1}
 LENGTHS, LATENTS = (3, 7, 18), ((), (2, 4), (3, 4))  # of the rows, and where their latents are
@@ -33,8 +34,8 @@ NEEDED = {
     "past_key_values": "cache of keys and values",
     "position_ids": "positions",
 }
-HIDDEN = Hidden(kind="hidden")
-FUSION = Fusion(kind="fusion", top_p=1.0, keep_crossing=True)  # all words: no rounding decides which are kept
+HIDDEN = hidden.Settings(kind="hidden")
+FUSION = fusion.Settings(kind="fusion", top_p=1.0, keep_crossing=True)  # all words: no rounding decides which are kept
 
 
 @dataclass(frozen=True)
@@ -113,14 +114,14 @@ class Comparison:
     def _packed_text(self) -> None:
         depth = self.config.num_hidden_layers
         batch = pack(self.text, None, device=self.model.device)
-        trace = forward(self.model, batch, None, range(depth + 1))
-        self._compare("inputs", [trace.inputs], [self.model.get_input_embeddings()(batch.token_ids)])
-        self._compare("states", _rows(batch, trace.last), [one.last for one in self.own])
+        output = forward(self.model, batch, None, range(depth + 1))
+        self._compare("inputs", [output.inputs], [self.model.get_input_embeddings()(batch.token_ids)])
+        self._compare("states", _rows(batch, output.last), [one.last for one in self.own])
         for layer in range(depth):
-            self._compare("layers", _rows(batch, trace.layers[layer]), [one.layers[layer] for one in self.own])
-        self._compare("layers", _rows(batch, trace.layers[depth]), [one.last for one in self.own])
-        self._compare("logits", _rows(batch, logits(self.model, trace.last)), [one.logits for one in self.own])
-        loss = loss_sum(self.model, trace, batch)
+            self._compare("layers", _rows(batch, output.layers[layer]), [one.layers[layer] for one in self.own])
+        self._compare("layers", _rows(batch, output.layers[depth]), [one.last for one in self.own])
+        self._compare("logits", _rows(batch, logits(self.model, output.last)), [one.logits for one in self.own])
+        loss = loss_sum(self.model, output, batch)
         self._compare("losses", [loss], [_total(self.own)])
 
     def _attention(self) -> None:
@@ -134,17 +135,17 @@ class Comparison:
     def _latents(self) -> None:
         self.thought: list[Own] = []
         for name, settings in (("fused", FUSION), ("hidden", HIDDEN)):
-            fill = Fill(settings, self.config.hidden_size, self.latent_id)
+            fill = Fill(settings, self.latent_id)
             batch = pack(self.thoughts, settings, device=self.model.device)
-            trace = forward(self.model, batch, fill)
+            output = forward(self.model, batch, fill)
             self.thought = [self._recomputed(one, settings) for one in self.thoughts]
-            self._compare(f"states with {name} latents", _rows(batch, trace.last), [one.last for one in self.thought])
-            loss = loss_sum(self.model, trace, batch)
+            self._compare(f"states with {name} latents", _rows(batch, output.last), [one.last for one in self.thought])
+            loss = loss_sum(self.model, output, batch)
             self._compare(f"losses with {name} latents", [loss], [_total(self.thought)])
 
     def _cached(self) -> None:
         """Step through the rows from different places, each with the tokens and latents that it has; rows leave."""
-        fill = Fill(HIDDEN, self.config.hidden_size, self.latent_id)
+        fill = Fill(HIDDEN, self.latent_id)
         at = [2, 3, 4]  # before a row of text, between two latents, and between two that follow each other
         prompts = [_prompt(one, start) for one, start in zip(self.thoughts, at, strict=True)]
         rows, alive = CachedRows(self.model, prompts, fill), list(range(len(at)))
@@ -166,7 +167,7 @@ class Comparison:
 
     def _generated(self) -> None:
         """Generate greedily; each token must be the likeliest by the model's own logits, up to the tolerance."""
-        fill = Fill(HIDDEN, self.config.hidden_size, self.latent_id)
+        fill = Fill(HIDDEN, self.latent_id)
         prompts = [_prompt(one, start) for one, start in zip(self.thoughts, (2, 4, 5), strict=True)]
         decoding = Decoding(max_new_tokens=3, max_latents=0, loop_repeats=100)
         found = generate(self.model, prompts, fill, decoding, latent_id=self.latent_id, eos_ids=[-1])
@@ -179,7 +180,7 @@ class Comparison:
 
     def gradients(self) -> None:
         """Compare the gradients of the loss with latents, of all parameters that have one."""
-        fill = Fill(HIDDEN, self.config.hidden_size, self.latent_id)
+        fill = Fill(HIDDEN, self.latent_id)
         batch = pack(self.thoughts, HIDDEN, for_labels=True, device=self.model.device)
         weights = [value for value in self.model.parameters() if value.requires_grad]
         loss = loss_sum(self.model, forward(self.model, batch, fill), batch)
@@ -191,13 +192,13 @@ class Comparison:
         for mine, other in zip(ours, theirs, strict=True):
             self._note("gradients", float((mine - other).abs().max()) / scale)
 
-    def _recomputed(self, one: TokenSequence, settings: FillSettings) -> Own:
+    def _recomputed(self, one: TokenSequence, settings: BaseFill) -> Own:
         """Run a row with latents: before each latent, everything on its left is run again."""
         fed = self.model.get_input_embeddings()(self._ids(one))
         for t, latent in enumerate(one.is_latent):
             if latent:
                 left = self._run(None, inputs_embeds=fed[:, :t].clone())
-                vector = self._fused(left, settings.alpha) if isinstance(settings, Fusion) else left.last[-1]
+                vector = self._fused(left, settings.alpha) if isinstance(settings, fusion.Settings) else left.last[-1]
                 fed = torch.cat([fed[:, :t], vector.to(fed.dtype)[None, None], fed[:, t + 1 :]], dim=1)
         return self._run(one.labels, inputs_embeds=fed)
 

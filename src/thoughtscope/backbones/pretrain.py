@@ -15,9 +15,9 @@ import torch
 from thoughtscope.backbones.prompt import prompt_ids, response_ids
 from thoughtscope.backbones.settings import Pretraining
 from thoughtscope.errors import UserError
+from thoughtscope.latents.forward import forward
 from thoughtscope.latents.layout import TokenSequence, labelled_tokens, sequence
 from thoughtscope.latents.packing import pack
-from thoughtscope.latents.passes import forward
 from thoughtscope.latents.scoring import greedy_agrees, loss_sum
 
 

@@ -14,12 +14,13 @@ import torch
 from transformers.utils import logging
 
 from thoughtscope.backbones.spellings import notes
+from thoughtscope.latents.fill import Fill
 from thoughtscope.latents.generate import Decoding
 from thoughtscope.latents.layout import TokenSequence
-from thoughtscope.latents.packing import pack
-from thoughtscope.methods.curriculum import Example, Stage, draw
-from thoughtscope.reasoner import device_and_dtype
-from thoughtscope.training.assembly import Parts, assemble, use_stage
+from thoughtscope.latents.packing import Batch, pack
+from thoughtscope.methods.curriculum import Example, Stage, example_rng
+from thoughtscope.reasoner import Reasoner, device_and_dtype
+from thoughtscope.training.assembly import Parts, assemble
 from thoughtscope.training.data import accumulation_steps
 from thoughtscope.training.settings import TrainSettings
 
@@ -68,11 +69,11 @@ def attempt(settings: TrainSettings, rows: Sequence[Mapping[str, Any]], backbone
         print(line, flush=True)
     steps = accumulation_steps(settings.training, world)
     size = settings.training.batch_size // (steps * world)
-    sequences = _longest(parts, size)
-    fill = parts.reasoner.fill
-    batch = pack(sequences, fill.settings if fill else None, for_labels=True, device=device)
+    stage, sequences = _longest(parts, size)
+    reasoner = parts.reasoner.at(stage)
+    batch = pack(sequences, stage.fill, for_labels=True, device=device)
     parts.network.to(device).train()
-    seconds = min(_step(parts, batch) for _ in range(2))
+    seconds = min(_step(parts, batch, reasoner.fill) for _ in range(2))
     peak = torch.cuda.max_memory_allocated() if device == "cuda" else psutil.Process().memory_info().rss
     trained = sum(value.numel() for value in parts.network.parameters() if value.requires_grad)
     parameters = sum(value.numel() for value in parts.network.parameters())
@@ -87,45 +88,43 @@ def attempt(settings: TrainSettings, rows: Sequence[Mapping[str, Any]], backbone
         seconds=seconds,
         needed=peak + _optimizer_bytes(settings, trained, world, dtype),
         available=_memory(device),
-        hours=(settings.training.updates * steps * seconds + _measuring(parts, settings, world)) / 3600,
+        hours=(settings.training.updates * steps * seconds + _measuring(parts, reasoner, settings, world)) / 3600,
         disk=copies * trained * (MASTER + MOMENTS) + kept * parameters * MASTER,
     )
 
 
-def _longest(parts: Parts, size: int) -> list[TokenSequence]:
-    """Lay out the longest examples in the stage with most latents, as if the model were unsure of every token."""
-    reasoner, method = parts.reasoner, parts.reasoner.method
+def _longest(parts: Parts, size: int) -> tuple[Stage, list[TokenSequence]]:
+    """Return the stage with most latents and its longest examples, as if the model were unsure of every token."""
     examples = sorted(parts.splits.train, key=_length, reverse=True)[:size]
 
     def laid(stage: Stage) -> list[TokenSequence]:
         made = []
         for one in examples:
-            rng, unsure = draw(0, stage.index, 0, one.example_id), [0.0] * len(one.response)
-            made.append(method.module.layout(method.settings, stage, one, reasoner.ids, rng, unsure))
+            rng, unsure = example_rng(0, stage.index, 0, one.example_id), [0.0] * len(one.response)
+            made.append(parts.reasoner.at(stage).layout(one, rng, unsure))
         return made
 
     stage = max(parts.stages, key=lambda one: sum(made.latents for made in laid(one)))
-    use_stage(reasoner, parts.network, stage)
-    return laid(stage)
+    return stage, laid(stage)
 
 
 def _length(example: Example) -> int:
     return len(example.prompt) + len(example.response)
 
 
-def _step(parts: Parts, batch: Any) -> float:
+def _step(parts: Parts, batch: Batch, fill: Fill | None) -> float:
     start = time.perf_counter()
-    parts.network(batch).backward()
+    parts.network(batch, fill).backward()
     if torch.cuda.is_available():
         torch.cuda.synchronize()
     return time.perf_counter() - start
 
 
 @torch.no_grad()
-def _measuring(parts: Parts, settings: TrainSettings, world: int) -> float:
+def _measuring(parts: Parts, reasoner: Reasoner, settings: TrainSettings, world: int) -> float:
     """Return the seconds of all measurements of accuracy, from one batch of answers.
 
-    Before the last stage each measurement answers the questions twice (`training.measuring`); stage ends count too.
+    Before the last stage each measurement answers the questions twice (`training.evaluator`); stage ends count too.
     """
     evaluation = settings.evaluation
     tests = math.ceil(len(parts.splits.test) / world)
@@ -133,18 +132,18 @@ def _measuring(parts: Parts, settings: TrainSettings, world: int) -> float:
     decoding = Decoding(**evaluation.decoding, batch_size=evaluation.batch_size)
     parts.network.eval()
     start = time.perf_counter()
-    parts.reasoner.generate(some, decoding)
+    reasoner.generate(some, decoding)
     once = (time.perf_counter() - start) * math.ceil(tests / len(some))
     measurements = len(parts.stages) + math.ceil(settings.training.updates / evaluation.every)
-    return once * measurements * (2 - parts.stages[-1].share)
+    return once * measurements * (2 - (parts.stages[-1].share or 1 / len(parts.stages)))
 
 
 def _optimizer_bytes(settings: TrainSettings, trained: int, world: int, dtype: str) -> int:
-    zero = settings.deepspeed.get("zero_optimization", {})
-    if zero.get("offload_optimizer", {}).get("device") == "cpu":
+    zero = settings.deepspeed.zero_optimization
+    if zero.offload_optimizer:
         return 0
     each = MOMENTS + (MASTER if dtype == "bfloat16" else 0)
-    return trained * each // (world if zero.get("stage", 0) else 1)
+    return trained * each // (world if zero.stage else 1)
 
 
 def _memory(device: str) -> int:

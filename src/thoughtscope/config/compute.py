@@ -5,7 +5,6 @@ What is counted, in bytes a parameter, stands in docs/slurm.md.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,9 +13,10 @@ from pydantic import BaseModel
 from thoughtscope.backbones.size import parameters
 from thoughtscope.config.load import Study
 from thoughtscope.config.schema import Compute
-from thoughtscope.latents.settings import BaseFill
+from thoughtscope.latents.fills.base import BaseFill
 from thoughtscope.parsing import merge, parse
 from thoughtscope.run_id import RunId
+from thoughtscope.settings import collect
 from thoughtscope.training.hyperparameters import Training
 
 PROGRAM_MB = 2500  # what the scheduler's process, torchrun and a rank with a tiny model take; measured below 1500
@@ -194,15 +194,4 @@ def _size(study: Study, backbone: str) -> int:
 
 def _sequential(method: BaseModel) -> bool:
     """Return whether a method computes latents one after the other, which takes longer."""
-    return any(fill.sequential for fill in _fills(method))
-
-
-def _fills(value: Any) -> Iterator[BaseFill]:
-    if isinstance(value, BaseFill):
-        yield value
-    elif isinstance(value, BaseModel):
-        for _, inner in value:
-            yield from _fills(inner)
-    elif isinstance(value, list | tuple):
-        for inner in value:
-            yield from _fills(inner)
+    return any(fill.sequential for fill in collect(method, BaseFill))

@@ -35,8 +35,9 @@ def curves(rows: pd.DataFrame, series: Mapping[str, Series], by: Keys, options: 
 
     Returns:
         Columns `POINTS`, in the order of `series`. Rows marked "measured": mean accuracy, its interval over items and
-        seeds, the lowest and highest seed; of lines with several seeds only the steps that all of them measured. Rows
-        marked "stage switch": where on the line a seed's stage ends, but the last.
+        seeds, the lowest and highest seed; of lines with several seeds only the steps that all of them measured,
+        where a run that has ended keeps its last accuracy. Rows marked "stage switch": where on the line a seed's stage
+        ends, but the last.
 
     Raises:
         UserError: no row of the split, or runs of several tasks or methods.
@@ -56,6 +57,7 @@ def curves(rows: pd.DataFrame, series: Mapping[str, Series], by: Keys, options: 
 
 def _line(rows: pd.DataFrame, options: Accuracy) -> pd.DataFrame:
     seeds = rows["seed"].nunique()
+    rows = _extended(rows.reset_index(drop=True))
     grouped = rows.groupby("step").agg(
         accuracy=("accuracy", "mean"),
         each=("accuracy", list),
@@ -78,6 +80,15 @@ def _line(rows: pd.DataFrame, options: Accuracy) -> pd.DataFrame:
     else:
         line[["seeds_solved", "solved_low", "solved_high"]] = np.nan
     return line.assign(**rows.iloc[0][["task", "method", "backbone", "trainable"]])
+
+
+def _extended(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of a line with those of runs that end before others repeated at the later steps."""
+    parts = [rows]
+    for _, run in rows.groupby("seed"):
+        later = sorted(step for step in rows["step"].unique() if step > run["step"].max())
+        parts += [run.loc[[run["step"].idxmax()]].assign(step=step) for step in later]
+    return pd.concat(parts, ignore_index=True)
 
 
 def _switches(rows: pd.DataFrame, line: pd.DataFrame) -> pd.DataFrame:

@@ -32,9 +32,9 @@ from thoughtscope.hidden_states.capture import (
 from thoughtscope.hidden_states.roles import latent_places, roles, shared_ends, text_places
 from thoughtscope.hidden_states.settings import HiddenStates
 from thoughtscope.hidden_states.write import GENERATIONS, StateWriter, storage_type
+from thoughtscope.latents.forward import forward
 from thoughtscope.latents.generate import Decoding
 from thoughtscope.latents.packing import pack
-from thoughtscope.latents.passes import forward
 from thoughtscope.methods.curriculum import Example
 from thoughtscope.reasoner import Reasoner, device_and_dtype, load_reasoner
 from thoughtscope.settings import Strict
@@ -111,16 +111,16 @@ def _answer(
     generations = reasoner.generate(examples, decoding)
     sequences = [one.sequence(-1 if reasoner.latent_id is None else reasoner.latent_id) for one in generations]
     batch = pack(sequences, reasoner.fill.settings if reasoner.fill else None, device=reasoner.model.device)
-    trace = forward(reasoner.model, batch, reasoner.fill, layers)
+    output = forward(reasoner.model, batch, reasoner.fill, layers)
     control = set(reasoner.ids.ids.values())
     pieces = [[decoded(reasoner.tokenizer, [token]) for token in one.token_ids] for one in sequences]
     names = [roles(one, parts, control, ends) for one, parts in zip(sequences, pieces, strict=True)]
     places = [place for row, one in enumerate(sequences) for place in latent_places(row, one)]
     places += [place for row, one in enumerate(sequences) for place in text_places(row, one, names[row], text)]
     about, at = positions(sequences, places, pieces, names), token_index(batch, places)
-    store(writer, "input", None, step, trace.inputs, at, about)
+    store(writer, "input", None, step, output.inputs, at, about)
     for layer in layers:
-        store(writer, "output", layer, step, trace.layers[layer], at, about)
+        store(writer, "output", layer, step, output.layers[layer], at, about)
     return [
         prediction(reasoner, example, generation) for example, generation in zip(examples, generations, strict=True)
     ]

@@ -15,9 +15,9 @@ from torch import Tensor
 from thoughtscope.errors import UserError
 from thoughtscope.latents.attention import attention_mask, attention_windows
 from thoughtscope.latents.decoder import context_length, decoder_of, layer_states
+from thoughtscope.latents.forward import forward
 from thoughtscope.latents.layout import TokenSequence, sequence
 from thoughtscope.latents.packing import pack
-from thoughtscope.latents.passes import forward
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,8 @@
 """The latent mechanism, readable in one sitting, in this order:
 
-`settings` (which vector is fed at latents), `layout` (where latents stand), `packing` (how rows share passes),
-`attention` (who sees whom), `passes` (the model over packed tokens), `head` (states to tokens), `fill` (what is fed at
-latents), `forward` (pass after pass, latents filled), `scoring` (loss and probabilities), `cached` (one position more
-for every row), `generate` (free responses).
+`layout` (where latents stand), `packing` (how rows share passes), `attention` (which position sees which), `passes`
+(the model over packed tokens), `head` (states to tokens), `fills` (kinds of fill: which vector is fed at latents),
+`fill` (one of them, with its parameters), `forward` (pass after pass, latents fed), `scoring` (loss and probabilities),
+`cached` (one more position of every row), `generate` (free responses), `settings` (a fill as a key of a method file).
 Knows nothing about methods, tasks or training.
 """

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from thoughtscope.latents.attention import attention_mask, attention_windows
 from thoughtscope.latents.decoder import decoder_of, layer_states
+from thoughtscope.latents.fill import Fill
+from thoughtscope.latents.forward import forward
 from thoughtscope.latents.layout import TokenSequence
 from thoughtscope.latents.packing import pack
-from thoughtscope.latents.passes import forward
-
-if TYPE_CHECKING:
-    from thoughtscope.latents.fill import Fill
 
 
 class CachedRows:
@@ -36,15 +34,15 @@ class CachedRows:
         self.model = model
         self.windows = attention_windows(model.config.get_text_config())
         settings = fill.settings if fill else None
-        self.vector = fill.bind(model) if fill is not None and fill.settings.sequential else None
+        self.feed = fill.feed(model) if fill is not None and fill.settings.sequential else None
         self.layer = settings.layer if settings else None
         batch = pack(prompts, settings, passes=passes, device=model.device)
-        trace = forward(model, batch, fill, [] if self.layer is None else [self.layer])
-        self.cache, self.valid = trace.cache.unpacked(batch.index.clamp(min=0)), batch.index >= 0
+        output = forward(model, batch, fill, [] if self.layer is None else [self.layer])
+        self.cache, self.valid = output.cache.unpacked(batch.index.clamp(min=0)), batch.index >= 0
         self.positions = torch.arange(batch.index.shape[1], device=model.device).expand_as(batch.index)
         self.next_position = batch.lengths
-        self.last = trace.last[batch.ends]
-        self.chosen = self.last if self.layer is None else trace.layers[self.layer][batch.ends]
+        self.last = output.last[batch.ends]
+        self.chosen = self.last if self.layer is None else output.layers[self.layer][batch.ends]
 
     def keep(self, rows: Tensor) -> None:
         """Keep the rows of these indices ``[kept]``; the others leave, and their part of the cache with them."""
@@ -61,8 +59,8 @@ class CachedRows:
             latent: ``[rows]``, which of them are latents and get the fill's vector; None: none can be.
         """
         fed = self.model.get_input_embeddings()(tokens)
-        if self.vector is not None and latent is not None:
-            fed = torch.where(latent[:, None], self.vector(self.last, self.chosen).to(fed.dtype), fed)
+        if self.feed is not None and latent is not None:
+            fed = torch.where(latent[:, None], self.feed(self.last, self.chosen).to(fed.dtype), fed)
         now = self.next_position[:, None]
         self.positions = torch.cat([self.positions, now], dim=1)
         self.valid = torch.cat([self.valid, torch.ones_like(now, dtype=torch.bool)], dim=1)

@@ -1,36 +1,44 @@
-"""The segmented forward: one pass for the text before the first latent, one more for each latent.
+"""The forward with latents: one pass for the text before the first latent, one more for each latent.
 
-Gradients flow through every fill, and the result equals a full pass over each row alone.
+Gradients flow through every fill, and the result equals a full pass over each row alone. Training, scoring, generation
+and extraction all come here.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from torch import Tensor
 
+from thoughtscope.errors import UserError
+from thoughtscope.latents.fill import Fill
 from thoughtscope.latents.packing import Batch, Pass
-from thoughtscope.latents.passes import States, Trace, run_passes
-
-if TYPE_CHECKING:
-    from thoughtscope.latents.fill import Fill
+from thoughtscope.latents.passes import ModelOutput, States, run_passes
 
 
-def segmented_forward(model: Any, batch: Batch, fill: Fill, layers: Iterable[int] = ()) -> Trace:
-    """Run a causal language model over `batch`, feeding each latent what its fill makes of the position before it.
+def forward(model: Any, batch: Batch, fill: Fill | None, layers: Iterable[int] = ()) -> ModelOutput:
+    """Run a causal language model over `batch`, feeding each latent what its fill computes from the position before.
+
+    Args:
+        model: a Transformers causal LM (with or without injected adapters).
+        fill: what is fed at latents; None if no latent depends on the model.
+        layers: hidden-state layers to return.
 
     Raises:
-        UserError: the batch is longer than the model's context.
+        UserError: the batch needs a fill and there is none, it is longer than the model's context, or the model has no
+            such layer.
     """
-    source = fill.settings.layer
-    vector = fill.bind(model) if len(batch.passes) > 1 else None
+    if fill is None and len(batch.passes) > 1 and any(len(one.latents) for one in batch.passes):
+        raise UserError("batch", "it has latents that depend on the model, and no fill", "name the method's fill")
+    layer = fill.settings.layer if fill else None
+    vectors = fill.feed(model) if fill and fill.settings.sequential and len(batch.passes) > 1 else None
 
     def feed(embedded: Tensor, one: Pass, made: States) -> Tensor:
-        if vector is None or not one.span.start:
+        if vectors is None or not one.span.start:
             return embedded
         # also where a later pass holds no latent: ranks that shard a model step together
-        last, chosen = made.at(one.sources, source)
-        return embedded.index_copy(0, one.latents, vector(last, chosen).to(embedded.dtype))
+        last, chosen = made.at(one.sources, layer)
+        return embedded.index_copy(0, one.latents, vectors(last, chosen).to(embedded.dtype))
 
-    return run_passes(model, batch, [*layers, *([] if source is None else [source])], feed)
+    return run_passes(model, batch, [*layers, *([] if layer is None else [layer])], feed)

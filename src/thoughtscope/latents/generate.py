@@ -9,20 +9,18 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 import torch
 from pydantic import Field
 from torch import Tensor
 
 from thoughtscope.latents.cached import CachedRows
+from thoughtscope.latents.fill import Fill
 from thoughtscope.latents.head import logits, nucleus
 from thoughtscope.latents.layout import TokenSequence, sequence
 from thoughtscope.latents.packing import in_order_of_shape, pack, serial_passes
 from thoughtscope.settings import Count, Positive, Probability, Strict
-
-if TYPE_CHECKING:
-    from thoughtscope.latents.fill import Fill
 
 Stopped = Literal["eos", "length", "loop"]
 
@@ -88,7 +86,7 @@ def generate(
         fill: what is fed at latents, forced or chosen; None without latents.
         latent_id: the token whose prediction means a latent; None: it cannot be chosen.
         eos_ids: tokens that end a response.
-        anyone: whether any rank still needs a step (ranks that shard a model step together).
+        any_rank: returns whether its argument is true on any rank (ranks that shard a model step together).
     """
     results: list[Generation] = [Generation(prompt) for prompt in prompts]
     order = in_order_of_shape(prompts)
@@ -116,9 +114,9 @@ class _Batch:
     ) -> None:
         self.model, self.decoding = model, decoding
         self.latent_id, self.eos_ids = latent_id, frozenset(eos_ids)
-        self.idle = not rows  # a rank without rows keeps step with the others on a row that nobody reads
-        nobody = sequence("nobody", [next(iter(eos_ids))], [])
-        self.alive = rows or [Generation(nobody)]
+        self.idle = not rows  # a rank without rows computes a dummy row, to stay in step with the others
+        dummy = sequence("dummy", [next(iter(eos_ids))], [])
+        self.alive = rows or [Generation(dummy)]
         prompts = [row.prompt for row in self.alive]
         settings = fill.settings if fill else None
         for row in self.alive:
@@ -148,6 +146,7 @@ class _Batch:
             steps += 1
 
     def _choose(self) -> Tensor:
+        """Return the next token of each row, ``[rows]``."""
         scores = logits(self.model, self.rows.last).float()
         if self.latent_id is not None:
             banned = [not self._may_think(row) for row in self.alive]

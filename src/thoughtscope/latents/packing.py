@@ -22,8 +22,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from thoughtscope.latents.fills.base import BaseFill
 from thoughtscope.latents.layout import IGNORE, TokenSequence
-from thoughtscope.latents.settings import FillSettings
 
 Ints = npt.NDArray[np.int64]
 
@@ -81,7 +81,7 @@ class Batch:
 
     @property
     def padding(self) -> int:
-        """Attention queries that are computed for nobody, because pieces of one pass differ in length."""
+        """Attention queries whose result is dropped: they pad the shorter pieces of a pass."""
         return sum(one.queries.numel() - len(one.places) for one in self.passes)
 
     @property
@@ -97,7 +97,7 @@ class Batch:
 
 def pack(
     sequences: Sequence[TokenSequence],
-    fill: FillSettings | None,
+    fill: BaseFill | None,
     *,
     for_labels: bool = False,
     passes: int = 0,
@@ -122,7 +122,7 @@ def pack(
     where, done = [], 0
     for k in range(count):
         pieces = [(i, *row[k]) for i, row in enumerate(rows) if k < len(row)]
-        if not pieces:  # a rank without work keeps step: the last position of its first row, once more
+        if not pieces:  # a rank without work computes the last position of its first row again, to stay in step
             pieces = [(0, int(lengths[0]) - 1, int(lengths[0]))]
         aligned = not made or made[-1].aligned
         one, places = _pass(np.array(pieces), index, latent, done, aligned, device)
@@ -148,17 +148,17 @@ def _needed(one: TokenSequence) -> int:
     return max((t for t, label in enumerate(one.labels) if label != IGNORE), default=0) or 1
 
 
-def serial_passes(one: TokenSequence, fill: FillSettings | None) -> int:
+def serial_passes(one: TokenSequence, fill: BaseFill | None) -> int:
     """Return how many passes, each waiting for the one before, compute a row with what `fill` feeds at its latents."""
     return len(_cuts(one, len(one.token_ids), fill))
 
 
-def computed_positions(one: TokenSequence, fill: FillSettings | None) -> int:
+def computed_positions(one: TokenSequence, fill: BaseFill | None) -> int:
     """Return how many positions training computes of a row; what several Jacobi sweeps compute counts each time."""
     return sum(end - begin for begin, end in _cuts(one, _needed(one), fill))
 
 
-def _cuts(one: TokenSequence, length: int, fill: FillSettings | None) -> list[tuple[int, int]]:
+def _cuts(one: TokenSequence, length: int, fill: BaseFill | None) -> list[tuple[int, int]]:
     """Return the positions (begin, end) that each pass computes of a row."""
     latents = [t for t, flag in enumerate(one.is_latent[:length]) if flag] if fill and fill.sequential else []
     sweeps = len(latents) if fill is None or fill.sweeps is None else fill.sweeps

@@ -1,14 +1,10 @@
-"""The forward over packed tokens, pass by pass. Text needs one pass; latents come in through their fill.
-
-The cache carries what was computed and gradients flow through it. Training, scoring, generation and extraction all
-come here; what only latents need stands in `forward` and `fill`, which a run without latents never loads.
-"""
+"""The model over packed tokens, pass by pass: the cache carries what was computed, and gradients flow through it."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -23,19 +19,16 @@ from thoughtscope.latents.attention import (
 from thoughtscope.latents.decoder import context_length, decoder_of, layer_states
 from thoughtscope.latents.packing import Batch, Pass
 
-if TYPE_CHECKING:
-    from thoughtscope.latents.fill import Fill
-
 
 @dataclass(frozen=True)
-class Trace:
-    """What a forward computed, by token of its batch.
+class ModelOutput:
+    """The output of a forward pass, by token of its batch.
 
     Attributes:
         inputs: ``[tokens, d]``, the vectors that were fed.
         last: ``[tokens, d]``, hidden states after the final norm.
         layers: the hidden states asked for, ``[tokens, d]`` each; 0 is the embedding output.
-        cache: keys and values of all tokens, for going on.
+        cache: keys and values of all tokens.
     """
 
     inputs: Tensor
@@ -44,27 +37,9 @@ class Trace:
     cache: PackedCache
 
 
-def forward(model: Any, batch: Batch, fill: Fill | None, layers: Iterable[int] = ()) -> Trace:
-    """Run a causal language model over `batch`, filling its latents one after another.
-
-    Args:
-        model: a Transformers causal LM (with or without injected adapters).
-        fill: what is fed at latents; None if no latent depends on the model.
-        layers: hidden-state layers to return.
-
-    Raises:
-        UserError: the batch needs a fill and there is none, or it is longer than the model's context.
-    """
-    if fill is not None:
-        return fill.run(model, batch, layers)
-    if len(batch.passes) > 1 and any(len(one.latents) for one in batch.passes):
-        raise UserError("batch", "it has latents that depend on the model, and no fill", "name the method's fill")
-    return run_passes(model, batch, layers, lambda embedded, one, made: embedded)
-
-
 def run_passes(
     model: Any, batch: Batch, layers: Iterable[int], feed: Callable[[Tensor, Pass, States], Tensor]
-) -> Trace:
+) -> ModelOutput:
     """Run every pass of `batch`.
 
     Args:
@@ -91,7 +66,7 @@ def run_passes(
                 output_hidden_states=bool(made.layers),
             )
         made.add(fed, out)
-    return made.trace(cache)
+    return made.output(cache)
 
 
 class States:
@@ -103,22 +78,25 @@ class States:
         self.layers: dict[int, list[Tensor]] = {layer: [] for layer in wanted}
 
     def add(self, fed: Tensor, out: Any) -> None:
+        """Add a pass: the vectors fed ``[tokens of the pass, d]`` and what the decoder returned."""
         self.fed.append(fed)
         self.last.append(out.last_hidden_state[0])
         for layer, states in self.layers.items():
             states.append(layer_states(out, layer)[0])
 
     def at(self, tokens: Tensor, layer: int | None) -> tuple[Tensor, Tensor]:
-        """Return the states at `tokens` that a fill may use: after the final norm, and of the chosen layer."""
+        """Return the states ``[n, d]`` at `tokens` ``[n]``: after the final norm, and of `layer`."""
         last = _pick(self.last, tokens)
         return last, last if layer is None else _pick(self.layers[layer], tokens)
 
-    def trace(self, cache: PackedCache) -> Trace:
+    def output(self, cache: PackedCache) -> ModelOutput:
+        """Return all passes as one output."""
         layers = {layer: torch.cat(states) for layer, states in self.layers.items()}
-        return Trace(torch.cat(self.fed), torch.cat(self.last), layers, cache)
+        return ModelOutput(torch.cat(self.fed), torch.cat(self.last), layers, cache)
 
 
 def _pick(pieces: list[Tensor], tokens: Tensor) -> Tensor:
+    """Return rows `tokens` ``[n]`` of the concatenated `pieces` ``[tokens of a pass, d]``: ``[n, d]``."""
     return torch.cat(pieces).index_select(0, tokens)
 
 

@@ -3,31 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from thoughtscope.errors import UserError
+from thoughtscope.latents.fill import Fill
+from thoughtscope.latents.forward import forward
 from thoughtscope.latents.head import logits
 from thoughtscope.latents.layout import IGNORE, TokenSequence, sequence
 from thoughtscope.latents.packing import Batch, in_order_of_shape, pack
-from thoughtscope.latents.passes import Trace, forward
-
-if TYPE_CHECKING:
-    from thoughtscope.latents.fill import Fill
+from thoughtscope.latents.passes import ModelOutput
 
 
-def loss_sum(model: Any, trace: Trace, batch: Batch) -> Tensor:
-    """Return the cross-entropy summed over the labelled tokens of `batch` (a scalar, in nats, float32 or wider).
+def loss_sum(model: Any, output: ModelOutput, batch: Batch) -> Tensor:
+    """Return the cross-entropy summed over the labelled tokens of `batch`: a scalar ``[]`` in nats, float32 or wider.
+
+    Args:
+        output: of the forward over `batch`.
 
     Raises:
-        UserError: a row has no label, or the trace is that of another batch.
+        UserError: a row has no label, or the output is that of another batch.
     """
     if batch.unlabelled is not None:
         raise UserError(f"sequence {batch.unlabelled}", "it has no labelled token", "leave it out of training")
-    scores, targets = _labelled(model, trace, batch)
+    scores, targets = _labelled(model, output, batch)
     wide = scores if scores.dtype == torch.float64 else scores.float()
     return F.cross_entropy(wide, targets, reduction="sum")
 
@@ -91,9 +93,9 @@ def _by_label(
     return found
 
 
-def _labelled(model: Any, trace: Trace, batch: Batch) -> tuple[Tensor, Tensor]:
+def _labelled(model: Any, output: ModelOutput, batch: Batch) -> tuple[Tensor, Tensor]:
     """Return scores ``[labels, vocabulary]`` and targets ``[labels]``."""
-    if len(trace.last) != len(batch.targets):
+    if len(output.last) != len(batch.targets):
         raise UserError("batch", "its layout is not the one that was computed", "pass the batch of this forward")
     labelled = (batch.targets != IGNORE).nonzero()[:, 0]
-    return logits(model, trace.last.index_select(0, labelled)), batch.targets.index_select(0, labelled)
+    return logits(model, output.last.index_select(0, labelled)), batch.targets.index_select(0, labelled)

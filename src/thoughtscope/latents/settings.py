@@ -1,57 +1,55 @@
-"""Which vector is fed at a latent: the settings. What they compute is in `latents.fill`. Imports no torch."""
+"""`AnyFill`, the type of a settings key that holds a fill of any kind. Imports no torch."""
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any
 
-from pydantic import Field
+from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler, ValidationError
+from pydantic_core import CoreSchema, InitErrorDetails, core_schema
 
-from thoughtscope.settings import Count, Positive, PositiveFloat, Probability, Strict
+from thoughtscope.errors import UserError
+from thoughtscope.latents.fills.base import BaseFill
+from thoughtscope.plugins import implementation, kinds
 
-
-class BaseFill(Strict):
-    """What every fill has, as a setting of its own or as a constant.
-
-    Attributes:
-        sequential: whether a latent needs what the model computed at the position before it.
-    """
-
-    sequential: ClassVar[bool] = True
+GROUP = "latents.fills"
 
 
-class Pause(BaseFill):
-    """The latent token's own embedding: no recurrence."""
+class ByKind:
+    """Validates a mapping with the `Settings` of its `kind`; a kind's module loads when a file names it."""
 
-    sequential: ClassVar[bool] = False
-    layer: ClassVar[None] = None
-    sweeps: ClassVar[None] = None
+    def models(self) -> list[type[BaseFill]]:
+        """Return the settings of every kind."""
+        return [_settings(kind) for kind in kinds(GROUP)]
 
-    kind: Literal["pause"]
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_plain_validator_function(_validate)
 
-
-class Hidden(BaseFill):
-    """The hidden state of the position before (Coconut, arXiv 2412.06769)."""
-
-    kind: Literal["hidden"]
-    layer: Count | None = Field(None, description="hidden-state layer (0 = embeddings); null: the last, after the norm")
-    sweeps: Positive | None = Field(
-        None, description="compute all latents of a response in this many parallel (Jacobi) sweeps; null: one by one"
-    )
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        kinds_of_fill = [handler(one.__pydantic_core_schema__) for one in self.models()]
+        return {"discriminator": {"propertyName": "kind"}, "oneOf": kinds_of_fill}
 
 
-class Fusion(BaseFill):
-    """The hidden state mixed with the embedding that the model expects next (LT-Tuning, arXiv 2602.10229)."""
-
-    kind: Literal["fusion"]
-    layer: Count | None = Field(None, description="hidden-state layer (0 = embeddings); null: the last, after the norm")
-    alpha: Probability = Field(0.6, description="weight of the hidden state")
-    top_p: Probability = Field(0.9, description="nucleus of the prediction")
-    temperature: PositiveFloat = Field(1.0, description="of the prediction")
-    keep_crossing: bool = Field(False, description="keep the token that crosses top_p; else drop it, never all")
-    adapter: Positive | None = Field(None, description="inner width of an adapter on the mix; null: none")
-    sweeps: Positive | None = Field(
-        None, description="compute all latents of a response in this many parallel (Jacobi) sweeps; null: one by one"
-    )
+AnyFill = Annotated[BaseFill, ByKind()]
 
 
-FillSettings = Annotated[Pause | Hidden | Fusion, Field(discriminator="kind")]
+def _settings(kind: str) -> type[BaseFill]:
+    found: type[BaseFill] = implementation(GROUP, kind, "fill").Settings
+    return found
+
+
+def _validate(raw: Any) -> BaseFill:
+    if isinstance(raw, BaseFill):
+        return raw
+    kind = raw.get("kind") if isinstance(raw, dict) else None
+    if not isinstance(kind, str):
+        raise ValueError(f"give it a kind: one of {', '.join(kinds(GROUP))}")
+    try:
+        return _settings(kind).model_validate(raw)
+    except UserError as error:
+        raise ValueError(f"{error.problem}: {error.fix}") from None
+    except ValidationError as error:  # located by kind, as pydantic locates variants of a union
+        lines: list[InitErrorDetails] = [
+            {"type": one["type"], "loc": (kind, *one["loc"]), "input": one["input"], "ctx": one.get("ctx", {})}
+            for one in error.errors()
+        ]
+        raise ValidationError.from_exception_data(error.title, lines) from None

@@ -1,9 +1,9 @@
-"""Starts the processes of a run where they belong: on one machine, or on the nodes of a SLURM job.
+"""Starts the processes of a run: on one machine, or on the nodes of a SLURM job.
 
-run.py -> torchrun -> ranks                        one node
-run.py -> srun -> node.py -> torchrun -> ranks     several nodes
+run.py (with torchrun's agent) -> ranks                         one node
+run.py -> srun -> node.py (with torchrun's agent) -> ranks      several nodes
 
-Decides where and how a run computes, never what; no module here can change a result, and each says so.
+It decides where a run computes, and no module of it can change a result.
 """
 
 AFFECTS_RESULTS = False

@@ -1,8 +1,8 @@
-"""Which devices of a workstation a run gets, when several train at once.
+"""Which devices of a workstation a run gets when several runs train at once.
 
-Whoever starts runs may count devices, but does not say which. Here each device has a lock file; a run holds the locks
-of its devices as long as it lives, and the kernel frees them however it ends. Inside a SLURM job devices are given, and
-nothing is leased.
+Snakemake counts devices but does not assign them. Here each device has a lock file; a run holds the locks of its
+devices while it lives, and the kernel frees them however it ends. Inside a SLURM job, SLURM assigns devices and nothing
+is leased.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ from pathlib import Path
 from typing import IO
 
 from thoughtscope.errors import UserError
+from thoughtscope.launch.ranks import DEVICES
 from thoughtscope.launch.slurm import JOB
-from thoughtscope.launch.torchrun import DEVICES
 
 AFFECTS_RESULTS = False
-STAND_INS = "THOUGHTSCOPE_DEVICES"  # device ids, separated by commas, instead of those of the machine
+SIMULATED = "THOUGHTSCOPE_DEVICES"  # device ids, separated by commas, instead of those of the machine
 AGAIN_SECONDS = 0.5
 
 
 def present() -> list[str]:
-    """Return the ids of this machine's devices: stand-ins, those the user made visible, or all of its NVIDIA cards."""
-    for name in (STAND_INS, DEVICES):
+    """Return the ids of this machine's devices: simulated ones, those the user made visible, or all NVIDIA cards."""
+    for name in (SIMULATED, DEVICES):
         if name in os.environ:
             return [one for one in os.environ[name].split(",") if one]
     try:
@@ -67,17 +67,17 @@ def lease(count: int) -> Iterator[list[str]]:
 
 
 def _wait_for(count: int, devices: Sequence[str]) -> dict[str, IO[str]]:
-    told = False
+    waits = False
     while not (held := _take(count, devices)):
-        if not told:
+        if not waits:
             print(f"waiting for {count} of {len(devices)} devices", file=sys.stderr, flush=True)
-            told = True
+            waits = True
         time.sleep(AGAIN_SECONDS)
     return held
 
 
 def _take(count: int, devices: Sequence[str]) -> dict[str, IO[str]]:
-    """Lock the first `count` free devices; none at all if there are fewer, so that no two runs wait for each other."""
+    """Lock the first `count` free devices; none if there are fewer, so that no two runs wait for each other."""
     held: dict[str, IO[str]] = {}
     for device in devices:
         file = (_folder() / f"{device.replace('/', '-')}.lock").open("w")

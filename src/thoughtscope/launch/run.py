@@ -1,8 +1,8 @@
-"""Starts a run's ranks, on this node or on all nodes of its job, until the run is done.
+"""Runs the ranks of a run, on this node or on all nodes of its job, until the run is finished.
 
-torchrun ends with 1 whatever its ranks ended with, so the first rank leaves its own status in a file. If that is
-`CONTINUE`, the run has saved and is to go on: in a SLURM job of its own the job is put back into the queue and comes
-again; elsewhere it goes on here and now, unless it was this program that was told to stop.
+torchrun reports only whether its ranks failed, so the first rank writes its own status into a file. If that is
+`CONTINUE`, the run has saved its state and is not finished: a SLURM job of its own goes back into the queue; elsewhere
+the ranks start again at once, unless this program itself was asked to stop.
 """
 
 import argparse
@@ -11,16 +11,17 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from thoughtscope.launch import slurm, torchrun
+from thoughtscope.launch import slurm
 from thoughtscope.launch.leases import lease
+from thoughtscope.launch.ranks import run_ranks
+from thoughtscope.launch.signals import StopSignals
 from thoughtscope.launch.status import CONTINUE, STATUS_FILE
-from thoughtscope.launch.supervise import Supervisor
 
 AFFECTS_RESULTS = False
 
 
 def launch_options() -> argparse.ArgumentParser:
-    """Return a parser of where a run computes, to be the parent of another."""
+    """Return a parser of where a run computes, for use as a parent parser."""
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     parser.add_argument("--nodes", type=int, default=1, help="of this SLURM job")
     parser.add_argument("--ranks", type=int, default=1, help="processes of each node")
@@ -29,7 +30,7 @@ def launch_options() -> argparse.ArgumentParser:
 
 
 def launch(worker: Sequence[str], nodes: int, ranks: int, cores: int) -> int:
-    """Run until the run is finished, has failed, or is to go on later; return the status to end with.
+    """Run until the run is finished, has failed, or will be resumed later; return the status to end with.
 
     Args:
         worker: arguments of the program of a rank.
@@ -37,20 +38,22 @@ def launch(worker: Sequence[str], nodes: int, ranks: int, cores: int) -> int:
         ranks: processes of each node.
         cores: of each node.
     """
+    signals = StopSignals()
     with tempfile.TemporaryDirectory() as folder, lease(ranks):
-        supervisor = Supervisor()
         status_file = Path(folder) / "status"
         os.environ[STATUS_FILE] = str(status_file)
         while True:
             status_file.unlink(missing_ok=True)
-            started = slurm.start(worker, nodes, ranks, cores) if nodes > 1 else torchrun.start(worker, ranks, cores)
-            status = supervisor.wait(started)
+            if nodes > 1:
+                status = slurm.run_nodes(worker, nodes, ranks, cores, signals)
+            else:
+                status = run_ranks(worker, ranks, cores, signals)
             if status_file.exists():
                 status = int(status_file.read_text())
-            if supervisor.told and status:
-                status = CONTINUE  # also if it was told while it still started: nothing is lost
+            if signals.received and status:
+                status = CONTINUE  # also if the ranks were still loading: the last saved state is whole
             if status == CONTINUE and slurm.is_own_job():
-                slurm.requeue()
-            elif status == CONTINUE and not supervisor.told:
+                slurm.requeue(signals)
+            elif status == CONTINUE and not signals.received:
                 continue
             return status

@@ -1,4 +1,4 @@
-"""What a run does with SLURM from inside its job: start on all nodes, meet, and go back into the queue."""
+"""What a run does with SLURM from inside its job: run on all nodes, and go back into the queue."""
 
 from __future__ import annotations
 
@@ -11,21 +11,20 @@ import time
 from collections.abc import Mapping, Sequence
 
 from thoughtscope.errors import UserError
-from thoughtscope.launch.status import CONTINUE
-from thoughtscope.launch.supervise import SIGNALS, Started
-from thoughtscope.launch.torchrun import Meeting
+from thoughtscope.launch.ranks import Rendezvous
+from thoughtscope.launch.signals import StopSignals, unblock
 
 AFFECTS_RESULTS = False
 JOB = "SLURM_JOB_ID"
-REQUEUE = "THOUGHTSCOPE_REQUEUE"  # the job that a run may put back into the queue: set in jobs made for one run
+REQUEUE = "THOUGHTSCOPE_REQUEUE"  # the job that a run may requeue: set in jobs that run nothing else
 KEPT = (JOB, "SLURM_CLUSTER_NAME", "SLURM_CONF")
 PATIENCE_SECONDS = 120
 
 
-def start(worker: Sequence[str], nodes: int, ranks: int, cores: int) -> Started:
-    """Start `ranks` processes on each of the job's `nodes`, through srun, which hands on the signals it is sent.
+def run_nodes(worker: Sequence[str], nodes: int, ranks: int, cores: int, signals: StopSignals) -> int:
+    """Run `ranks` processes on each of the job's `nodes` to their end, through srun; return srun's status.
 
-    The nodes meet at the first one, which is this one, at a port that is free on it.
+    The nodes meet at this one, which is the first, at a port that is free on it. srun passes signals on to all nodes.
 
     Raises:
         UserError: this is not a SLURM job.
@@ -35,41 +34,42 @@ def start(worker: Sequence[str], nodes: int, ranks: int, cores: int) -> Started:
             "compute.nodes", f"a run wants {nodes} nodes, but this is no SLURM job", "set it to 1, or use the profile"
         )
     step = [f"--nodes={nodes}", f"--ntasks={nodes}", "--ntasks-per-node=1", f"--cpus-per-task={cores}"]
-    # a node's failure ends the others after a minute; a saved run's ranks end together, and none is hurried
+    # if a node fails, the others end a minute later; ranks that have saved end together, and srun kills none of them
     step += ["--export=ALL", "--unbuffered", "--kill-on-bad-exit=0", "--wait=60"]
     node = [sys.executable, "-m", "thoughtscope.launch.node", "--ranks", str(ranks), "--cores", str(cores)]
     node += ["--port", str(_free_port()), "--"]
-    process = subprocess.Popen(["srun", *step, *node, *worker], env=_without_step(os.environ), start_new_session=True)
-    return Started(process, lambda: process.send_signal(signal.SIGUSR1), f"{nodes} nodes of job {os.environ[JOB]}")
+    print(f"started: {time.strftime('%Y-%m-%d %H:%M:%S')}, {nodes} nodes of job {os.environ[JOB]}", file=sys.stderr)
+    srun = ["srun", *step, *node, *worker]
+    process = subprocess.Popen(srun, env=_without_step(os.environ), start_new_session=True, preexec_fn=unblock)
+    signals.pass_on(lambda: process.send_signal(signal.SIGUSR1))
+    return process.wait()
 
 
-def meeting(port: int) -> Meeting:
-    """Return where the nodes of this job step meet: srun was started on the first of them."""
+def rendezvous(port: int) -> Rendezvous:
+    """Return where the nodes of this job step meet: on the node where srun was started, the first one."""
     nodes, node = int(os.environ["SLURM_STEP_NUM_NODES"]), int(os.environ["SLURM_NODEID"])
-    return Meeting(nodes, node, os.environ["SLURM_LAUNCH_NODE_IPADDR"], port)
+    return Rendezvous(nodes, node, os.environ["SLURM_LAUNCH_NODE_IPADDR"], port)
 
 
 def is_own_job() -> bool:
-    """Return whether this SLURM job was made for this run alone, so that the run may put it back into the queue."""
+    """Return whether this SLURM job runs nothing else, so that the run may requeue it."""
     return REQUEUE in os.environ
 
 
-def requeue() -> None:
+def requeue(signals: StopSignals) -> None:
     """Put this job back into the queue, under its number, and wait until SLURM ends it.
 
-    Returns at once if SLURM refuses, or if the job is being cancelled or put back already.
+    Returns at once if SLURM refuses, or if the job is already being cancelled or requeued.
     """
     job = os.environ[REQUEUE]
     if _ask("squeue", "--noheader", f"--jobs={job}", "--format=%T") != "RUNNING":
         return
-    for number in SIGNALS:
-        signal.signal(number, lambda _number, _frame: sys.exit(CONTINUE))
     if _ask("scontrol", "requeue", job) is not None:
-        time.sleep(PATIENCE_SECONDS)
+        signals.wait_for_next(PATIENCE_SECONDS)
 
 
 def _ask(*command: str) -> str | None:
-    """Return what a command of SLURM prints, or None if it fails."""
+    """Return what a SLURM command prints, or None if it fails."""
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
         print(f"{' '.join(command)}: {done.stderr.strip()}", file=sys.stderr, flush=True)
@@ -78,11 +78,11 @@ def _ask(*command: str) -> str | None:
 
 
 def _without_step(environment: Mapping[str, str]) -> dict[str, str]:
-    """Leave out what SLURM said of this process's own step, which srun would take as wishes for the next."""
+    """Return an environment without the variables of this job step, which srun would take as options of the next."""
     return {name: value for name, value in environment.items() if name in KEPT or not name.startswith("SLURM")}
 
 
 def _free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("", 0))
-        return int(one.getsockname()[1])
+    with socket.socket() as free:
+        free.bind(("", 0))
+        return int(free.getsockname()[1])

@@ -1,5 +1,5 @@
-"""Methods: curricula of stages, each a layout and a fill. A module is one kind of method.
+"""Methods: curricula of stages, each with a layout of examples and a fill.
 
-`contract.Contract` names what it offers, `curriculum` holds the words that kinds share. Kinds are light: they see token
-ids, never a model, and import no torch.
+`base` is the base of all kinds, `curriculum` holds the types they share; every other module is one kind. Kinds see
+token ids, never a model, and load without torch.
 """

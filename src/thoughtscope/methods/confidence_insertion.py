@@ -12,8 +12,9 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from thoughtscope.latents.layout import TokenSequence, sequence
-from thoughtscope.latents.settings import FillSettings, Fusion
-from thoughtscope.methods.curriculum import Ending, Example, MethodSettings, Stage, TokenIds
+from thoughtscope.latents.settings import AnyFill
+from thoughtscope.methods.base import BaseMethod
+from thoughtscope.methods.curriculum import Example, Stage, TokenIds
 from thoughtscope.settings import Positive, Probability, Strict
 
 LATENT = "<thinking>"
@@ -56,9 +57,8 @@ class StageSettings(Strict):
 
     name: str
     share: Probability = Field(..., description="longest duration as a share of the updates")
-    ending: Ending = Ending()
     insertion: Insertion | None = None
-    fill: FillSettings | None = None
+    fill: AnyFill | None = None
 
     @model_validator(mode="after")
     def _latents_need_a_fill(self) -> StageSettings:
@@ -67,7 +67,7 @@ class StageSettings(Strict):
         return self
 
 
-class Settings(MethodSettings):
+class Settings(BaseMethod):
     """A curriculum of stages over the same text."""
 
     kind: Literal["confidence-insertion"]
@@ -88,73 +88,73 @@ class Settings(MethodSettings):
         return self
 
     @model_validator(mode="after")
-    def _one_adapter(self) -> Settings:
-        fills = [stage.fill for stage in self.curriculum]
-        if len({fill.adapter for fill in fills if isinstance(fill, Fusion)}) > 1:
-            raise ValueError("fusion stages share one adapter: give all of them the same width, or none")
+    def _one_adapter_for_each_kind(self) -> Settings:
+        fills = [stage.fill for stage in self.curriculum if stage.fill]
+        if len({(fill.kind, fill.parameter_shape) for fill in fills}) > len({fill.kind for fill in fills}):
+            raise ValueError("stages of one kind of fill share its adapter: give all of them the same width, or none")
         return self
 
+    def stages(self, steps: int) -> list[Stage]:
+        """Return the curriculum; the number of `steps` does not matter to it."""
+        return [
+            Stage(
+                index=i,
+                name=stage.name,
+                share=stage.share,
+                payload=stage.insertion,
+                fill=stage.fill,
+                chosen=stage.insertion is not None,
+                min_latents=stage.insertion.min_latents if stage.insertion else 0.0,
+                scored=stage.insertion is not None and stage.insertion.selection != "anywhere",
+            )
+            for i, stage in enumerate(self.curriculum)
+        ]
 
-def stages(settings: Settings, steps: int) -> list[Stage]:
-    """Return the curriculum; the number of `steps` does not matter to it."""
-    return [
-        Stage(
-            index=i,
-            name=stage.name,
-            share=stage.share,
-            payload=stage.insertion,
-            min_updates=stage.ending.min_updates,
-            learned_at=stage.ending.learned_at,
-            fill=stage.fill,
-            chosen=stage.insertion is not None,
-            min_latents=stage.insertion.min_latents if stage.insertion else 0.0,
-            scored=stage.insertion is not None and stage.insertion.selection != "anywhere",
-        )
-        for i, stage in enumerate(settings.curriculum)
-    ]
+    @property
+    def tokens(self) -> list[str]:
+        """Return the one token the method adds."""
+        return [LATENT]
 
+    @property
+    def latent_token(self) -> str | None:
+        """Return the token that stands at latents."""
+        return LATENT
 
-def tokens(settings: Settings) -> list[str]:
-    """Return the one token the method adds."""
-    return [LATENT]
+    def layout(
+        self,
+        stage: Stage,
+        example: Example,
+        ids: TokenIds,
+        rng: random.Random,
+        probabilities: list[float] | None,
+    ) -> TokenSequence:
+        """Insert latents into the response; the whole response is labelled, latents too (if so set).
 
+        Args:
+            probabilities: of each response token under the current model; None in stages that need none.
+        """
+        insertion: Insertion | None = stage.payload
+        response = example.response
+        places = insertion_places(insertion, response, probabilities, rng) if insertion else []
+        filled: list[int] = []
+        is_latent: list[bool] = []
+        for t, token in enumerate(response):
+            count = places.count(t)
+            filled += [ids[LATENT]] * count + [token]
+            is_latent += [True] * count + [False]
+        labelled = [self.label_latents or not latent for latent in is_latent]
+        return sequence(example.example_id, example.prompt, filled, is_latent=is_latent, labelled=labelled)
 
-def latent_token(settings: Settings) -> str | None:
-    """Return the token that stands at latents."""
-    return LATENT
-
-
-def layout(
-    settings: Settings,
-    stage: Stage,
-    example: Example,
-    ids: TokenIds,
-    random_numbers: random.Random,
-    probabilities: list[float] | None,
-) -> TokenSequence:
-    """Insert latents into the response; the whole response is labelled, latents too (if so set).
-
-    Args:
-        probabilities: of each response token under the current model; None in stages that need none.
-    """
-    insertion: Insertion | None = stage.payload
-    response = example.response
-    places = insertion_places(insertion, response, probabilities, random_numbers) if insertion else []
-    filled: list[int] = []
-    is_latent: list[bool] = []
-    for t, token in enumerate(response):
-        count = places.count(t)
-        filled += [ids[LATENT]] * count + [token]
-        is_latent += [True] * count + [False]
-    labelled = [settings.label_latents or not latent for latent in is_latent]
-    return sequence(example.example_id, example.prompt, filled, is_latent=is_latent, labelled=labelled)
+    def prompt(self, stage: Stage, example: Example, ids: TokenIds) -> TokenSequence:
+        """Return the question alone: the model decides when to think."""
+        return sequence(example.example_id, example.prompt, [])
 
 
 def insertion_places(
     insertion: Insertion,
     response: list[int],
     probabilities: list[float] | None,
-    random_numbers: random.Random,
+    rng: random.Random,
 ) -> list[int]:
     """Return the indices of response tokens before which a latent goes; an index twice means two in a row.
 
@@ -165,11 +165,11 @@ def insertion_places(
     if insertion.selection == "least-confident" and probabilities:
         candidates.sort(key=lambda t: probabilities[t])
     else:
-        random_numbers.shuffle(candidates)
+        rng.shuffle(candidates)
     places: list[int] = []
     for t in candidates[: insertion.cap]:
-        if random_numbers.random() < insertion.keep:
-            places += [t] * (1 + (random_numbers.random() < insertion.second))
+        if rng.random() < insertion.keep:
+            places += [t] * (1 + (rng.random() < insertion.second))
     return sorted(places)
 
 
@@ -181,8 +181,3 @@ def _candidates(insertion: Insertion, response: list[int], probabilities: list[f
         return [t for t in everywhere if probabilities[t] < insertion.tau]
     count = round((insertion.quantile or 0.0) * len(response))
     return sorted(everywhere, key=lambda t: probabilities[t])[:count]
-
-
-def prompt(settings: Settings, stage: Stage, example: Example, ids: TokenIds) -> TokenSequence:
-    """Return the question alone: the model decides when to think."""
-    return sequence(example.example_id, example.prompt, [])

@@ -1,4 +1,4 @@
-"""The words that all kinds of methods share: stages, encoded examples, latent tokens. Knows no kind."""
+"""The types that all methods share: stages of a curriculum, encoded examples, ids of added tokens."""
 
 from __future__ import annotations
 
@@ -10,37 +10,23 @@ from typing import Any
 from pydantic import Field
 
 from thoughtscope.errors import UserError
-from thoughtscope.latents.settings import FillSettings
-from thoughtscope.settings import Count, Look, Probability, Strict
+from thoughtscope.latents.settings import AnyFill
+from thoughtscope.settings import Count, Probability, Strict
 from thoughtscope.tasks.answers import Judge
-
-
-class MethodSettings(Strict):
-    """What every method file may say."""
-
-    kind: str
-    label: str = Field("", description="the method's name as figures print it")
-    look: Look | None = Field(None, description="how figures draw it; null: a look that no other there has")
-    yoked_to: str | None = Field(
-        None, description="follow the stage switches that this method realised on the same backbone and seed"
-    )
-    initial_rows: dict[str, str] = Field(
-        {}, description="for a token the method adds: text whose last token its embeddings start from; default EOS"
-    )
-    training: dict[str, Any] = Field({}, description="overrides of the main file's `training`")
 
 
 @dataclass(frozen=True)
 class Stage:
-    """One part of a curriculum.
+    """A stage of a curriculum.
 
     Attributes:
-        index: place in the curriculum, from 0.
+        index: in the curriculum, from 0.
         name: what reports and tables call it; different for each stage of a curriculum.
-        share: its longest duration, as a share of the run's updates.
-        payload: what the method's kind needs to lay out the stage; nothing else looks at it.
-        min_updates: it lasts at least as long.
-        learned_at: validation accuracy at which it ends early; None: never.
+        share: its duration as a share of the run's updates; None: it lasts until it is learned.
+        payload: what the method needs to lay out an example in the stage; only the method reads it.
+        min_updates: it lasts at least as many updates.
+        learned_at: validation accuracy at which it is learned; None where it has a share.
+        tail: updates that follow once it is learned.
         fill: what is fed at its latents; None: it has none.
         markers: whether tokens that the method adds stand in its text, although it may have no latents.
         chosen: whether the model itself chooses its latents at test time.
@@ -50,11 +36,12 @@ class Stage:
 
     index: int
     name: str
-    share: float
+    share: float | None
     payload: Any = None
     min_updates: int = 0
     learned_at: float | None = None
-    fill: FillSettings | None = None
+    tail: int = 0
+    fill: AnyFill | None = None
     markers: bool = False
     chosen: bool = False
     min_latents: float = 0.0
@@ -62,10 +49,15 @@ class Stage:
 
 
 class Ending(Strict):
-    """When a stage ends before its share is used up."""
+    """When stages end that last until they are learned; `training.updates` is then the budget of the whole run."""
 
-    learned_at: Probability | None = Field(None, description="validation accuracy that ends a stage; null: never")
+    learned_at: Probability | None = Field(
+        None, description="validation accuracy that ends a stage; null: stages last as long as their shares"
+    )
     min_updates: Count = Field(0, description="a stage lasts at least as many updates")
+    tail: Count = Field(
+        0, description="updates that follow once the last stage is learned; a `wsd` rate falls to 0 over them"
+    )
 
 
 @dataclass(frozen=True)
@@ -106,27 +98,9 @@ class TokenIds:
         try:
             return self.ids[token]
         except KeyError:
-            raise UserError("tokenizer", f"token {token!r} is missing", "add it, or build the backbone anew") from None
+            raise UserError("tokenizer", f"token {token!r} is missing", "add it, or build the backbone again") from None
 
 
-def check_tokens(module: Any, settings: Any, where: str) -> None:
-    """Refuse settings of a method that name tokens which it does not add.
-
-    Args:
-        module: the method's kind.
-
-    Raises:
-        UserError: a key of `initial_rows`, or the latent token, is none of its tokens.
-    """
-    added, latent = module.tokens(settings), module.latent_token(settings)
-    known = f"use one of {', '.join(added)}" if added else "remove it"
-    for token in settings.initial_rows:
-        if token not in added:
-            raise UserError(f"{where}: initial_rows", f"the method adds no token {token!r}", known)
-    if latent is not None and latent not in added:
-        raise UserError(f"{where}: kind", f"its latent token {latent!r} is none of its tokens", known)
-
-
-def draw(seed: int, *key: object) -> random.Random:
-    """Return a generator of random numbers of an example's own: the same whatever batch or rank it is in."""
+def example_rng(seed: int, *key: object) -> random.Random:
+    """Return a random generator for one example: the same whatever batch or rank it is in."""
     return random.Random(":".join(map(str, (seed, *key))))

@@ -23,18 +23,19 @@ from pydantic import Field, model_validator
 
 from thoughtscope.errors import UserError
 from thoughtscope.latents.layout import TokenSequence, sequence
-from thoughtscope.latents.settings import FillSettings
-from thoughtscope.methods.curriculum import Ending, Example, MethodSettings, Stage, TokenIds
+from thoughtscope.latents.settings import AnyFill
+from thoughtscope.methods.base import BaseMethod
+from thoughtscope.methods.curriculum import Ending, Example, Stage, TokenIds
 from thoughtscope.settings import Count, Probability
 
 START, LATENT, END = "<|start-latent|>", "<|latent|>", "<|end-latent|>"
 
 
-class Settings(MethodSettings):
+class Settings(BaseMethod):
     """A curriculum that removes steps from the front."""
 
     kind: Literal["step-removal"]
-    fill: FillSettings | None = Field(None, description="what is fed at latents; null: steps go, nothing comes")
+    fill: AnyFill | None = Field(None, description="what is fed at latents; null: steps go, nothing comes")
     latents_per_step: Count = Field(0, description="latents that stand for a removed step (c)")
     first_stage: Count | Literal["last"] = Field(0, description="steps removed in the first stage")
     last_stage: Count | Literal["all"] = Field(
@@ -44,7 +45,7 @@ class Settings(MethodSettings):
         False, description="after last_stage comes one more: all steps that are left go, and no latents are added"
     )
     shares: list[Probability] = Field(
-        [], description="longest duration of each stage but the last, as shares of the updates; [] = equal"
+        [], description="duration of each stage but the last, as shares of the updates; [] = equal"
     )
     empty_markers: bool = Field(
         False, description="start and end markers also stand where no latent is between them (stage 0)"
@@ -60,9 +61,85 @@ class Settings(MethodSettings):
             raise ValueError("empty_markers needs a method with latents: set fill and latents_per_step")
         if self.remove_rest and self.last_stage == "all":
             raise ValueError("remove_rest leaves nothing to remove after last_stage: all")
+        if self.shares and self.ending.learned_at is not None:
+            raise ValueError("shares fix when stages end, ending.learned_at ends them when learned: set one of them")
         if sum(self.shares) >= 1:
             raise ValueError("shares must add up to less than 1: the last stage has the rest")
         return self
+
+    def stages(self, steps: int) -> list[Stage]:
+        """Return one stage for each number of removed steps.
+
+        Raises:
+            UserError: `shares` has not one entry for each stage but the last, the first stage removes more than the
+                last, or there are latents and no step that they could replace.
+        """
+        last = steps if self.last_stage == "all" else self.last_stage
+        first = last if self.first_stage == "last" else self.first_stage
+        where = f"method {self.label}"
+        if first > last:
+            raise UserError(f"{where}: first_stage", f"it removes {first} steps, the last stage {last}", "lower it")
+        if self.fill is not None and last == 0:
+            raise UserError(
+                f"{where}: fill", "no training example has a step that latents could replace", "use a task with steps"
+            )
+        removals = [Removal(count, count) for count in range(first, last + 1)]
+        names = [f"{count} of {last} steps removed" for count in range(first, last + 1)]
+        if self.remove_rest:
+            removals, names = [*removals, Removal(None, last)], [*names, "all steps removed"]
+        shares = self.shares or [1 / len(removals)] * (len(removals) - 1)
+        if len(shares) != len(removals) - 1:
+            raise UserError(
+                f"{where}: shares",
+                f"{len(shares)} shares for {len(removals)} stages",
+                f"give {len(removals) - 1}: one for each stage but the last",
+            )
+        return [
+            Stage(
+                index=i,
+                name=name,
+                share=None if self.ending.learned_at is not None else share,
+                payload=removal,
+                min_updates=self.ending.min_updates,
+                learned_at=self.ending.learned_at,
+                tail=self.ending.tail if i == len(removals) - 1 else 0,
+                fill=self.fill if removal.replaced else None,
+                markers=self.empty_markers,
+                min_latents=float(self.fill is not None and removal.replaced > 0),
+            )
+            for i, (name, removal, share) in enumerate(zip(names, removals, [*shares, 1 - sum(shares)], strict=True))
+        ]
+
+    @property
+    def tokens(self) -> list[str]:
+        """Return the markers and the latent token, if the method has latents."""
+        return [START, LATENT, END] if self.latents_per_step else []
+
+    @property
+    def latent_token(self) -> str | None:
+        """Return the token that stands at latents."""
+        return LATENT if self.latents_per_step else None
+
+    def layout(
+        self,
+        stage: Stage,
+        example: Example,
+        ids: TokenIds,
+        rng: random.Random,
+        probabilities: list[float] | None,
+    ) -> TokenSequence:
+        """Lay out an example for training: markers and latents unlabelled, all text after them labelled."""
+        removal: Removal = stage.payload
+        if self.mix_earlier and rng.random() < self.mix_earlier:
+            earlier = rng.randint(0, removal.replaced)
+            removal = Removal(earlier, earlier)
+        left = [] if removal.steps is None else example.steps[removal.steps :]
+        text = [token for step in left for token in step] + example.answer
+        return _sequence(self, removal, example, ids, text)
+
+    def prompt(self, stage: Stage, example: Example, ids: TokenIds) -> TokenSequence:
+        """Return the question with the stage's forced markers and latents; text follows freely."""
+        return _sequence(self, stage.payload, example, ids, [])
 
 
 @dataclass(frozen=True)
@@ -76,82 +153,6 @@ class Removal:
 
     steps: int | None
     replaced: int
-
-
-def stages(settings: Settings, steps: int) -> list[Stage]:
-    """Return one stage for each number of removed steps.
-
-    Raises:
-        UserError: `shares` has not one entry for each stage but the last, the first stage removes more than the last,
-            or there are latents and no step that they could replace.
-    """
-    last = steps if settings.last_stage == "all" else settings.last_stage
-    first = last if settings.first_stage == "last" else settings.first_stage
-    where = f"method {settings.label}"
-    if first > last:
-        raise UserError(f"{where}: first_stage", f"it removes {first} steps, the last stage {last}", "lower it")
-    if settings.fill is not None and last == 0:
-        raise UserError(
-            f"{where}: fill", "no training example has a step that latents could replace", "use a task with steps"
-        )
-    removals = [Removal(count, count) for count in range(first, last + 1)]
-    names = [f"{count} of {last} steps removed" for count in range(first, last + 1)]
-    if settings.remove_rest:
-        removals, names = [*removals, Removal(None, last)], [*names, "all steps removed"]
-    shares = settings.shares or [1 / len(removals)] * (len(removals) - 1)
-    if len(shares) != len(removals) - 1:
-        raise UserError(
-            f"{where}: shares",
-            f"{len(shares)} shares for {len(removals)} stages",
-            f"give {len(removals) - 1}: one for each stage but the last",
-        )
-    return [
-        Stage(
-            index=i,
-            name=name,
-            share=share,
-            payload=removal,
-            min_updates=settings.ending.min_updates,
-            learned_at=settings.ending.learned_at if i < len(removals) - 1 else None,
-            fill=settings.fill if removal.replaced else None,
-            markers=settings.empty_markers,
-            min_latents=float(settings.fill is not None and removal.replaced > 0),
-        )
-        for i, (name, removal, share) in enumerate(zip(names, removals, [*shares, 1 - sum(shares)], strict=True))
-    ]
-
-
-def tokens(settings: Settings) -> list[str]:
-    """Return the markers and the latent token, if the method has latents."""
-    return [START, LATENT, END] if settings.latents_per_step else []
-
-
-def latent_token(settings: Settings) -> str | None:
-    """Return the token that stands at latents."""
-    return LATENT if settings.latents_per_step else None
-
-
-def layout(
-    settings: Settings,
-    stage: Stage,
-    example: Example,
-    ids: TokenIds,
-    random_numbers: random.Random,
-    probabilities: list[float] | None,
-) -> TokenSequence:
-    """Lay out an example for training: markers and latents unlabelled, all text after them labelled."""
-    removal: Removal = stage.payload
-    if settings.mix_earlier and random_numbers.random() < settings.mix_earlier:
-        earlier = random_numbers.randint(0, removal.replaced)
-        removal = Removal(earlier, earlier)
-    left = [] if removal.steps is None else example.steps[removal.steps :]
-    text = [token for step in left for token in step] + example.answer
-    return _sequence(settings, removal, example, ids, text)
-
-
-def prompt(settings: Settings, stage: Stage, example: Example, ids: TokenIds) -> TokenSequence:
-    """Return the question with the stage's forced markers and latents; text follows freely."""
-    return _sequence(settings, stage.payload, example, ids, [])
 
 
 def _sequence(settings: Settings, removal: Removal, example: Example, ids: TokenIds, text: list[int]) -> TokenSequence:

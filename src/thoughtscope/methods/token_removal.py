@@ -15,11 +15,12 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from thoughtscope.latents.layout import TokenSequence, sequence
-from thoughtscope.methods.curriculum import Example, MethodSettings, Stage, TokenIds
+from thoughtscope.methods.base import BaseMethod
+from thoughtscope.methods.curriculum import Example, Stage, TokenIds
 from thoughtscope.settings import Positive, PositiveFloat, Probability
 
 
-class Settings(MethodSettings):
+class Settings(BaseMethod):
     """A curriculum that removes the tokens of the steps one by one, from the front."""
 
     kind: Literal["token-removal"]
@@ -40,46 +41,33 @@ class Settings(MethodSettings):
             raise ValueError("first_share and token_share leave nothing to the stage without steps: lower them")
         return self
 
+    def stages(self, steps: int) -> list[Stage]:
+        """Return one stage for each number of removed tokens, and one without steps; `steps` changes nothing."""
+        shares = [self.first_share, *([self.token_share] * (self.remove_all_at - 1))]
+        partial = [Stage(i, f"{i} tokens of the steps removed", share, payload=i) for i, share in enumerate(shares)]
+        return [*partial, Stage(len(shares), "all steps removed", 1 - sum(shares), payload=None)]
 
-def stages(settings: Settings, steps: int) -> list[Stage]:
-    """Return one stage for each number of removed tokens, and one without steps; `steps` does not matter to them."""
-    shares = [settings.first_share, *([settings.token_share] * (settings.remove_all_at - 1))]
-    partial = [Stage(i, f"{i} tokens of the steps removed", share, payload=i) for i, share in enumerate(shares)]
-    return [*partial, Stage(len(shares), "all steps removed", 1 - sum(shares), payload=None)]
+    def layout(
+        self,
+        stage: Stage,
+        example: Example,
+        ids: TokenIds,
+        rng: random.Random,
+        probabilities: list[float] | None,
+    ) -> TokenSequence:
+        """Return what is left of the response after the question, all of it labelled."""
+        if stage.payload is None:
+            return sequence(example.example_id, example.prompt, example.answer)
+        removed = stage.payload + _offset(self.smoothing, rng)
+        return sequence(example.example_id, example.prompt, example.thoughts[removed:] + example.answer)
 
-
-def tokens(settings: Settings) -> list[str]:
-    """Return no token: the method adds none."""
-    return []
-
-
-def latent_token(settings: Settings) -> str | None:
-    """Return None: the method has no latents."""
-    return None
-
-
-def layout(
-    settings: Settings,
-    stage: Stage,
-    example: Example,
-    ids: TokenIds,
-    random_numbers: random.Random,
-    probabilities: list[float] | None,
-) -> TokenSequence:
-    """Return what is left of the response after the question, all of it labelled."""
-    if stage.payload is None:
-        return sequence(example.example_id, example.prompt, example.answer)
-    removed = stage.payload + _offset(settings.smoothing, random_numbers)
-    return sequence(example.example_id, example.prompt, example.thoughts[removed:] + example.answer)
+    def prompt(self, stage: Stage, example: Example, ids: TokenIds) -> TokenSequence:
+        """Return the question alone."""
+        return sequence(example.example_id, example.prompt, [])
 
 
-def prompt(settings: Settings, stage: Stage, example: Example, ids: TokenIds) -> TokenSequence:
-    """Return the question alone."""
-    return sequence(example.example_id, example.prompt, [])
-
-
-def _offset(smoothing: float | None, random_numbers: random.Random) -> int:
+def _offset(smoothing: float | None, rng: random.Random) -> int:
     """Draw a number of further tokens: P(o) = (1 - exp(-smoothing)) exp(-smoothing o)."""
     if smoothing is None:
         return 0
-    return math.floor(-math.log(1 - random_numbers.random()) / smoothing)
+    return math.floor(-math.log(1 - rng.random()) / smoothing)

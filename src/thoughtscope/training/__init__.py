@@ -1,6 +1,7 @@
-"""Training: one run's curriculum in a DeepSpeed engine, resumable at any update.
+"""Training: the curriculum of a run in a DeepSpeed engine, resumable at any update.
 
-`ranks` (the processes), `assembly` (a run's parts), `schedule` (learning rate, stage lengths), `data` (order,
-micro-batches), `network` (what is trained), `engine` (DeepSpeed), `insertion` (a stage's dataset), `guards`, `memory`,
-`state` (resume), `report` and `events` (what it says), `run` (the loop), `worker` (the program of a rank).
+`worker` is the program of a rank and `trainer` its loop. The loop uses `assembly` (the parts of a run), `network` (the
+trained module), `curriculum` (stages and progress), `data` and `stage_data` (what an update sees), `schedule` (learning
+rate), `engine` (DeepSpeed), `evaluator` (accuracy), `guards`, `records` and `events` (rows), `report` (lines),
+`checkpoint` and `state` (resuming), `saving` (models), `ranks` (the other processes), `memory` and `failure` (errors).
 """

@@ -1,12 +1,11 @@
-"""Puts a run together from its inputs: examples as token ids, the reasoner, the network that trains."""
+"""Builds the parts of a run from its inputs: examples as token ids, the reasoner, the network that trains."""
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 
@@ -14,15 +13,12 @@ from thoughtscope.backbones.load import check_rows, load_backbone, rows_of
 from thoughtscope.backbones.spellings import spellings
 from thoughtscope.errors import UserError
 from thoughtscope.latents.decoder import context_length
-from thoughtscope.latents.settings import Fusion
 from thoughtscope.methods.curriculum import Example, Stage
-from thoughtscope.reasoner import Method, Reasoner, make_fill
+from thoughtscope.reasoner import Reasoner, fill_modules, read_method
+from thoughtscope.run_id import RunId
 from thoughtscope.training.hyperparameters import Evaluation
 from thoughtscope.training.network import Network, add_tokens, freeze
 from thoughtscope.training.settings import TrainSettings
-
-if TYPE_CHECKING:
-    from thoughtscope.latents.fill import Fill
 
 
 @dataclass(frozen=True)
@@ -43,11 +39,11 @@ class Splits:
 
 @dataclass(frozen=True)
 class Parts:
-    """What a run is made of.
+    """The parts of a run.
 
     Attributes:
         new_rows: for each token that the method adds to the vocabulary, its id and that of the token it starts from.
-        peft: holds the adapter of a frozen run, else None.
+        peft: the PEFT model around a backbone with an adapter; None: the backbone itself trains.
         spellings: for each control token that examples spell, how many do; see `backbones.spellings`.
     """
 
@@ -68,7 +64,7 @@ def assemble(
     device: str,
     dtype: str = "float32",
 ) -> Parts:
-    """Load the backbone, add the method's tokens and, if frozen, an adapter; encode the examples.
+    """Load the backbone, add the method's tokens and, for `trainable: lora`, an adapter; encode the examples.
 
     Raises:
         UserError: the backbone does not load, a split is empty, an example has no answer or is longer than the
@@ -80,40 +76,32 @@ def assemble(
             "it would switch off the cache that latents need",
             "set it to false, and lower micro_batch_size to save memory",
         )
-    if settings.lora and settings.deepspeed.get("zero_optimization", {}).get("stage", 0) == 3:
+    if settings.lora and settings.deepspeed.zero_optimization.stage == 3:
         raise UserError(
             f"config/deepspeed/{settings.training.deepspeed}.yaml: zero_optimization.stage",
-            "stage 3 is for live runs: what a frozen one saves is merged from whole parameters",
+            "stage 3 is for trainable: full; an adapter is merged from whole parameters when it is saved",
             "use stage 0, 1 or 2",
         )
-    method = Method.parse(settings.run.split("/")[2], settings.method)
+    method = read_method(settings.method, f"method {RunId.parse(settings.run).method}")
     torch.manual_seed(seed)
     model, tokenizer = load_backbone(backbone, attention=settings.attention, dtype=dtype)
     embedded = rows_of(model)
-    token_ids, new_rows = add_tokens(model, tokenizer, method.tokens, method.settings.initial_rows)
+    token_ids, new_rows = add_tokens(model, tokenizer, method.tokens, method.initial_rows)
     peft = freeze(model, settings.lora, token_ids, seed) if settings.lora else None
     model = peft.get_base_model() if peft is not None else model
     most = max((len(row["steps"]) for row in rows if row["split"] == "train"), default=0)
     stages = method.stages(most)
     check_layers(stages, model)
-    reasoner = Reasoner(model.to(device), tokenizer, method, stages[0], None, settings.prompting, most)
-    network = Network(model, _fill(reasoner, stages))
+    fills = fill_modules(stages, model.config.get_text_config().hidden_size)
+    for fill in fills.values():
+        fill.to(device)
+    reasoner = Reasoner(model.to(device), tokenizer, method, stages[0], fills, settings.prompting, most)
+    network = Network(model, fills)
     splits = _encode(reasoner, rows, settings)
     for one in splits.all:
         check_rows(embedded, tokenizer, [*one.prompt, *one.response], f"example {one.example_id}")
     check_context(reasoner, stages, splits, settings.evaluation)
     return Parts(reasoner, network, stages, splits, new_rows, peft, spellings(tokenizer, rows))
-
-
-def _fill(reasoner: Reasoner, stages: Sequence[Stage]) -> Fill | None:
-    """Return the module that holds the parameters of all fills: an adapter, if a stage has one."""
-    filled = sorted((one for one in stages if one.fill is not None), key=lambda one: isinstance(one.fill, Fusion))
-    if not filled:
-        return None
-    chosen = copy.copy(reasoner)
-    chosen.stage = filled[-1]
-    fill = make_fill(chosen, reasoner.model.config.get_text_config().hidden_size)
-    return fill.to(reasoner.model.device) if fill is not None else None
 
 
 def _encode(reasoner: Reasoner, rows: Sequence[Mapping[str, Any]], settings: TrainSettings) -> Splits:
@@ -135,11 +123,10 @@ def check_context(reasoner: Reasoner, stages: Sequence[Stage], splits: Splits, e
         UserError: there is one; the longest is named.
     """
     context = context_length(reasoner.model.config.get_text_config())
-    method, ids = reasoner.method, reasoner.ids
     chosen = evaluation.max_latents if any(stage.chosen for stage in stages) else 0
 
     def need(example: Example) -> int:
-        forced = max(len(method.module.prompt(method.settings, one, example, ids).token_ids) for one in stages)
+        forced = max(len(reasoner.at(stage).prompt(example).token_ids) for stage in stages)
         return forced + chosen + max(len(example.response), evaluation.max_new_tokens)
 
     longest = max(splits.all, key=need)
@@ -167,12 +154,3 @@ def check_layers(stages: Sequence[Stage], model: Any) -> None:
                 f"there is no layer {layer}, the model has {layers}",
                 f"give 0 (embeddings) to {layers}, or null for the last after the norm",
             )
-
-
-def use_stage(reasoner: Reasoner, network: Network, stage: Stage) -> None:
-    """Let reasoner and network fill latents as `stage` does."""
-    reasoner.stage, reasoner.fill = stage, None
-    network.uses_fill = stage.fill is not None
-    if stage.fill is not None and network.fill is not None:
-        network.fill.settings = stage.fill
-        reasoner.fill = network.fill

@@ -1,8 +1,7 @@
 """The DeepSpeed engine of a run: one update at a time, its loss normalised over the global batch.
 
-Also takes the trained state out whole and puts it back, by parameter name, whatever the ZeRO stage and
-the number of ranks: that is what makes a state written on two ranks load on one. A rank gathers one tensor after
-another, and only the first rank keeps them.
+It also gets and sets the trained state by parameter name, whole, at any ZeRO stage and number of ranks: so a state that
+two ranks wrote loads on one. Ranks gather one tensor after another, and only the first rank keeps them.
 """
 
 from __future__ import annotations
@@ -22,7 +21,9 @@ from deepspeed.utils import (
 )
 from torch import Tensor
 
+from thoughtscope.latents.fill import Fill
 from thoughtscope.latents.packing import Batch
+from thoughtscope.training.deepspeed import DeepSpeed
 from thoughtscope.training.hyperparameters import Training
 from thoughtscope.training.network import Network, copy_rows
 from thoughtscope.training.ranks import Ranks
@@ -31,15 +32,15 @@ MOMENTS = ("exp_avg", "exp_avg_sq")
 AT_ONCE = 2**22  # weights that are summed at once in float64
 
 
-def sharding(config: dict[str, Any], dtype: str) -> dict[str, Any]:
-    """Return `config` as it is run: bf16 without sharding becomes ZeRO-1.
+def sharding(settings: DeepSpeed, dtype: str) -> dict[str, Any]:
+    """Return the DeepSpeed configuration of `settings`; bf16 at ZeRO stage 0 becomes stage 1.
 
-    DeepSpeed's optimiser for the one hides its float32 weights and moments, so that no state could be saved; on one
-    rank both are the same, on several the results are.
+    DeepSpeed's optimiser for bf16 at stage 0 hides its float32 weights and moments, so that no state could be saved.
+    Stage 1 computes the same on one rank, and gives the same results on several.
     """
-    zero = config.get("zero_optimization", {})
-    if dtype == "bfloat16" and not zero.get("stage", 0):
-        return {**config, "zero_optimization": {**zero, "stage": 1}}
+    config: dict[str, Any] = settings.model_dump(mode="json", exclude_unset=True, exclude_none=True)
+    if dtype == "bfloat16" and not settings.zero_optimization.stage:
+        config["zero_optimization"] = {**config.get("zero_optimization", {}), "stage": 1}
     return config
 
 
@@ -47,16 +48,23 @@ class Engine:
     """A network in DeepSpeed with AdamW.
 
     Args:
-        config: a DeepSpeed configuration; batch sizes, clipping and precision are added here.
-        steps: micro-batches a rank sees in an update.
+        deepspeed_settings: of ZeRO; batch sizes, clipping and precision are added here.
+        gradient_accumulation_steps: micro-batches a rank sees in an update.
         dtype: float32 or bfloat16.
     """
 
     def __init__(
-        self, network: Network, training: Training, config: dict[str, Any], ranks: Ranks, steps: int, dtype: str
+        self,
+        network: Network,
+        training: Training,
+        deepspeed_settings: DeepSpeed,
+        ranks: Ranks,
+        gradient_accumulation_steps: int,
+        dtype: str,
     ) -> None:
-        self.training, self.ranks, self.steps = training, ranks, steps
-        stage = config.get("zero_optimization", {}).get("stage", 0)
+        self.training, self.ranks = training, ranks
+        self.gradient_accumulation_steps = gradient_accumulation_steps
+        stage = deepspeed_settings.zero_optimization.stage
         self.plain, self.sharded = dtype == "float32" and not stage, stage == 3
         optimizer = torch.optim.AdamW(
             [value for value in network.parameters() if value.requires_grad],
@@ -69,9 +77,9 @@ class Engine:
             model=network,
             optimizer=optimizer,
             config={
-                **sharding(config, dtype),
+                **sharding(deepspeed_settings, dtype),
                 "train_batch_size": training.batch_size,
-                "gradient_accumulation_steps": steps,
+                "gradient_accumulation_steps": gradient_accumulation_steps,
                 "gradient_clipping": training.optimizer.max_grad_norm or 0.0,
                 "bf16": {"enabled": dtype == "bfloat16"},
                 "zero_allow_untested_optimizer": True,
@@ -84,7 +92,7 @@ class Engine:
             self._make_moments()
 
     def _make_moments(self) -> None:
-        """Give the optimiser its moments now: DeepSpeed would at the first update, too late for a run that resumes."""
+        """Create the optimiser's moments: DeepSpeed does it at the first update, too late for a run that resumes."""
         for part in self._masters():
             moments = {moment: torch.zeros_like(part) for moment in MOMENTS}
             self._base.state[part] = {"step": torch.zeros((), device=part.device), **moments}
@@ -93,25 +101,29 @@ class Engine:
 
     @property
     def network(self) -> Network:
-        """The network inside."""
+        """The wrapped network."""
         return self.engine.module  # type: ignore[no-any-return]
 
-    def update(self, batches: Iterable[Batch], labels: int, learning_rate: float) -> tuple[float, float]:
+    def update(
+        self, batches: Iterable[Batch], fill: Fill | None, labels: int, learning_rate: float
+    ) -> tuple[float, float]:
         """Do one update and return (mean loss a label over the global batch in nats, gradient norm before clipping).
 
         Args:
             batches: this rank's micro-batches.
+            fill: what is fed at their latents; None: they have none.
             labels: labelled tokens of the global batch.
         """
+        self.network.train()
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate
         total = torch.zeros((), device=self.engine.device)
         norm = float("nan")
         for batch in batches:
-            loss = self.engine(batch)
+            loss = self.engine(batch, fill)
             total += loss.detach()
             # the engine averages over ranks and micro-batches; the loss is a sum over all labels of the batch
-            self.engine.backward(loss * (self.ranks.world * self.steps / labels))
+            self.engine.backward(loss * (self.ranks.world * self.gradient_accumulation_steps / labels))
             if self.plain and self.engine.is_gradient_accumulation_boundary():
                 norm = float(torch.nn.utils.get_total_norm(self._gradients()))
             self.engine.step()
@@ -196,7 +208,7 @@ class Engine:
             value.copy_(content)
 
     def _gathered(self, value: Tensor) -> AbstractContextManager[Any]:
-        """Make a parameter whole inside the context; what the first rank sets is then shared out again."""
+        """Gather a parameter inside the context; the value that the first rank sets is sharded again at its end."""
         return deepspeed.zero.GatheredParameters([value], modifier_rank=0) if self.sharded else nullcontext()
 
     def put_moments(self, moments: Mapping[str, Tensor], step: int) -> None:

@@ -1,9 +1,9 @@
-"""What is trained: a backbone with the method's tokens, whole (`live`) or through an adapter (`frozen`)."""
+"""The trained network: a backbone with the method's tokens, whole (`full`) or through an adapter (`lora`)."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from peft import LoraConfig, get_peft_model
@@ -11,30 +11,32 @@ from torch import Tensor, nn
 
 from thoughtscope.backbones.encoder import add_control_tokens
 from thoughtscope.errors import UserError
+from thoughtscope.latents.fill import Fill
+from thoughtscope.latents.forward import forward
 from thoughtscope.latents.packing import Batch
-from thoughtscope.latents.passes import forward
 from thoughtscope.latents.scoring import loss_sum
 from thoughtscope.training.hyperparameters import Lora
 
-if TYPE_CHECKING:
-    from thoughtscope.latents.fill import Fill
-
 
 class Network(nn.Module):
-    """A causal LM and its fill in one module, so that the engine sees every parameter that trains.
+    """A causal LM and the parameters of its fills in one module, so that the engine sees every trained parameter.
 
-    Its forward returns the summed cross-entropy of a batch's labelled tokens, a scalar.
+    Args:
+        model: a Transformers causal LM.
+        fill_modules: parameters of fills by kind, as in `Reasoner.fill_modules`.
     """
 
-    def __init__(self, model: Any, fill: Fill | None) -> None:
+    def __init__(self, model: Any, fill_modules: Mapping[str, nn.Module]) -> None:
         super().__init__()
-        self.model, self.fill = model, fill
-        self.uses_fill = False
+        self.model, self.fills = model, nn.ModuleDict(fill_modules)
 
-    def forward(self, batch: Batch) -> Tensor:
-        """Return the loss summed over labels; latents are filled if `uses_fill` is set."""
-        trace = forward(self.model, batch, self.fill if self.uses_fill else None)
-        return loss_sum(self.model, trace, batch)
+    def forward(self, batch: Batch, fill: Fill | None) -> Tensor:
+        """Return the cross-entropy summed over the labelled tokens of `batch`, a scalar ``[]`` in nats.
+
+        Args:
+            fill: what is fed at its latents, with parameters of this module; None: it has none.
+        """
+        return loss_sum(self.model, forward(self.model, batch, fill), batch)
 
 
 def add_tokens(
@@ -117,7 +119,8 @@ def freeze(model: Any, lora: Lora, token_ids: list[int], seed: int) -> Any:
 
     `all-linear` leaves out routers of experts and the like: linear layers whose class computes more than a product.
 
-    Returns the same causal LM, adapters inside; `merge` undoes it.
+    Returns:
+        the PEFT model; `get_base_model` returns the same causal LM with adapters injected.
 
     Raises:
         UserError: `target_modules` matches no module.
@@ -139,6 +142,6 @@ def freeze(model: Any, lora: Lora, token_ids: list[int], seed: int) -> Any:
         raise UserError("lora.target_modules", str(error).split(".")[0], "name modules the backbone has") from error
 
 
-def own_parameters(model: Any) -> dict[str, Tensor]:
-    """Return the backbone's own parameters, those that `freeze` fixes, by name."""
+def frozen_parameters(model: Any) -> dict[str, Tensor]:
+    """Return the parameters of a model that do not train, by name."""
     return {name: value for name, value in model.named_parameters() if not value.requires_grad}

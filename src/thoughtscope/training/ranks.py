@@ -1,4 +1,4 @@
-"""The processes of a run: who am I, what do the others say. Works alike with one process and no group."""
+"""This process among the ranks of a run. Works alike with one process and no process group."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Ranks:
 
     @classmethod
     def here(cls) -> Ranks:
-        """Return this process's place in the initialised process group, or alone."""
+        """Return this process's rank in the initialised process group; without one, it is the only rank."""
         return cls(dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else cls()
 
     @property
@@ -39,11 +39,11 @@ class Ranks:
         return bool(tensor.item())
 
     def share(self, items: Sequence[T]) -> list[T]:
-        """Return this rank's part of `items`: every `world`-th, from its own number on."""
+        """Return this rank's part of `items`: every `world`-th, starting with its own rank."""
         return list(items[self.rank :: self.world])
 
     def join(self, part: list[T]) -> list[T]:
-        """Put the parts of all ranks together again, in the order that `share` took them from."""
+        """Return the parts of all ranks in one list, in the order in which `share` split it."""
         parts: list[Any] = self.gather(part)
         longest = max(len(one) for one in parts)
         return [one[i] for i in range(longest) for one in parts if i < len(one)]

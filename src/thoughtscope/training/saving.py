@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,20 +23,24 @@ def save_reasoner(folder: Path, reasoner: Reasoner, peft: Any, weights: Mapping[
         weights: every trained parameter by its name in `training.network.Network`, float32 on the CPU; they become
             part of what is saved, without another copy.
     """
-    saved = copy.copy(reasoner)
-    own = {name.removeprefix("model."): value for name, value in weights.items() if name.startswith("model.")}
+    own = _under(weights, "model.")
     if peft is None:
-        saved.model = _with_weights(reasoner.model, own)
+        model = _with_weights(reasoner.model, own)
     else:
-        saved.model = _on_cpu(peft, peft.get_base_model(), own).merge_and_unload()
-    if reasoner.fill is not None:
-        fill = {name.removeprefix("fill."): value for name, value in weights.items() if name.startswith("fill.")}
-        saved.fill = _on_cpu(reasoner.fill, reasoner.fill, fill)
-    saved.save(folder)
+        model = _on_cpu(peft, peft.get_base_model(), own).merge_and_unload()
+    fills = {
+        kind: _on_cpu(fill, fill, _under(weights, f"fills.{kind}.")) for kind, fill in reasoner.fill_modules.items()
+    }
+    replace(reasoner, model=model, fill_modules=fills).save(folder)
+
+
+def _under(weights: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """Return the tensors whose names begin with `prefix`, named without it."""
+    return {name.removeprefix(prefix): value for name, value in weights.items() if name.startswith(prefix)}
 
 
 def _with_weights(model: Any, weights: Mapping[str, Tensor]) -> Any:
-    """Return a model of the same class that holds `weights` themselves; it takes no memory of its own."""
+    """Return a model of the same class whose parameters are `weights` themselves, without a copy of them."""
     with torch.device("meta"):
         made = type(model)._from_config(copy.deepcopy(model.config), dtype=torch.float32)
     kept = {name for name in made.state_dict() if name in dict(model.named_buffers())}

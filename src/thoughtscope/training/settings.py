@@ -1,4 +1,4 @@
-"""Everything a training run is told: the slice of the config that can change its result, and nothing else."""
+"""The settings of a training run: exactly the part of the config that can change its result."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import Any
 
 from thoughtscope.reasoner import Prompting
 from thoughtscope.settings import Strict
+from thoughtscope.training.deepspeed import DeepSpeed
 from thoughtscope.training.hyperparameters import Evaluation, Lora, Training
 
 
@@ -19,4 +20,4 @@ class TrainSettings(Strict):
     evaluation: Evaluation
     prompting: Prompting
     attention: str
-    deepspeed: dict[str, Any]
+    deepspeed: DeepSpeed

@@ -1,8 +1,8 @@
 """The resumable state of a run: written whole or not at all, checked when read, the newest few kept.
 
-It lives under `results/state/<digest of the run's settings>`, so that a changed run never resumes a
-foreign one. Neither writing nor reading holds all of its tensors: they are stored in files of about `FILE_BYTES`, and
-each is read when it is asked for. Knows nothing about what the tensors mean.
+It lives under `results/state/<digest of the run's settings>`, so that a run with changed settings never resumes from
+it. Neither writing nor reading holds all of its tensors: they are stored in files of about `FILE_BYTES`, and each is
+read when it is used. Knows nothing about what the tensors mean.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ FILE_BYTES = 2**30
 
 
 class Stored(Mapping[str, Tensor]):
-    """Tensors in files, by name; each is read when it is asked for.
+    """Tensors in files, by name; each is read when it is used.
 
     Args:
         files: the file that holds each tensor, by its name there.
@@ -52,7 +52,7 @@ class Stored(Mapping[str, Tensor]):
 
 @dataclass(frozen=True)
 class State:
-    """What a run needs to go on: plain facts, and tensors of which `files` says where each stands."""
+    """A saved state: plain values, and the file of each tensor by its name."""
 
     files: Mapping[str, Path]
     facts: dict[str, Any]
@@ -84,7 +84,7 @@ def save_state(
 
 
 def _files(tensors: Iterable[tuple[str, Tensor]]) -> Iterator[dict[str, Tensor]]:
-    """Yield the tensors in order, on the CPU, as many at once as a file holds; empties what was yielded before."""
+    """Yield the tensors in order, on the CPU, as many at once as a file holds; clears each yielded part afterwards."""
     part: dict[str, Tensor] = {}
     held = 0
     for name, tensor in tensors:
@@ -98,7 +98,7 @@ def _files(tensors: Iterable[tuple[str, Tensor]]) -> Iterator[dict[str, Tensor]]
 
 
 def _write(tensors: dict[str, Tensor], path: Path) -> None:
-    """Write tensors; a full disk is an `OSError` here as everywhere."""
+    """Write tensors; a full disk raises `OSError`, which safetensors hides in an error of its own."""
     try:
         save_file(tensors, path)
     except SafetensorError as error:
@@ -109,7 +109,7 @@ def _write(tensors: dict[str, Tensor], path: Path) -> None:
 
 
 def newest(folder: Path, log: Any) -> Path | None:
-    """Return the newest whole state, or None; a damaged one is named in a line and the one before is taken."""
+    """Return the newest undamaged state, or None; `log` gets a line about each damaged one."""
     for path in reversed(_steps(folder)):
         try:
             wrong = damaged(path)
@@ -123,7 +123,7 @@ def newest(folder: Path, log: Any) -> Path | None:
 
 
 def load_state(path: Path) -> State:
-    """Return a state that was found whole."""
+    """Load a state that `newest` returned."""
     files: dict[str, Path] = {}
     for tensors in sorted(path.glob("tensors-*.safetensors")):
         with safe_open(tensors, "pt") as file:
@@ -133,27 +133,3 @@ def load_state(path: Path) -> State:
 
 def _steps(folder: Path) -> list[Path]:
     return sorted(folder.glob("step-*"))
-
-
-class Journal:
-    """Rows that are appended and flushed one by one, and cut back to a saved step when a run resumes."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def append(self, rows: list[dict[str, Any]]) -> None:
-        """Append rows; each is on disk when this returns."""
-        with self.path.open("a") as file:
-            file.writelines(json.dumps(row) + "\n" for row in rows)
-
-    def read(self) -> list[dict[str, Any]]:
-        """Return all whole rows; a last line that was cut short is left out."""
-        if not self.path.exists():
-            return []
-        return [json.loads(line) for line in self.path.read_text().splitlines(keepends=True) if line.endswith("\n")]
-
-    def cut(self, step: int) -> None:
-        """Forget the rows of updates after `step`; with a negative step, all of them."""
-        rows = [row for row in self.read() if row["step"] <= step]
-        self.path.unlink(missing_ok=True)
-        self.append(rows)

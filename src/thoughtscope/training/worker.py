@@ -1,6 +1,6 @@
-"""The program of one rank, started by torchrun: reads its inputs, trains, and writes the run's artifact.
+"""The program of one rank, which torchrun starts: reads the inputs, trains, and writes the run's artifact.
 
-Ends with status `CONTINUE` when it was asked to stop and has saved; the next start goes on.
+It ends with status `CONTINUE` when it was asked to stop and has saved; the next start resumes.
 """
 
 from __future__ import annotations
@@ -13,7 +13,9 @@ import shutil
 import signal
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import deepspeed
 import torch
@@ -23,6 +25,7 @@ from thoughtscope.arguments import settings_of
 from thoughtscope.artifacts import artifact_folder, digest, input_digests, write_json
 from thoughtscope.backbones.load import MODEL
 from thoughtscope.backbones.spellings import SPELLINGS
+from thoughtscope.launch.signals import on_stop
 from thoughtscope.launch.status import CONTINUE, STATUS_FILE
 from thoughtscope.parsing import parse
 from thoughtscope.provenance import record
@@ -51,36 +54,40 @@ def _train() -> int:
     arguments = argparse.ArgumentParser(description=__doc__, parents=[run_options()]).parse_args()
     _end_with_parent()
     asked: list[int] = []
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1):
-        signal.signal(number, lambda received, _frame: asked.append(received))
+    on_stop(asked.append)
+    _start_processes()
     saving = arguments.settings.pop("saving", {})
     raw = settings_of(arguments.settings)
     settings = parse(TrainSettings, {**raw, "training": {**raw["training"], **saving}}, "train settings")
-    torch.use_deterministic_algorithms(True, warn_only=True)
-    # DeepSpeed would compile a shared-memory helper for gloo on first use: a minute and a compiler for nothing here
-    deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False
-    deepspeed.init_distributed(dist_backend="nccl" if torch.cuda.is_available() else "gloo", verbose=False)
-    if torch.cuda.is_available():
-        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
-    report = Report(settings.run, Ranks.here().first)
+    ranks, leader = Ranks.here(), arguments.leader
+    report = Report(settings.run, ranks.first)
     rows = schemas.read(arguments.task / EXAMPLES, schemas.REASONING).to_pylist()
-    yoke = json.loads((arguments.yoke / SCHEDULE).read_text())["stages"] if arguments.yoke else None
-    inputs = input_digests([arguments.task, arguments.backbone] + ([arguments.yoke] if arguments.yoke else []))
-    state_folder = arguments.state / digest({**arguments.settings, "inputs": list(inputs.values())})
-    state_folder.mkdir(parents=True, exist_ok=True)
+    schedule = json.loads((leader / SCHEDULE).read_text())["stages"] if leader else None
+    inputs = input_digests([arguments.task, arguments.backbone] + ([leader] if leader else []))
+    folder = state_folder(arguments.state, arguments.settings, inputs)
+    folder.mkdir(parents=True, exist_ok=True)
     backbone = arguments.backbone / MODEL
-    run = Trainer(settings, rows, backbone, yoke, state_folder, report, lambda: bool(asked), time.monotonic)
+    trainer = Trainer(settings, rows, backbone, schedule, folder, report, lambda: bool(asked), time.monotonic)
     try:
-        run.execute()
+        trainer.execute()
     except ContinueLaterError as pause:
         report.line(f"{pause}: asked to stop, start again to go on")
-        if Ranks.here().first and STATUS_FILE in os.environ:
+        if ranks.first and STATUS_FILE in os.environ:
             Path(os.environ[STATUS_FILE]).write_text(str(CONTINUE))
         return CONTINUE
     finally:
         report.close()
-    _write(run, inputs, arguments)
+    trainer.save_model(folder / MODEL)
+    if ranks.first:
+        _write(trainer, inputs, arguments)
+        shutil.rmtree(folder, ignore_errors=True)
+    ranks.wait()
     return 0
+
+
+def state_folder(root: Path, settings: Mapping[str, Any], inputs: Mapping[str, str]) -> Path:
+    """Return the folder of the resumable state of a run with these settings and digests of inputs."""
+    return root / digest({**settings, "inputs": list(inputs.values())})
 
 
 def _end_with_parent() -> None:
@@ -88,38 +95,35 @@ def _end_with_parent() -> None:
     ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # 1 is PR_SET_PDEATHSIG
 
 
-def _write(run: Trainer, inputs: dict[str, str], arguments: argparse.Namespace) -> None:
-    """Write the artifact of a finished run; then its resumable state may go."""
-    name = RunId.parse(run.settings.run)
-    model = run.state_folder / MODEL
-    run.save_model(model)
-    ranks = Ranks.here()
-    if ranks.first:
-        facts = {"seed": name.seed, "ranks": ranks.world, "state": run.state_folder.name, "inputs": inputs}
-        provenance = record("train", arguments.settings, **facts)
-        with artifact_folder(arguments.output, provenance) as folder:
-            shutil.copytree(model, folder / MODEL)
-            (folder / "checkpoints").mkdir()
-            if (run.state_folder / "checkpoints").is_dir():
-                shutil.copytree(run.state_folder / "checkpoints", folder / "checkpoints", dirs_exist_ok=True)
-            schemas.write(
-                folder / "accuracy.parquet",
-                schemas.ACCURACY,
-                ({**name.columns, **row} for row in run.journals["accuracy"].read()),
-            )
-            schemas.write(
-                folder / "predictions.parquet",
-                schemas.PREDICTIONS,
-                ({"run": name.path, **row} for row in run.journals["predictions"].read()),
-            )
-            schemas.write(folder / "metrics.parquet", schemas.METRICS, run.journals["metrics"].read())
-            progress = run.progress
-            spent = {"labelled_tokens": progress.labelled_tokens, "positions": progress.positions}
-            schedule = {"stages": progress.realised, "updates": progress.step, "precision": run.dtype, **spent}
-            write_json(folder / SCHEDULE, schedule)
-            write_json(folder / SPELLINGS, run.spellings)
-        shutil.rmtree(run.state_folder, ignore_errors=True)
-    ranks.wait()
+def _start_processes() -> None:
+    """Join the process group of all ranks, on this rank's device."""
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    # DeepSpeed would compile a shared-memory helper for gloo on first use: a minute and a compiler for nothing here
+    deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False
+    deepspeed.init_distributed(dist_backend="nccl" if torch.cuda.is_available() else "gloo", verbose=False)
+    if torch.cuda.is_available():
+        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
+
+
+def _write(trainer: Trainer, inputs: dict[str, str], arguments: argparse.Namespace) -> None:
+    """Write the artifact of a finished run."""
+    run, records, progress = RunId.parse(trainer.settings.run), trainer.records, trainer.progress
+    state = trainer.state_folder
+    facts = {"seed": run.seed, "ranks": trainer.ranks.world, "state": state.name, "inputs": inputs}
+    with artifact_folder(arguments.output, record("train", arguments.settings, **facts)) as folder:
+        shutil.copytree(state / MODEL, folder / MODEL)
+        (folder / "checkpoints").mkdir()
+        if (state / "checkpoints").is_dir():
+            shutil.copytree(state / "checkpoints", folder / "checkpoints", dirs_exist_ok=True)
+        accuracy = ({**run.columns, **row} for row in records.read("accuracy"))
+        schemas.write(folder / "accuracy.parquet", schemas.ACCURACY, accuracy)
+        predictions = ({"run": run.path, **row} for row in records.read("predictions"))
+        schemas.write(folder / "predictions.parquet", schemas.PREDICTIONS, predictions)
+        schemas.write(folder / "metrics.parquet", schemas.METRICS, records.read("metrics"))
+        spent = {"labelled_tokens": progress.labelled_tokens, "positions": progress.positions}
+        schedule = {"stages": progress.realised, "updates": progress.step, "precision": trainer.dtype, **spent}
+        write_json(folder / SCHEDULE, schedule)
+        write_json(folder / SPELLINGS, trainer.parts.spellings)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,9 @@
-"""A program of two ranks that saves its state and model, and prints how much memory its tensors take meanwhile.
+"""A program of two ranks that trains several runs one after another, as starting one for each would take minutes.
 
-python -m torch.distributed.run --nproc-per-node 2 -m tests.integration.held FOLDER FORM RESULTS
+python -m torch.distributed.run --nproc-per-node 2 -m tests.integration.two_ranks FOLDER CASES RESULTS
+
+CASES is a JSON list. A case with `held` is trained for two updates, and the bytes of the tensors that saving, checking
+and resetting take are counted; any other is trained to its end, and stopped and resumed after the updates `stops`.
 """
 
 from __future__ import annotations
@@ -8,6 +11,7 @@ from __future__ import annotations
 import gc
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +21,12 @@ from torch.multiprocessing.reductions import StorageWeakRef
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+from thoughtscope.run_id import RunId
 from thoughtscope.training import engine, state
 from thoughtscope.training.ranks import Ranks
+from thoughtscope.training.trainer import ContinueLaterError
 
-from .world import LT_TUNING, World
+from .world import World
 
 
 class Held(TorchDispatchMode):
@@ -46,34 +52,54 @@ class Held(TorchDispatchMode):
 
 
 def main() -> None:
-    """Measure each form of training."""
-    folder, forms, results = Path(sys.argv[1]), json.loads(sys.argv[2]), Path(sys.argv[3])
+    """Train each case; every rank writes what it found."""
+    folder, cases, results = Path(sys.argv[1]), json.loads(sys.argv[2]), Path(sys.argv[3])
     deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False
     deepspeed.init_distributed(dist_backend="gloo", verbose=False)
-    state.FILE_BYTES, engine.AT_ONCE = 100_000, 4096  # small, as the model is
-    found = [measure(World(folder), form) for form in forms]
+    world = World(folder)
+    found = {name: measure(world, name, case) if "held" in case else train(world, name, case) for name, case in cases}
     (results / f"rank{Ranks.here().rank}.json").write_text(json.dumps(found))
 
 
-def measure(world: World, form: dict[str, str]) -> dict[str, int]:
+def train(world: World, name: str, case: dict[str, Any]) -> list[float]:
+    """Return the losses of a run; an `unfinished` one is left after its stops; `model` saves its weights."""
+    run = RunId.parse(case["run"])
+    for after in case.get("stops", []):
+        broken = world.here(name, run, lambda after=after: world.updates(name) >= after, training=case["training"])
+        try:
+            broken.execute()
+        except ContinueLaterError:
+            continue
+    made = world.here(name, run, training=case["training"])
+    if not case.get("unfinished"):
+        made.execute()
+    if case.get("model"):
+        made.save_model(world.folder / name / "model")
+    return [row["loss"] for row in made.records.read("metrics")]
+
+
+def measure(world: World, name: str, case: dict[str, Any]) -> dict[str, int]:
     """Train two updates; return the peak of each way in which the trained state is taken out, and what compares."""
-    run = world.here(f"held-{form}", LT_TUNING, training=form)
-    run._begin_stage()
-    run._update()
-    run._update()
+    before = state.FILE_BYTES, engine.AT_ONCE
+    state.FILE_BYTES, engine.AT_ONCE = 100_000, 4096  # small, as the model is
+    run = world.here(name, RunId.parse(case["run"]), training=case["training"])
+    run.begin_stage()
+    run.update()
+    run.update()
     sizes = [4 * getattr(one, "ds_numel", one.numel()) for one in run.engine.network.parameters()]
     found = {"largest": max(sizes), "weights": sum(sizes)}
-    steps = {
-        "state": run._save,
+    steps: dict[str, Callable[[], object]] = {
+        "state": run.save,
         "model": lambda: run.save_model(run.state_folder / "model"),
-        "moved": run._check_moved,
+        "moved": run.evaluator.check_moved,
         "moments": run.engine.forget_moments,
     }
-    for name, act in steps.items():
+    for step, act in steps.items():
         gc.collect()
         with Held() as held:
             act()
-        found[name] = held.peak
+        found[step] = held.peak
+    state.FILE_BYTES, engine.AT_ONCE = before
     return found
 
 

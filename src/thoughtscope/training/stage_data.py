@@ -1,43 +1,38 @@
-"""A stage's dataset: every training example laid out, with latents where the stage puts them.
+"""The data of a stage: every training example laid out, with latents where the stage has them.
 
-Stages that insert latents where the model is unsure score the very ids that are trained, shared out
-over ranks, before their first update.
+A stage that inserts latents where the model is unsure scores the trained responses, split over the ranks, before its
+first update.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from typing import Any
 
 from thoughtscope.errors import UserError
 from thoughtscope.latents.layout import TokenSequence, sequence
 from thoughtscope.latents.scoring import label_probabilities
-from thoughtscope.methods.curriculum import Example, Stage, draw
+from thoughtscope.methods.curriculum import Example, Stage, example_rng
 from thoughtscope.reasoner import Reasoner
 from thoughtscope.training.ranks import Ranks
 
-Layout = Callable[[int, int], TokenSequence]
 
-
-def response_probabilities(
-    reasoner: Reasoner, examples: Sequence[Example], ranks: Ranks, batch_size: int
-) -> list[list[float]]:
+def response_probabilities(model: Any, examples: Sequence[Example], ranks: Ranks, batch_size: int) -> list[list[float]]:
     """Return the probability of each response token of each example under the current model, teacher-forced."""
     mine = [sequence(one.example_id, one.prompt, one.response) for one in ranks.share(examples)]
-    return ranks.join(label_probabilities(reasoner.model, mine, reasoner.fill, batch_size, ranks.any_rank))
+    return ranks.join(label_probabilities(model, mine, None, batch_size, ranks.any_rank))
 
 
 def lay_out(
-    reasoner: Reasoner,
-    example: Example,
-    seed: int,
-    epoch: int,
-    probabilities: list[float] | None,
+    reasoner: Reasoner, example: Example, seed: int, epoch: int, probabilities: list[float] | None
 ) -> TokenSequence:
-    """Lay out one example as the reasoner's stage has it; its random numbers are its own in every epoch."""
-    method, stage = reasoner.method, reasoner.stage
-    rng = draw(seed, stage.index, epoch, example.example_id)
-    laid: TokenSequence = method.module.layout(method.settings, stage, example, reasoner.ids, rng, probabilities)
-    return laid
+    """Lay out an example as the reasoner's stage trains it, with the example's own random numbers of this epoch.
+
+    Args:
+        probabilities: of each response token; None unless the stage is scored.
+    """
+    rng = example_rng(seed, reasoner.stage.index, epoch, example.example_id)
+    return reasoner.layout(example, rng, probabilities)
 
 
 def check_latents(stage: Stage, counts: Sequence[int], limit: int) -> None:

@@ -1,0 +1,79 @@
+"""The base of all methods: what a method file may say, and what a kind of method decides. It sees token ids only."""
+
+from __future__ import annotations
+
+import random
+from abc import abstractmethod
+from typing import Any
+
+from pydantic import Field, model_validator
+
+from thoughtscope.latents.layout import TokenSequence
+from thoughtscope.methods.curriculum import Example, Stage, TokenIds
+from thoughtscope.settings import Look, Strict
+
+
+class BaseMethod(Strict):
+    """A method: a curriculum of stages, and the layout of an example in each of them.
+
+    A subclass named `Settings` in a module `methods/my_method.py` is the kind `my-method` of a method file. It sets
+    `kind: Literal["my-method"]`, adds keys of its own, and defines `stages`, `layout` and `prompt`; a method that adds
+    tokens also defines `tokens` and, if it has latents, `latent_token`.
+    """
+
+    kind: str
+    label: str = Field("", description="the method's name as figures print it")
+    look: Look | None = Field(None, description="how figures draw it; null: a look that no other there has")
+    yoked_to: str | None = Field(
+        None, description="follow the stage switches that this method realised on the same backbone and seed"
+    )
+    initial_rows: dict[str, str] = Field(
+        {}, description="for a token the method adds: text whose last token its embeddings start from; default EOS"
+    )
+    training: dict[str, Any] = Field({}, description="overrides of the main file's `training`")
+
+    @property
+    def tokens(self) -> list[str]:
+        """The tokens that the method adds to the vocabulary."""
+        return []
+
+    @property
+    def latent_token(self) -> str | None:
+        """The token, one of `tokens`, that stands at latents; None: the method has no latents."""
+        return None
+
+    @abstractmethod
+    def stages(self, steps: int) -> list[Stage]:
+        """Return the curriculum for a task whose longest training example has `steps` reasoning steps."""
+
+    @abstractmethod
+    def layout(
+        self,
+        stage: Stage,
+        example: Example,
+        ids: TokenIds,
+        rng: random.Random,
+        probabilities: list[float] | None,
+    ) -> TokenSequence:
+        """Lay out a training example: prompt and response, latents marked, labels set.
+
+        Args:
+            stage: one of `stages`.
+            ids: of the tokens that the method adds.
+            rng: the example's own generator, new in each stage and epoch.
+            probabilities: of each token of `example.response` under the current model; None unless `stage.scored`.
+        """
+
+    @abstractmethod
+    def prompt(self, stage: Stage, example: Example, ids: TokenIds) -> TokenSequence:
+        """Return the model's input at test time, which may depend on `example.prompt` and the stage alone."""
+
+    @model_validator(mode="after")
+    def _name_added_tokens_only(self) -> BaseMethod:
+        known = f"use one of {', '.join(self.tokens)}" if self.tokens else "remove it"
+        for token in self.initial_rows:
+            if token not in self.tokens:
+                raise ValueError(f"initial_rows: the method adds no token {token!r}: {known}")
+        if self.latent_token is not None and self.latent_token not in self.tokens:
+            raise ValueError(f"kind: its latent token {self.latent_token!r} is none of its tokens: {known}")
+        return self
