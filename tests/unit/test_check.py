@@ -41,7 +41,7 @@ def test_one_batch_of_each_kind_of_run_is_tried_and_what_could_not_start_is_refu
     overrides = {
         "backbones": {
             **SMOKE["overrides"].get("backbones", {}),
-            "llama3.2": {"config": {"max_position_embeddings": 16}},
+            "llama3.2": {"config": {"max_position_embeddings": 20}},
         }
     }
     made = check(tmp_path, overrides={**SMOKE["overrides"], **overrides})
