@@ -10,11 +10,11 @@ from synthetic import write_run
 
 from thoughtscope.config.run_id import RunId
 from thoughtscope.errors import UserError
-from thoughtscope.evaluation.curves import curves, late_drop
+from thoughtscope.tables.curves import curves, late_drop
 from thoughtscope.evaluation.settings import TableSettings
-from thoughtscope.evaluation.solved import SOLVED
+from thoughtscope.tables.solved import SOLVED
 from thoughtscope.evaluation.statistics import wilson_interval
-from thoughtscope.evaluation.summary import summary
+from thoughtscope.tables.summary import summary
 from thoughtscope.latents.generate import Stopped
 from thoughtscope.schemas import STOPPED
 

@@ -6,7 +6,7 @@ import pytest
 from synthetic import write_states
 
 from thoughtscope.config.run_id import RunId
-from thoughtscope.evaluation.collapse import (
+from thoughtscope.tables.collapse import (
     COLUMNS,
     collapse,
     components_for,
@@ -15,7 +15,7 @@ from thoughtscope.evaluation.collapse import (
     mean_pairwise_cosine,
     singular_values,
 )
-from thoughtscope.evaluation.identity import NAMES
+from thoughtscope.tables.identity import NAMES
 from thoughtscope.evaluation.settings import TableSettings
 
 RUN = RunId("chain", "qwen3", "lt-tuning", "full", 0)

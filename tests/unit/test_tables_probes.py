@@ -6,8 +6,8 @@ import pytest
 from thoughtscope import schemas
 from thoughtscope.config.run_id import RunId
 from thoughtscope.errors import UserError
-from thoughtscope.evaluation.activity import activity
-from thoughtscope.evaluation.probes import probes
+from thoughtscope.tables.activity import activity
+from thoughtscope.tables.probes import probes
 from thoughtscope.evaluation.settings import TableSettings
 
 SETTINGS = TableSettings(methods={"coconut": "Coconut"}, resamples=20)

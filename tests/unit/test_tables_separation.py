@@ -10,8 +10,8 @@ from synthetic import write_states
 
 from thoughtscope.config.run_id import RunId
 from thoughtscope.errors import UserError
-from thoughtscope.evaluation.cells import Cell
-from thoughtscope.evaluation.separation import Pair, separation, shared_covariance, silhouette, squared_distance
+from thoughtscope.tables.cells import Cell
+from thoughtscope.tables.separation import Pair, separation, shared_covariance, silhouette, squared_distance
 from thoughtscope.evaluation.settings import TableSettings
 from thoughtscope.evaluation.statistics import half_sample_interval
 

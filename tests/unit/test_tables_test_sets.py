@@ -10,7 +10,7 @@ from synthetic import write_run
 
 from thoughtscope.config.run_id import RunId
 from thoughtscope.errors import UserError
-from thoughtscope.evaluation.benchmark import COLUMNS, benchmark
+from thoughtscope.tables.test_sets import COLUMNS, benchmark
 from thoughtscope.evaluation.settings import TableSettings
 from thoughtscope.figures.benchmark import draw
 from thoughtscope.figures.inputs import accuracy_rows
