@@ -18,7 +18,7 @@ from pathlib import Path
 import deepspeed
 import torch
 
-from thoughtscope import tables
+from thoughtscope import schemas
 from thoughtscope.arguments import settings_of
 from thoughtscope.artifacts import artifact_folder, digest, input_digests, write_json
 from thoughtscope.backbones.load import MODEL
@@ -63,7 +63,7 @@ def _train() -> int:
     if torch.cuda.is_available():
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
     report = Report(settings.run, Ranks.here().first)
-    rows = tables.read(arguments.task / EXAMPLES, tables.REASONING).to_pylist()
+    rows = schemas.read(arguments.task / EXAMPLES, tables.REASONING).to_pylist()
     yoke = json.loads((arguments.yoke / SCHEDULE).read_text())["stages"] if arguments.yoke else None
     inputs = input_digests([arguments.task, arguments.backbone] + ([arguments.yoke] if arguments.yoke else []))
     state_folder = arguments.state / digest({**arguments.settings, "inputs": list(inputs.values())})
@@ -102,17 +102,17 @@ def _write(run: Trainer, inputs: dict[str, str], arguments: argparse.Namespace) 
             (folder / "checkpoints").mkdir()
             if (run.state_folder / "checkpoints").is_dir():
                 shutil.copytree(run.state_folder / "checkpoints", folder / "checkpoints", dirs_exist_ok=True)
-            tables.write(
+            schemas.write(
                 folder / "accuracy.parquet",
-                tables.ACCURACY,
+                schemas.ACCURACY,
                 ({**name.columns, **row} for row in run.journals["accuracy"].read()),
             )
-            tables.write(
+            schemas.write(
                 folder / "predictions.parquet",
-                tables.PREDICTIONS,
+                schemas.PREDICTIONS,
                 ({"run": name.path, **row} for row in run.journals["predictions"].read()),
             )
-            tables.write(folder / "metrics.parquet", tables.METRICS, run.journals["metrics"].read())
+            schemas.write(folder / "metrics.parquet", tables.METRICS, run.journals["metrics"].read())
             progress = run.progress
             spent = {"labelled_tokens": progress.labelled_tokens, "positions": progress.positions}
             schedule = {"stages": progress.realised, "updates": progress.step, "precision": run.dtype, **spent}
