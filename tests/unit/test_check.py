@@ -25,7 +25,7 @@ TRIAL = Trial("cpu", 10, 10, 7, 300, 0.1, 100, 1000, 0.5, 10)
 
 def check(folder: Path, **changes: Any) -> subprocess.CompletedProcess[str]:
     grid = {"task": "chain", "backbone": ["qwen3", "llama3.2"], "method": "coconut", "seed": [0, 1]}
-    raw = {**SMOKE, "runs": [grid], "figures": {}, "latent_probes": None, "truth_probes": None, **changes}
+    raw = {**SMOKE, "runs": [grid], "figures": {}, "probes": {}, **changes}
     (folder / "study.yaml").write_text(yaml.safe_dump(raw))
     command = [sys.executable, "-m", "thoughtscope.check", "--configfile", str(folder / "study.yaml")]
     return subprocess.run(
@@ -69,7 +69,7 @@ def test_runs_that_differ_in_their_seed_are_tried_once() -> None:
 def test_a_gated_model_without_a_token_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("thoughtscope.check.inputs.get_token", lambda: None)
     grid = {"task": "chain", "backbone": "llama3.2-1b", "method": "cot"}
-    raw = {**SMOKE, "runs": [grid], "figures": {}, "latent_probes": None, "truth_probes": None}
+    raw = {**SMOKE, "runs": [grid], "figures": {}, "probes": {}}
     study = Study({**raw, "overrides": {}}, ROOT / "config", require_pins=False)
     with pytest.raises(UserError, match="Instruct is gated and there is no token; accept its terms"):
         check_access(study, "llama3.2-1b")

@@ -14,8 +14,8 @@ from synthetic import write_run
 
 from bench.ledger import MARKED, PAGES, PARTS, Execution, fill
 from thoughtscope.config.run_id import RunId
-from thoughtscope.tables.curves import curves
 from thoughtscope.evaluation.settings import TableSettings
+from thoughtscope.tables.curves import curves
 from thoughtscope.tables.summary import summary
 
 ROOT = Path(__file__).parents[2]
