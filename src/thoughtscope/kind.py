@@ -59,9 +59,9 @@ class Kind(ABC):
         name = f"{_package(cls)}.{kind}"
         found = _subclass(cls, name) if kind.isidentifier() and importlib.util.find_spec(name) else None
         if found is None:
-            raise UserError(f"{where}: kind", f"no kind {kind!r}", f"use one of {', '.join(cls.all())}")
+            raise UserError(f"{where}.kind", f"no kind {kind!r}", f"use one of {', '.join(cls.all())}")
         if missing := found.missing():
-            raise UserError(f"{where}: kind", f"{name} has no {missing[0]}", f"complete it as {cls.__module__} says")
+            raise UserError(f"{where}.kind", f"{name} has no {missing[0]}", f"complete it as {cls.__module__} says")
         return found
 
     @classmethod

@@ -78,14 +78,14 @@ def study(**changes: Any) -> Study:
             {"figures": {"f": {"kind": "accuracy_backbones", "runs": {"backbone": "qwen3"}}}},
             ["figures.f.runs: they mix method coconut, cot, lt-tuning, pause; name one method"],
         ),
-        ({"probes": {"truth": {"kind": "pie"}}}, ["probes.truth: kind", "no kind 'pie'", "intermediate_value"]),
+        ({"probes": {"truth": {"kind": "pie"}}}, ["probes.truth.kind", "no kind 'pie'", "intermediate_value"]),
         ({"probes": {"truth": {"backbone": None}}}, ["probes.truth.backbone", "key is missing"]),
         ({"probes": {"values": {"task": "facts"}}}, ["probes.values.task", "kind intermediate_value does not use it"]),
         (
             {"probes": {"values": {"runs": {"method": "icot"}}}},
             ["probes.values.runs.method", "no run has method 'icot'"],
         ),
-        ({"tables": {"pie": {}}}, ["tables.pie: kind", "no kind 'pie'", "separation"]),
+        ({"tables": {"pie": {}}}, ["tables.pie.kind", "no kind 'pie'", "separation"]),
         ({"tables": {"mine": {"kind": "collapse", "least": 5}}}, ["tables.mine: least", "unknown key", "fewest"]),
         ({"tables": {"summary": {"runs": {"seed": 7}}}}, ["tables.summary.runs.seed", "no run has seed 7"]),
         (
@@ -94,7 +94,11 @@ def study(**changes: Any) -> Study:
         ),
         (
             {"figures": {"f": {"kind": "activity_heatmap", "options": {"question": "Who is Marie Curie?"}}}},
-            ["figures.f.options", "'Who is Marie Curie?' has no false and true response", "leave them out"],
+            [
+                "figures.f.options",
+                "'Who is Marie Curie?' does not have both a false and a true response",
+                "leave them out",
+            ],
         ),
         (
             {"figures": {"f": {"kind": "activity_heatmap", "options": {"attribute": "height"}}}},

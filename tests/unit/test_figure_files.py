@@ -38,7 +38,7 @@ def drawn(kind):
     series = {"methods": METHOD_SERIES, "backbones": BACKBONE_SERIES, "lines": LINE_SERIES, None: None}[figure.SERIES]
     data = {
         "hidden_states": lambda: Latents(
-            *latents(reach, (1, 3, 4, 6), (1, 2, 3, 4)), reach, dict.fromkeys(METHODS, [1, 2, 3, 4])
+            *latents(reach, (1, 3, 4, 6), (1, 2, 3, 4)), reach, {method: [1, 2, 3, 4] for method in METHODS}
         ),
         "runs": lambda: accuracy(RunId("chain", "qwen3", "coconut", "full", 0), [0.2, 0.4, 0.8]),
         "probes": activity,

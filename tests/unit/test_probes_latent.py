@@ -131,9 +131,8 @@ def test_without_values_in_the_vectors_a_run_passes_as_rarely_as_the_level_says(
         folder = tmp_path / str(run)
         vectors = rng.standard_normal((48, 4))
         write(folder, rows, (1, 2), lambda _, vectors=vectors: vectors)
-        frame = pd.DataFrame(
-            IntermediateValue(LatentSettings(permutations=99, folds=2, level=0.05)).fit(folder, rows)["evidence"]
-        )
+        probe = IntermediateValue(LatentSettings(permutations=99, folds=2, level=0.05))
+        frame = pd.DataFrame(probe.fit(folder, rows)["evidence"])
         passed += bool(frame["passes_null"].any())
     assert passed <= binom.ppf(0.9995, runs, 0.05), f"seed {seed}: {passed} of {runs}"
     assert passed >= 1, f"seed {seed}: the level is not used"

@@ -64,8 +64,8 @@ def test_the_identity_of_tokens_cancels(tmp_path):
     found = fitted(store(tmp_path, world(60, 40), {0: shift}), FAST)
     frame = found["evidence"]
     token = frame[(frame["unit"] == "token") & (frame["layer"] == 0)].set_index("direction")
-    assert token.loc["whitened-difference", "auroc"] > 0.9
-    assert token.loc["difference-of-means", "auroc"] < 0.7
+    assert token.loc["whitened-difference", "value"] > 0.9
+    assert token.loc["difference-of-means", "value"] < 0.7
     assert set(cells(found).loc[lambda rows: rows["distance"] < 4, "evidence"]) == {"yes"}
 
 
@@ -116,9 +116,9 @@ def test_token_rows_have_their_surprisal_beside_them(tmp_path):
 
     frame = fitted(store(tmp_path, world(), {0: truth()}, surprisal), FAST)["evidence"]
     alone = frame[(frame["unit"] == "token") & (frame["direction"] == "surprisal-only")]
-    assert (alone["auroc"].item(), alone["p"].item()) == (1.0, 1 / 200)
+    assert (alone["value"].item(), alone["p"].item()) == (1.0, 1 / 200)
     tokens = frame[(frame["unit"] == "token") & frame["layer"].notna()]
-    assert ((tokens["ci_low"] < tokens["auroc"]) & (tokens["auroc"] <= tokens["ci_high"])).all()
+    assert ((tokens["ci_low"] < tokens["value"]) & (tokens["value"] <= tokens["ci_high"])).all()
 
 
 def test_few_statements_leave_a_cell_untested(tmp_path):

@@ -151,11 +151,6 @@ def _check_probe(study: Study, name: str) -> None:
 def _check_figure(study: Study, name: str) -> None:
     entry, where = study.config.figures[name], f"{study.source}: figures.{name}"
     kind, settings = study.figure(name)
-    runs = figure_runs(study, name)
-    for key in kind.SHARED:
-        several = sorted({str(getattr(run, key)) for run in runs})
-        if len(several) > 1:
-            raise UserError(f"{where}.runs", f"they mix {key} {', '.join(several)}", f"name one {key}")
     layer, stored = getattr(settings, "layer", None), study.config.hidden_states.layers
     if layer is not None and (stored == "last" or (stored != "all" and layer not in stored)):
         raise UserError(
@@ -163,6 +158,11 @@ def _check_figure(study: Study, name: str) -> None:
             f"hidden_states.layers does not store layer {layer}",
             "add it there, or leave layer out for the one after the final norm",
         )
+    runs = figure_runs(study, name)
+    for key in kind.SHARED:
+        several = sorted({str(getattr(run, key)) for run in runs})
+        if len(several) > 1:
+            raise UserError(f"{where}.runs", f"they mix {key} {', '.join(several)}", f"name one {key}")
     task = statements_of(study, name)
     if task and entry.options and not any(one.hub_id for one in collect(study.task(task), Hosted)):
         module, of_task = study.plugin("tasks", task)

@@ -19,7 +19,10 @@ from thoughtscope.backbones.settings import Settings as BackboneSettings
 from thoughtscope.config.deepspeed import DeepSpeed
 from thoughtscope.config.parse import models_of, variant_of
 from thoughtscope.config.schema import Config
+from thoughtscope.figures.base import Figure
 from thoughtscope.plugins import implementation, kinds
+from thoughtscope.probes.base import Probe
+from thoughtscope.tables.base import Table
 
 MODELS: dict[str, type[BaseModel]] = {
     "config.yaml": Config,
@@ -51,6 +54,10 @@ def _models() -> Iterator[tuple[str, type[BaseModel]]]:
     for group in ("tasks", "methods"):
         for kind in kinds(group):
             yield f"{group}/{{name}}.yaml, kind {kind}", implementation(group, kind, group).Settings
+    for base, key in ((Probe, "probes.{name}"), (Table, "tables.{name}"), (Figure, "figures.{name}.options")):
+        for name, one in base.all().items():
+            if one.Settings.model_fields:
+                yield f"config.yaml: {key}, kind {name}", one.Settings
 
 
 def _table(title: str, model: type[BaseModel]) -> str:

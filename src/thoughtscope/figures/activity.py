@@ -150,11 +150,11 @@ def _pair(shown: pd.DataFrame, options: ActivitySettings) -> tuple[pd.Series, pd
         false, true = group[group["label"] == 0], group[group["label"] == 1]
         if len(false) and len(true) and options.question in (None, query):
             return false.iloc[0], true.iloc[0]
-    wanted = "no query" if options.question is None else f"{options.question!r}"
     form = "" if options.attribute is None else f" of attribute {options.attribute!r}"
+    wanted = "no query has both" if options.question is None else f"{options.question!r} does not have both"
     raise UserError(
         "figure: question, attribute",
-        f"{wanted} has a false and a true response{form} with scores",
+        f"{wanted} a false and a true response{form}",
         "name others or leave them out",
     )
 
