@@ -96,7 +96,7 @@ def study(**changes: Any) -> Study:
             {"figures": {"f": {"kind": "activity_heatmap", "options": {"question": "Who is Marie Curie?"}}}},
             [
                 "figures.f.options",
-                "'Who is Marie Curie?' does not have both a false and a true response",
+                "Marie Curie?' does not have both a false and a true response",
                 "leave them out",
             ],
         ),

@@ -63,7 +63,7 @@ def _train() -> int:
     if torch.cuda.is_available():
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
     report = Report(settings.run, Ranks.here().first)
-    rows = schemas.read(arguments.task / EXAMPLES, tables.REASONING).to_pylist()
+    rows = schemas.read(arguments.task / EXAMPLES, schemas.REASONING).to_pylist()
     yoke = json.loads((arguments.yoke / SCHEDULE).read_text())["stages"] if arguments.yoke else None
     inputs = input_digests([arguments.task, arguments.backbone] + ([arguments.yoke] if arguments.yoke else []))
     state_folder = arguments.state / digest({**arguments.settings, "inputs": list(inputs.values())})
@@ -112,7 +112,7 @@ def _write(run: Trainer, inputs: dict[str, str], arguments: argparse.Namespace) 
                 schemas.PREDICTIONS,
                 ({"run": name.path, **row} for row in run.journals["predictions"].read()),
             )
-            schemas.write(folder / "metrics.parquet", tables.METRICS, run.journals["metrics"].read())
+            schemas.write(folder / "metrics.parquet", schemas.METRICS, run.journals["metrics"].read())
             progress = run.progress
             spent = {"labelled_tokens": progress.labelled_tokens, "positions": progress.positions}
             schedule = {"stages": progress.realised, "updates": progress.step, "precision": run.dtype, **spent}
