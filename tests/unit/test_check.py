@@ -12,11 +12,12 @@ import pytest
 import yaml
 
 from thoughtscope.check.__main__ import LOWER, SHARD, distinct, verdict
-from thoughtscope.check.inputs import check_access, check_disk
+from thoughtscope.check.inputs import check_access, check_disk, check_figures
 from thoughtscope.check.trial import Trial
 from thoughtscope.config.load import Study
 from thoughtscope.config.run_id import RunId
 from thoughtscope.errors import UserError
+from thoughtscope.schemas import STATEMENTS, write
 
 ROOT = Path(__file__).parents[2]
 SMOKE: dict[str, Any] = yaml.safe_load((ROOT / "config/smoke.yaml").read_text())
@@ -73,6 +74,18 @@ def test_a_gated_model_without_a_token_is_refused(monkeypatch: pytest.MonkeyPatc
     study = Study({**raw, "overrides": {}}, ROOT / "config", require_pins=False)
     with pytest.raises(UserError, match="Instruct is gated and there is no token; accept its terms"):
         check_access(study, "llama3.2-1b")
+
+
+def test_a_figure_of_statements_without_a_displayed_pair_is_refused(tmp_path: Path) -> None:
+    study = Study({**SMOKE, "figures": {"f": {"kind": "activity_heatmap"}}}, ROOT / "config")
+    (tmp_path / "facts").mkdir()
+    texts = dict.fromkeys(("example_id", "subject", "attribute", "question", "response"), "x")
+    row = {**texts, "split": "display", "negated": False, "label": 1}
+    write(tmp_path / "facts/task.parquet", STATEMENTS, [row])
+    with pytest.raises(UserError, match=r"figures\.f\.options: no query has both a false and a true response"):
+        check_figures(study, tmp_path)
+    write(tmp_path / "facts/task.parquet", STATEMENTS, [row, {**row, "label": 0}])
+    check_figures(study, tmp_path)
 
 
 def test_a_disk_that_is_too_small_is_named(tmp_path: Path) -> None:

@@ -65,8 +65,8 @@ class ActivityFigure(Figure):
     @classmethod
     def check(cls, settings: ActivitySettings, statements: Iterable[Mapping[str, Any]]) -> None:
         """Refuse a question or an attribute that no displayed pair of statements has."""
-        shown = pd.DataFrame([one for one in statements if one["split"] == "display" and one["label"] is not None])
-        _pair(shown, settings)
+        shown = [one for one in statements if one["split"] == "display" and one["label"] is not None]
+        _pair(pd.DataFrame(shown, columns=["attribute", "question", "label"]), settings)
 
 
 @dataclass(frozen=True)
@@ -144,7 +144,7 @@ def _grid(part: pd.DataFrame, example: pd.Series, truth: bool) -> Grid:
 
 def _pair(shown: pd.DataFrame, options: ActivitySettings) -> tuple[pd.Series, pd.Series]:
     """Return the first false and the first true response to one query, with the wanted attribute if there is one."""
-    if options.attribute is not None and len(shown):
+    if options.attribute is not None:
         shown = shown[shown["attribute"] == options.attribute]
     for query, group in shown.groupby("question", sort=False):
         false, true = group[group["label"] == 0], group[group["label"] == 1]

@@ -18,8 +18,8 @@ class FinalAnswer(Probe):
     READS = "latents"
     Settings = LatentSettings
     CAPTION = """
-    Whether the right final answer can be read at each latent, by accuracy on held-out questions, against answers exchanged
-    between questions.
+    Whether the right final answer can be read at each latent, by accuracy on held-out questions, against answers
+    exchanged between questions.
     """
     TABLES = {
         EVIDENCE: [
