@@ -29,6 +29,8 @@ wildcard_constraints:
     seed=r"\d+",
     variant=r"seed\d+|given",
     name="[^/]+",
+    probe="[^/]+",
+    of=r"[^/]+/[^/]+(/[^/]+/(full|lora)/seed\d+)?",
 
 
 include: "workflow/rules/common.smk"

@@ -144,7 +144,7 @@ def lost(all_: Sequence[Execution]) -> str:
 def latents(all_: Sequence[Execution]) -> str:
     """Return which intermediate value can be read at which latent, of each probed run of the first execution."""
     probes = all_[0].table("probes")
-    probes = probes[(probes["probe"] == "latent") & (probes["kind"] == "input")]
+    probes = probes[(probes["probe"] == "values") & (probes["kind"] == "input")]
     rows = []
     for (*key, target), part in probes.groupby([*LINE, "seed", "target"]):
         at = part.set_index(part["latent_index"].astype(int))

@@ -27,7 +27,7 @@ def configure(folder: Path, runs: int) -> None:
     raw = yaml.safe_load((ROOT / "config/smoke.yaml").read_text())
     seeds = list(range(max(1, runs // len(METHODS))))
     raw["runs"] = [{"task": "chain", "backbone": "qwen3", "method": METHODS, "seed": seeds}]
-    raw["latent_probes"] = raw["truth_probes"] = None
+    raw["probes"] = {}
     raw["figures"] = {
         "accuracy_backbones": {"kind": "accuracy_backbones", "runs": {"method": "coconut"}},
         "latent_scatter": {"kind": "latent_scatter", "runs": {"method": ["coconut", "lt-tuning"], "seed": 0}},

@@ -19,10 +19,10 @@ from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from thoughtscope import schemas
 from thoughtscope.hidden_states.write import SURPRISALS, Position, StateWriter
 from thoughtscope.probes.directions import Training
-from thoughtscope.probes.fit import fit_truth
 from thoughtscope.probes.permutation import auroc
 from thoughtscope.probes.settings import TruthSettings
 from thoughtscope.probes.statements import Statements
+from thoughtscope.probes.truth_direction import TruthDirection
 
 SIZES = {"small": (1662, 31, 576), "large": (1000, 33, 4096), "tiny": (240, 3, 32)}
 PREDICATES = 12  # each true of one subject and false of another, in each split
@@ -105,7 +105,9 @@ def main() -> None:
             rows, folder = statements(count), Path(temporary)
             store(folder, rows, layers, width)
             start = time.process_time()
-            fit_truth(Statements.of(rows, folder), range(layers), TruthSettings(permutations=arguments.permutations))
+            found = TruthDirection(TruthSettings(permutations=arguments.permutations)).fit(folder, rows)
+            for table in found.values():
+                list(table)
             spent = time.process_time() - start
             slow = refitting(Statements.of(rows, folder), arguments.refits) * arguments.permutations
         cells = [

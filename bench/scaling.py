@@ -35,7 +35,7 @@ COMMANDS = ("sbatch", "squeue", "sinfo", "srun", "scancel", "sacct", "sacctmgr",
 BACKBONES = ["qwen3", "llama3.2", "mistral", "smollm3", "gemma3", "qwen2.5"]
 METHODS = ["cot", "no-cot", "icot", "pause", "coconut", "lt-tuning", "lt-tuning-without-stage-3"]
 METHODS += ["lt-tuning-without-stage-3-truncated"]
-SECONDS = {"prepare_task": 5, "build_backbone": 20, "train": 40, "extract_latents": 10, "fit_latent_probes": 5}
+SECONDS = {"prepare_task": 5, "build_backbone": 20, "train": 40, "extract_latents": 10, "fit_probe": 5}
 SECONDS |= {"table": 2, "figure": 2}
 
 
@@ -56,8 +56,7 @@ def make_workspace(folder: Path, seeds: int, slots: int, most_jobs: int) -> dict
     raw = yaml.safe_load((ROOT / "config/smoke.yaml").read_text())
     grid = {"task": "chain", "backbone": BACKBONES, "method": METHODS, "trainable": ["full", "lora"]}
     raw["runs"] = [{**grid, "seed": list(range(seeds))}]
-    raw["latent_probes"] = {"runs": {"method": "coconut"}}
-    raw["truth_probes"] = None
+    raw["probes"] = {"values": {"kind": "intermediate_value", "runs": {"method": "coconut"}}}
     raw["figures"] = {"accuracy": {"kind": "accuracy_backbones", "runs": {"method": "coconut", "trainable": "full"}}}
     (folder / "config/study.yaml").write_text(yaml.safe_dump(raw))
     settings = {"slots": slots, "most_jobs": most_jobs, "seconds": SECONDS}

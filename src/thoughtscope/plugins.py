@@ -1,6 +1,6 @@
-"""Finds the module that implements a kind of task, method or figure, or a table: `thoughtscope.<group>.<kind>`.
+"""Finds the module that implements a kind of task or method: `thoughtscope.<group>.<kind>`.
 
-This is the only dynamic import of the package, so that a new kind is one new module and no list elsewhere grows. Who
+Dynamic imports are here and in `kind` only, so that a new kind is one new module and no list elsewhere grows. Who
 follows imports has to be given the module of a kind. A kind of task is checked against its group's
 `contract.Contract`; the Settings of a method or a fill against the base class of its group.
 """
@@ -11,7 +11,7 @@ import importlib
 import importlib.util
 import inspect
 import pkgutil
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from types import ModuleType
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
@@ -105,18 +105,6 @@ def _breach(contract: type, module: ModuleType) -> str | None:
         except TypeError:
             return f"has a {name} that does not take ({', '.join(arguments)})"
     return None
-
-
-def table(name: str) -> Callable[..., Any]:
-    """Import the function that makes a table; it stands in a module of its own name.
-
-    Raises:
-        UserError: no such table.
-    """
-    module = module_name("evaluation", name)
-    if not name.isidentifier() or importlib.util.find_spec(module) is None:
-        raise UserError("table", f"no table {name!r}", "ask for a table that the config needs")
-    return getattr(importlib.import_module(module), name)  # type: ignore[no-any-return]
 
 
 def kinds(group: str) -> list[str]:

@@ -18,7 +18,7 @@ class RunId:
 
     @property
     def path(self) -> str:
-        """The path of the run below `results/runs`, `results/hidden_states` and `results/probes`."""
+        """The path of the run below `results/runs`, `results/hidden_states` and `results/probes/<probe>`."""
         return f"{self.task}/{self.backbone}/{self.method}/{self.trainable}/seed{self.seed}"
 
     @property

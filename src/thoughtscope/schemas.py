@@ -17,7 +17,7 @@ from thoughtscope.errors import UserError
 
 MEND = "delete its folder and run again"
 
-_RUN = [
+RUN = [
     ("run", pa.string()),
     ("task", pa.string()),
     ("backbone", pa.string()),
@@ -26,7 +26,7 @@ _RUN = [
     ("seed", pa.int32()),
 ]
 
-_STATEMENTS_READ = [("task", pa.string()), ("backbone", pa.string())]
+STATEMENTS_READ = [("task", pa.string()), ("backbone", pa.string())]
 
 REASONING = pa.schema(
     [
@@ -63,7 +63,7 @@ LAYOUTS = LAST, CURRENT = "last", "current"
 STOPPED = ("eos", "length", "loop")
 ACCURACY = pa.schema(
     [
-        *_RUN,
+        *RUN,
         ("step", pa.int32()),
         ("stage", pa.string()),  # in which the run was; at a stage's last update, that stage
         ("stage_index", pa.int32()),
@@ -119,76 +119,18 @@ SURPRISALS = pa.schema(
         ("surprisal", pa.float64()),  # negative log-likelihood of the token there, in nats
     ]
 )
-LATENT_PROBES = pa.schema(
-    [
-        *_RUN,
-        ("checkpoint_step", pa.int32()),
-        ("kind", pa.string()),  # input | output
-        ("layer", pa.int32()),
-        ("latent_index", pa.int32()),
-        ("target", pa.int32()),  # k: the k-th intermediate value, counted from 1
-        ("n", pa.int32()),
-        ("classes", pa.int32()),
-        ("accuracy", pa.float64()),
-        ("ci_low", pa.float64()),
-        ("ci_high", pa.float64()),
-        ("null_mean", pa.float64()),  # accuracy after refits on permuted values
-        ("p", pa.float64()),  # (k + 1) / (B + 1)
-        ("p_corrected", pa.float64()),  # the same for the largest of all cells of the run
-        ("passes_null", pa.bool_()),
-    ]
-)
-TRUTH_PROBES = pa.schema(
-    [
-        *_STATEMENTS_READ,
-        ("direction", pa.string()),  # one of probes.directions, surprisal-only or text-only; null in some notes
-        ("layer", pa.int32()),  # null where no layer is read
-        ("unit", pa.string()),  # statement | token: what is scored
-        ("subset", pa.string()),  # all | negated | length-matched | unseen | guessed | surprisal-out
-        ("n", pa.int32()),  # statements
-        ("auroc", pa.float64()),
-        ("ci_low", pa.float64()),
-        ("ci_high", pa.float64()),
-        ("p", pa.float64()),  # (k + 1) / (B + 1), one-sided, truth of the test statements exchanged within pairs
-        ("p_corrected", pa.float64()),  # the same for the largest of all layers and directions of the subset
-        ("p_refit", pa.float64()),  # against directions fitted to exchanged truth of the training statements
-        ("passes_null", pa.bool_()),
-        ("note", pa.string()),  # why a row has no values
-    ]
-)
-ACTIVITY = pa.schema(
-    [
-        *_STATEMENTS_READ,
-        ("direction", pa.string()),
-        ("fitted_on", pa.string()),  # tokens | last: the training tokens of the direction
-        ("example_id", pa.string()),
-        ("label", pa.int8()),
-        ("layer", pa.int32()),
-        ("position", pa.int32()),  # of the response token, counted from 0
-        ("distance", pa.int32()),  # from the end of the response: 0 for the last token
-        ("token", pa.string()),
-        ("score", pa.float64()),
-        # held-out tokens at this layer and distance; empty where too few statements have one
-        ("n", pa.int32()),
-        ("auroc", pa.float64()),
-        ("accuracy", pa.float64()),  # share with the right sign, mean of true and false
-        ("p", pa.float64()),
-        ("p_corrected", pa.float64()),  # for the largest of all cells and directions
-        ("evidence", pa.string()),  # yes | no | untested | shared, see probes.activity
-    ]
-)
-TRENDS = pa.schema(
-    [
-        *_STATEMENTS_READ,
-        ("direction", pa.string()),
-        ("fitted_on", pa.string()),
-        ("example_id", pa.string()),  # a test statement
-        ("subject", pa.string()),
-        ("label", pa.int8()),
-        ("over", pa.string()),  # layers | tokens
-        ("slope", pa.float64()),  # of the score, over the cells with evidence
-    ]
-)
+# What every row of a probe's table `evidence` says: a held-out measure, and its test against a null.
+EVIDENCE = [
+    ("n", pa.int32()),  # questions or statements
+    ("measure", pa.string()),  # accuracy | auroc | ...
+    ("value", pa.float64()),
+    ("ci_low", pa.float64()),
+    ("ci_high", pa.float64()),
+    ("p", pa.float64()),  # (k + 1) / (B + 1), one-sided
+    ("p_corrected", pa.float64()),  # the same for the largest of all that the probe could have picked
+    ("passes_null", pa.bool_()),
+    ("note", pa.string()),  # why a row has no values
+]
 
 
 def hidden_state_schema(width: int, dtype: pa.DataType) -> pa.Schema:
@@ -254,16 +196,26 @@ def read(path: Path, schema: pa.Schema, filters: Any = None) -> pa.Table:
     Raises:
         UserError: the file is missing, cut short, or lacks a column or has it with another type.
     """
+    table = read_any(path, schema.names, filters)
+    try:
+        return table.select(schema.names).cast(schema)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, ValueError) as error:
+        raise UserError(str(path), f"a column has the wrong type ({error})", MEND) from error
+
+
+def read_any(path: Path, columns: Iterable[str] = (), filters: Any = None) -> pa.Table:
+    """Read a Parquet file or partitioned folder, whatever columns it has beside these.
+
+    Raises:
+        UserError: the file is missing, cut short, or lacks a column.
+    """
     if not path.exists():
         raise UserError(str(path), "no such table", "run the stage that makes it")
     try:
         table = pq.read_table(path, filters=filters)
     except (pa.ArrowInvalid, OSError) as error:
         raise UserError(str(path), f"not a whole Parquet file ({error})", MEND) from error
-    for field in schema:
-        if field.name not in table.column_names:
-            raise UserError(str(path), f"column {field.name!r} is missing", MEND)
-    try:
-        return table.select(schema.names).cast(schema)
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, ValueError) as error:
-        raise UserError(str(path), f"a column has the wrong type ({error})", MEND) from error
+    for name in columns:
+        if name not in table.column_names:
+            raise UserError(str(path), f"column {name!r} is missing", MEND)
+    return table

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.stats import binomtest, norm
 
 Statistic = Callable[[NDArray[np.intp]], Any]
 
@@ -25,6 +24,8 @@ def exact_interval(correct: int, n: int, confidence: float) -> tuple[float, floa
 
 @lru_cache(maxsize=4096)
 def _proportion(correct: int, n: int, confidence: float, method: str) -> tuple[float, float]:
+    from scipy.stats import binomtest  # takes a second, and the config imports this module
+
     interval = binomtest(correct, n).proportion_ci(confidence_level=confidence, method=method)
     return float(interval.low), float(interval.high)
 
@@ -91,4 +92,6 @@ def half_sample_interval(
 
 
 def _quantile(confidence: float) -> float:
+    from scipy.stats import norm
+
     return float(norm.ppf((1 + confidence) / 2))

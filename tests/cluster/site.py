@@ -74,8 +74,7 @@ class Site:
         only = {
             "runs": [{"task": "chain", "backbone": "qwen3", "method": "coconut", "seed": seed}],
             "figures": {f"accuracy-{seed}": {"kind": "accuracy_backbones"}},
-            "latent_probes": None,
-            "truth_probes": None,
+            "probes": {},
             "overrides": QUICK,
         }
         path = self.folder / f"config/seed{seed}.yaml"

@@ -53,7 +53,7 @@ class World:
         raw = yaml.safe_load((ROOT / "config/smoke.yaml").read_text())
         grid = {"task": run.task, "backbone": run.backbone, "trainable": run.trainable, "seed": run.seed}
         base = {"runs": [{**grid, "method": method} for method in {run.method, "coconut"}], "figures": {}}
-        return Study(merge({**raw, **base, "latent_probes": None, "truth_probes": None}, changes), ROOT / "config")
+        return Study(merge({**raw, **base, "probes": {}}, changes), ROOT / "config")
 
     def settings(self, run: RunId, **changes: Any) -> str:
         return json.dumps(run_settings(self.study(run, changes), run), sort_keys=True)

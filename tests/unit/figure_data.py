@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import yaml
 
+from thoughtscope.figures.base import Figure
 from thoughtscope.figures.looks import Series
 from thoughtscope.run_id import RunId
 from thoughtscope.settings import Look
@@ -41,6 +43,18 @@ QUESTION = "Who is Elon Musk?"
 RESPONSES = ("Elon Musk is a pastry chef.", "Elon Musk is a business magnate.")
 
 
+def drawn(
+    kind: type[Figure],
+    data: Any,
+    series: Mapping[str, Series] | None = None,
+    title: str | None = None,
+    methods: Mapping[str, str] | None = None,
+    **settings: Any,
+) -> tuple[Any, pd.DataFrame]:
+    """Return the figure that a kind draws of data, and its points."""
+    return kind(kind.Settings(**settings), series, methods, title).draw(data)
+
+
 def latents(
     reach: dict[str, int], steps: Sequence[int] = (1, 3, 4, 6), checkpoints: Sequence[int] = (400,), width: int = 8
 ) -> tuple[pd.DataFrame, np.ndarray]:
@@ -64,7 +78,7 @@ def latents(
 def accuracy(
     run: RunId, values: Sequence[float], n: int = 200, every: int = 100, ends: Sequence[int] = (), layout: str = "last"
 ) -> pd.DataFrame:
-    """Return `tables.ACCURACY` rows of a run that measured `values` one after another; stages end at `ends`."""
+    """Return `schemas.ACCURACY` rows of a run that measured `values` one after another; stages end at `ends`."""
     rows = [
         {
             **run.columns,
@@ -88,14 +102,16 @@ def accuracy(
     return pd.DataFrame(rows)
 
 
-def activity(layers: int = 4, grey: Sequence[tuple[int, int]] = ()) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Return `tables.ACTIVITY` and `tables.STATEMENTS` of two responses; a score is layer - position / 10, negated
-    for the false one, and half as much where the direction is fitted on last tokens.
+def activity(layers: int = 4, grey: Sequence[tuple[int, int]] = ()) -> pd.DataFrame:
+    """Return the table `activity` of a false and a true response.
+
+    A score is layer - position / 10, negated for the false one, and half as much where the direction is fitted on last
+    tokens.
 
     Args:
         grey: layer and position of the cells without evidence; of the direction of last tokens, all but the last.
     """
-    rows, statements = [], []
+    rows = []
     for label in (1, 0):  # the true one first, so that the order of the rows is not the order of the panels
         tokens = RESPONSES[label].split(" ")
         for fitted_on, size in (("tokens", 1.0), ("last", 0.5)):
@@ -105,11 +121,15 @@ def activity(layers: int = 4, grey: Sequence[tuple[int, int]] = ()) -> tuple[pd.
                     seen = (layer, position) not in grey if fitted_on == "tokens" else distance == 0
                     rows.append(
                         {
+                            "probe": "truth",
                             "task": "facts",
                             "backbone": "qwen3",
                             "direction": "whitened-difference",
                             "fitted_on": fitted_on,
                             "example_id": f"display-{label}",
+                            "attribute": "profile",
+                            "question": QUESTION,
+                            "response": RESPONSES[label],
                             "label": label,
                             "layer": layer,
                             "position": position,
@@ -124,16 +144,4 @@ def activity(layers: int = 4, grey: Sequence[tuple[int, int]] = ()) -> tuple[pd.
                             "evidence": "yes" if seen else "no",
                         }
                     )
-        statements.append(
-            {
-                "example_id": f"display-{label}",
-                "split": "display",
-                "subject": "Elon Musk",
-                "attribute": "profile",
-                "negated": False,
-                "question": QUESTION,
-                "response": RESPONSES[label],
-                "label": label,
-            }
-        )
-    return pd.DataFrame(rows), pd.DataFrame(statements)
+    return pd.DataFrame(rows)

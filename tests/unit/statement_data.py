@@ -8,10 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from thoughtscope import schemas
 from thoughtscope.hidden_states.write import SURPRISALS, Position, StateWriter
+from thoughtscope.probes.settings import TruthSettings
 from thoughtscope.probes.statements import Statements
+from thoughtscope.probes.truth_direction import TruthDirection
 
 WIDTH, RUN = 8, "facts/b/none/full/seed0"
 PREDICATES = [" ".join(f"w{k}-{t}" for t in range(4)) for k in range(5)]
@@ -83,3 +86,9 @@ def truth(entry: int = 3, size: float = 4.0, last_only: bool = False) -> Callabl
         return found
 
     return shift
+
+
+def fitted(statements: Statements, settings: TruthSettings) -> dict[str, pd.DataFrame]:
+    """Return the tables of truth directions fitted to every layer that is stored."""
+    tables = TruthDirection(settings).fit(statements.folder, statements.rows.to_dict("records"))
+    return {name: pd.DataFrame(rows) for name, rows in tables.items()}

@@ -47,7 +47,7 @@ def row(split: str, steps: int) -> dict[str, Any]:
 def assembled(backbone: Path, rows: list[dict[str, Any]], method: str = "coconut", **changes: Any) -> Parts:
     run = RunId("chain", "qwen3", method, "full", 0)
     small = {"runs": [{"task": "chain", "backbone": "qwen3", "method": method}], "figures": {}}
-    raw = {**SMOKE, **small, "latent_probes": None, "truth_probes": None}
+    raw = {**SMOKE, **small, "probes": {}}
     study = Study(merge(raw, {"overrides": {"methods": {method: changes}}}), ROOT / "config")
     return assemble(TrainSettings.model_validate(run_settings(study, run)), rows, backbone, 0, "cpu")
 
@@ -55,7 +55,7 @@ def assembled(backbone: Path, rows: list[dict[str, Any]], method: str = "coconut
 def test_the_seed_of_a_run_decides_its_adapter(backbone: Path) -> None:
     run = RunId("chain", "qwen3", "coconut", "lora", 0)
     small = {"runs": [{"task": "chain", "backbone": "qwen3", "method": "coconut", "trainable": "lora"}]}
-    study = Study({**SMOKE, **small, "figures": {}, "latent_probes": None, "truth_probes": None}, ROOT / "config")
+    study = Study({**SMOKE, **small, "figures": {}, "probes": {}}, ROOT / "config")
     settings = TrainSettings.model_validate(run_settings(study, run))
     adapters = []
     for seed in (0, 0, 1):

@@ -52,7 +52,7 @@ def config(tmp_path: Path) -> Path:
 
 def write_study(config: Path, backbones: list[str]) -> dict[str, Any]:
     raw = {**SMOKE, "runs": [{"task": "chain", "backbone": backbones, "method": "cot"}], "figures": {}}
-    raw["latent_probes"] = raw["truth_probes"] = None
+    raw["probes"] = {}
     (config / "own.yaml").write_text(yaml.safe_dump(raw))
     return raw
 

@@ -93,7 +93,7 @@ def assembled(name: str, made: Path, method: str, backbone: Path | None = None, 
     run = RunId("chain", name, method, changes.pop("trainable", "full"), 0)
     grid = {"task": run.task, "backbone": name, "trainable": run.trainable, "method": [run.method, "coconut"]}
     overrides = {"backbones": {name: {"source": "folder", "hub_id": None, "path": str(made)}}}
-    raw = {**SMOKE, "runs": [grid], "figures": {}, "latent_probes": None, "truth_probes": None, "overrides": overrides}
+    raw = {**SMOKE, "runs": [grid], "figures": {}, "probes": {}, "overrides": overrides}
     study = Study(merge(raw, changes), ROOT / "config")
     settings = TrainSettings.model_validate(run_settings(study, run))
     return assemble(settings, rows, backbone or made, 0, "cpu")

@@ -1,4 +1,4 @@
-"""The report has a caption of its own for every kind of figure and every table."""
+"""The report shows the caption of each kind of probe, table and figure, and changing one reruns nothing."""
 
 from __future__ import annotations
 
@@ -8,41 +8,42 @@ from types import SimpleNamespace
 import jinja2
 import pytest
 
-from thoughtscope.figures.settings import OPTIONS
+from thoughtscope.figures.base import Figure
+from thoughtscope.kind import Kind
+from thoughtscope.probes.base import Probe
+from thoughtscope.tables.base import Table
+from workflow.lib.params import Caption, group
+from workflow.lib.sources import read
 
 REPORT = Path(__file__).parents[2] / "workflow/report"
-TABLES = ["summary", "curves", "benchmark", "collapse", "separation", "probes", "activity"]
+KINDS = [*Probe.all().values(), *Table.all().values(), *Figure.all().values()]
 
 
-def caption(file: str, name: str, kind: str = "") -> str:
+def shown(file: str, kind: type[Kind]) -> str:
     """Return a caption as Snakemake renders it."""
-    told = SimpleNamespace(wildcards=SimpleNamespace(name=name), params=SimpleNamespace(kind={"kind": kind}))
-    return jinja2.Template((REPORT / file).read_text()).render(snakemake=told)
+    params = SimpleNamespace(caption=Caption(kind.caption()))
+    job = SimpleNamespace(wildcards=SimpleNamespace(name="mine"), params=params)
+    return jinja2.Template((REPORT / file).read_text()).render(snakemake=job)
 
 
-@pytest.mark.parametrize("kind", OPTIONS)
-def test_every_kind_of_figure_has_a_caption(kind: str) -> None:
-    text = caption("figure.rst", "mine", kind)
-    assert "A figure of kind" not in text
-    assert len(text) > 200
-    assert "``mine.csv``" in text
-
-
-def test_an_unknown_kind_gets_the_general_caption() -> None:
-    assert "A figure of kind other." in caption("figure.rst", "mine", "other")
-    assert caption("table.rst", "other").startswith("The table other.")
-
-
-@pytest.mark.parametrize("name", TABLES)
-def test_every_table_has_a_caption(name: str) -> None:
-    text = caption("table.rst", name)
-    assert not text.startswith("The table")
-    assert len(text) > 80
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__module__)
+def test_every_kind_has_a_caption(kind: type[Kind]) -> None:
+    assert len(kind.caption()) > 80
+    assert shown("table.rst", kind).strip() == kind.caption()
+    assert "``mine.csv``" in shown("figure.rst", kind)
 
 
 @pytest.mark.parametrize("kind", ["accuracy_backbones", "accuracy_live_frozen"])
 def test_captions_of_accuracy_figures_say_what_lines_and_bands_are(kind: str) -> None:
-    text = " ".join(caption("figure.rst", "mine", kind).split())
+    text = " ".join(Figure.all()[kind].caption().split())
     for claim in ("layout of the method's last stage", "from the lowest to the highest seed", "where a stage ends"):
         assert claim in text
-    assert "pooled" not in text
+
+
+def test_a_caption_is_nothing_to_the_program_and_to_the_digest_of_its_module(tmp_path: Path) -> None:
+    assert str(Caption("one")) == str(Caption("other")) == str(group())
+    texts = [f'class A:\n    CAPTION = """{text}"""\n    x = {x}\n' for text, x in (("a", 1), ("b", 1), ("a", 2))]
+    for number, text in enumerate(texts):
+        (tmp_path / str(number)).write_text(text)
+    digests = [read(tmp_path / str(number)).digest for number in range(3)]
+    assert digests[0] == digests[1] != digests[2]

@@ -11,12 +11,13 @@ from typing import Any
 import pytest
 import yaml
 
-from thoughtscope.check.inputs import check_access, check_disk
+from thoughtscope.check.inputs import check_access, check_disk, check_figures
 from thoughtscope.check.study import LOWER, SHARD, distinct, verdict
 from thoughtscope.check.trial import Trial
 from thoughtscope.config.load import Study
 from thoughtscope.errors import UserError
 from thoughtscope.run_id import RunId
+from thoughtscope.schemas import STATEMENTS, write
 
 ROOT = Path(__file__).parents[2]
 SMOKE: dict[str, Any] = yaml.safe_load((ROOT / "config/smoke.yaml").read_text())
@@ -25,7 +26,7 @@ TRIAL = Trial("cpu", 10, 10, 7, 300, 0.1, 100, 1000, 0.5, 10)
 
 def check(folder: Path, **changes: Any) -> subprocess.CompletedProcess[str]:
     grid = {"task": "chain", "backbone": ["qwen3", "llama3.2"], "method": "coconut", "seed": [0, 1]}
-    raw = {**SMOKE, "runs": [grid], "figures": {}, "latent_probes": None, "truth_probes": None, **changes}
+    raw = {**SMOKE, "runs": [grid], "figures": {}, "probes": {}, **changes}
     (folder / "study.yaml").write_text(yaml.safe_dump(raw))
     command = [sys.executable, "-m", "thoughtscope.cli", "check", "--configfile", str(folder / "study.yaml")]
     return subprocess.run(
@@ -69,10 +70,22 @@ def test_runs_that_differ_in_their_seed_are_tried_once() -> None:
 def test_a_gated_model_without_a_token_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("thoughtscope.check.inputs.get_token", lambda: None)
     grid = {"task": "chain", "backbone": "llama3.2-1b", "method": "cot"}
-    raw = {**SMOKE, "runs": [grid], "figures": {}, "latent_probes": None, "truth_probes": None}
+    raw = {**SMOKE, "runs": [grid], "figures": {}, "probes": {}}
     study = Study({**raw, "overrides": {}}, ROOT / "config", require_pins=False)
     with pytest.raises(UserError, match="Instruct is gated and there is no token; accept its terms"):
         check_access(study, "llama3.2-1b")
+
+
+def test_a_figure_of_statements_without_a_displayed_pair_is_refused(tmp_path: Path) -> None:
+    study = Study({**SMOKE, "figures": {"f": {"kind": "activity_heatmap"}}}, ROOT / "config")
+    (tmp_path / "facts").mkdir()
+    texts = dict.fromkeys(("example_id", "subject", "attribute", "question", "response"), "x")
+    row = {**texts, "split": "display", "negated": False, "label": 1}
+    write(tmp_path / "facts/task.parquet", STATEMENTS, [row])
+    with pytest.raises(UserError, match=r"figures\.f\.options: no query has both a false and a true response"):
+        check_figures(study, tmp_path)
+    write(tmp_path / "facts/task.parquet", STATEMENTS, [row, {**row, "label": 0}])
+    check_figures(study, tmp_path)
 
 
 def test_a_disk_that_is_too_small_is_named(tmp_path: Path) -> None:

@@ -28,7 +28,7 @@ BILLIONS = 8.03
 def published(run: RunId, **changes: Any) -> Study:
     raw = merge(yaml.safe_load((ROOT / "config/paper.yaml").read_text()), changes)
     grid = {"task": run.task, "backbone": run.backbone, "method": run.method, "trainable": run.trainable}
-    return Study({**raw, "runs": [grid], "figures": {}, "benchmark": None}, ROOT / "config", require_pins=False)
+    return Study({**raw, "runs": [grid], "figures": {}}, ROOT / "config", require_pins=False)
 
 
 def asked(run: RunId, attempt: int = 1, **changes: Any) -> Request:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
+from thoughtscope.config import analysis
 from thoughtscope.config.load import Study
 from thoughtscope.errors import UserError
 from thoughtscope.parsing import merge
@@ -40,16 +41,19 @@ def study(**changes: Any) -> Study:
         ),
         ({"figures": {"f": {"kind": "pie"}}}, ["figures.f.kind", "no kind 'pie'", "accuracy_backbones"]),
         (
-            {"truth_probes": None, "figures": {"f": {"kind": "activity_surface"}}},
-            ["truth_probes, which are not set", "add truth_probes"],
+            {"probes": {"truth": None}, "figures": {"f": {"kind": "activity_surface"}}},
+            ["probes.truth"],
         ),
-        ({"truth_probes": {"permutations": 98}}, ["truth_probes.permutations", "greater than or equal to 99"]),
-        ({"latent_probes": {"permutations": 98}}, ["latent_probes.permutations", "greater than or equal to 99"]),
+        ({"probes": {"truth": {"permutations": 98}}}, ["probes.truth: permutations", "greater than or equal to 99"]),
+        ({"probes": {"values": {"permutations": 98}}}, ["probes.values: permutations", "greater than or equal to 99"]),
         (
-            {"truth_probes": {"permutations": 99, "level": 0.001}},
+            {"probes": {"truth": {"permutations": 99, "level": 0.001}}},
             ["99 permutations give no p-value below 0.01, so nothing passes level 0.001: raise permutations or level"],
         ),
-        ({"truth_probes": {"task": "chain"}}, ["truth_probes.task", "chain.yaml has no true and false statements"]),
+        (
+            {"probes": {"truth": {"task": "chain"}}},
+            ["probes.truth.task", "chain.yaml has no true and false statements"],
+        ),
         (
             {"figures": {"f": {"kind": "activity_heatmap", "options": {"direction": "pca"}}}},
             ["figures.f.options: direction", "'whitened-difference'"],
@@ -74,6 +78,32 @@ def study(**changes: Any) -> Study:
             {"figures": {"f": {"kind": "accuracy_backbones", "runs": {"backbone": "qwen3"}}}},
             ["figures.f.runs: they mix method coconut, cot, lt-tuning, pause; name one method"],
         ),
+        ({"probes": {"truth": {"kind": "pie"}}}, ["probes.truth.kind", "no kind 'pie'", "intermediate_value"]),
+        ({"probes": {"truth": {"backbone": None}}}, ["probes.truth.backbone", "key is missing"]),
+        ({"probes": {"values": {"task": "facts"}}}, ["probes.values.task", "kind intermediate_value does not use it"]),
+        (
+            {"probes": {"values": {"runs": {"method": "icot"}}}},
+            ["probes.values.runs.method", "no run has method 'icot'"],
+        ),
+        ({"tables": {"pie": {}}}, ["tables.pie.kind", "no kind 'pie'", "separation"]),
+        ({"tables": {"mine": {"kind": "collapse", "least": 5}}}, ["tables.mine: least", "unknown key", "fewest"]),
+        ({"tables": {"summary": {"runs": {"seed": 7}}}}, ["tables.summary.runs.seed", "no run has seed 7"]),
+        (
+            {"figures": {"f": {"kind": "activity_surface", "probe": "values"}}},
+            ["figures.f.probe", "not a probe that writes activity", "name one of truth"],
+        ),
+        (
+            {"figures": {"f": {"kind": "activity_heatmap", "options": {"question": "Who is Marie Curie?"}}}},
+            [
+                "figures.f.options",
+                "Marie Curie?' does not have both a false and a true response",
+                "leave them out",
+            ],
+        ),
+        (
+            {"figures": {"f": {"kind": "activity_heatmap", "options": {"attribute": "height"}}}},
+            ["figures.f.options", "of attribute 'height'"],
+        ),
         ({"overrides": {"tasks": {"chain": {"modulus": 8}}}}, ["tasks/chain.yaml", "not a prime", "correct"]),
         ({"overrides": {"tasks": {"chain": {"kind": "chess"}}}}, ["no kind 'chess'", "chain"]),
         (
@@ -85,9 +115,7 @@ def study(**changes: Any) -> Study:
 )
 def test_a_mistake_is_one_line_with_file_key_and_mend(changes: dict[str, Any], expected: list[str]) -> None:
     with pytest.raises(UserError) as caught:
-        study(
-            **({"figures": {}, "latent_probes": None, "truth_probes": None} | changes if "runs" in changes else changes)
-        )
+        study(**({"figures": {}, "probes": {}} | changes if "runs" in changes else changes))
     message = str(caught.value)
     assert "\n" not in message
     for part in expected:
@@ -124,7 +152,7 @@ def test_a_tiny_backbone_is_built_for_each_seed_of_its_runs_and_a_given_one_once
         {"task": "chain", "backbone": ["qwen3", "llama3.2"], "method": "coconut", "seed": [0, 2]},
         {"task": "chain", "backbone": "qwen3", "method": "cot", "seed": 1},
     ]
-    made = Study({**SMOKE, "runs": grids, "figures": {}, "latent_probes": None}, tmp_path / "config")
+    made = Study({**SMOKE, "runs": grids, "figures": {}, "probes": {}}, tmp_path / "config")
     built = [wildcards for rule, wildcards in study_rules.artifacts(made) if rule == "build_backbone"]
     assert built == [
         {"backbone": "llama3.2", "variant": "given"},
@@ -198,7 +226,7 @@ def test_a_folder_that_is_no_model_is_refused_before_anything_runs(tmp_path: Pat
     ],
 )
 def test_a_key_that_a_backbone_does_not_use_is_one_line(name: str, changes: dict[str, Any], key: str) -> None:
-    small = {"runs": [{"task": "chain", "backbone": name, "method": "cot"}], "figures": {}, "latent_probes": None}
+    small = {"runs": [{"task": "chain", "backbone": name, "method": "cot"}], "figures": {}, "probes": {}}
     raw = {**SMOKE, **small, "overrides": {"backbones": {name: changes}}}
     with pytest.raises(UserError, match=rf"backbones/{name}\.yaml: {key}.*remove it") as caught:
         Study(raw, ROOT / "config", require_pins=False)
@@ -208,11 +236,11 @@ def test_a_key_that_a_backbone_does_not_use_is_one_line(name: str, changes: dict
 def test_other_seeds_of_a_drawn_run_are_extracted_too_for_the_floor_of_separation() -> None:
     grid = {"task": "chain", "backbone": "qwen3", "method": ["coconut", "cot"], "seed": [0, 1]}
     figure = {"kind": "latent_scatter", "runs": {"method": "coconut", "seed": 0}}
-    made = Study({**SMOKE, "runs": [grid], "latent_probes": None, "figures": {"f": figure}}, ROOT / "config")
+    made = Study({**SMOKE, "runs": [grid], "probes": {}, "figures": {"f": figure}}, ROOT / "config")
     expected = [RUN, replace(RUN, seed=1)]
-    assert study_rules.hidden_state_runs(made) == expected
-    assert study_rules.table_inputs(made, "separation") == [f"hidden_states/{run.path}" for run in expected]
-    assert study_rules.figure_inputs(made, "f") == [f"hidden_states/{RUN.path}"]
+    assert analysis.hidden_state_runs(made) == expected
+    assert analysis.table_folders(made, "separation") == [f"hidden_states/{run.path}" for run in expected]
+    assert analysis.figure_folders(made, "f") == [f"hidden_states/{RUN.path}"]
 
 
 @pytest.mark.parametrize("precision", ["float32", "bf16"])

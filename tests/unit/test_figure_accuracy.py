@@ -5,15 +5,15 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
-from figure_data import BACKBONE_SERIES, LABELS, LINE_SERIES, accuracy
+from figure_data import BACKBONE_SERIES, LABELS, LINE_SERIES, accuracy, drawn
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from matplotlib.collections import PathCollection
 from matplotlib.colors import to_hex
 
 from thoughtscope.errors import UserError
-from thoughtscope.figures import accuracy_backbones, accuracy_live_frozen
-from thoughtscope.figures.settings import Accuracy
+from thoughtscope.figures.accuracy_backbones import AccuracyBackbones
+from thoughtscope.figures.accuracy_live_frozen import AccuracyLiveFrozen
 from thoughtscope.run_id import RunId
 from thoughtscope.statistics import wilson_interval
 
@@ -27,7 +27,7 @@ COLOURS = {  # as the figures are described
     "cyan": "#17becf",
     "gray": "#7f7f7f",
 }
-SERIES = {accuracy_live_frozen: LINE_SERIES, accuracy_backbones: BACKBONE_SERIES}
+SERIES = {AccuracyLiveFrozen: LINE_SERIES, AccuracyBackbones: BACKBONE_SERIES}
 RISING = [0.35, 0.6, 0.8, 0.9, 0.92, 0.93, 0.93, 0.92, 0.93, 0.94, 0.93]
 
 
@@ -58,7 +58,7 @@ def hidden_share(figure, points):
 
 
 def test_live_and_frozen_lines_have_their_names_and_colours():
-    figure, _ = accuracy_live_frozen.draw(live_frozen(), LINE_SERIES, Accuracy())
+    figure, _ = drawn(AccuracyLiveFrozen, live_frozen(), LINE_SERIES)
     assert {name: to_hex(handle.get_color()) for name, handle in legend_of(figure).items()} == {
         "Live Qwen3": COLOURS["orange"],
         "Frozen Qwen3": COLOURS["blue"],
@@ -71,7 +71,7 @@ def test_live_and_frozen_lines_have_their_names_and_colours():
 
 
 def test_backbone_lines_have_their_names_and_colours():
-    figure, _ = accuracy_backbones.draw(backbones(), BACKBONE_SERIES, Accuracy())
+    figure, _ = drawn(AccuracyBackbones, backbones(), BACKBONE_SERIES)
     assert {name: to_hex(handle.get_color()) for name, handle in legend_of(figure).items()} == {
         "Qwen3": COLOURS["blue"],
         "Llama3.2": COLOURS["green"],
@@ -81,9 +81,9 @@ def test_backbone_lines_have_their_names_and_colours():
     }
 
 
-@pytest.mark.parametrize(("kind", "rows"), [(accuracy_live_frozen, live_frozen()), (accuracy_backbones, backbones())])
+@pytest.mark.parametrize(("kind", "rows"), [(AccuracyLiveFrozen, live_frozen()), (AccuracyBackbones, backbones())])
 def test_lines_differ_by_marker_and_dash_as_well_and_show_what_the_csv_holds(kind, rows):
-    figure, points = kind.draw(rows, SERIES[kind], Accuracy())
+    figure, points = drawn(kind, rows, SERIES[kind])
     lines = figure.axes[0].get_lines()
     assert len({line.get_marker() for line in lines}) == len(lines)
     assert len({str(line._dash_pattern) for line in lines}) == len(lines)
@@ -93,7 +93,7 @@ def test_lines_differ_by_marker_and_dash_as_well_and_show_what_the_csv_holds(kin
 
 
 def test_axes_are_named_and_go_from_a_fifth_to_one():
-    figure, _ = accuracy_live_frozen.draw(live_frozen(), LINE_SERIES, Accuracy())
+    figure, _ = drawn(AccuracyLiveFrozen, live_frozen(), LINE_SERIES)
     (axes,) = figure.axes
     assert (axes.get_xlabel(), axes.get_ylabel()) == ("Step", "Accuracy")
     assert axes.get_ylim() == (0.2, 1.0)
@@ -102,12 +102,12 @@ def test_axes_are_named_and_go_from_a_fifth_to_one():
 
 
 def test_the_axis_starts_lower_where_the_data_do():
-    figure, points = accuracy_live_frozen.draw(live_frozen(np.array(RISING) - 0.2), LINE_SERIES, Accuracy())
+    figure, points = drawn(AccuracyLiveFrozen, live_frozen(np.array(RISING) - 0.2), LINE_SERIES)
     assert 0 <= figure.axes[0].get_ylim()[0] <= points["ci_low"].min() < 0.2
 
 
 def test_backbones_go_from_zero_to_one_with_the_legend_upper_right():
-    figure, _ = accuracy_backbones.draw(backbones(), BACKBONE_SERIES, Accuracy())
+    figure, _ = drawn(AccuracyBackbones, backbones(), BACKBONE_SERIES)
     (axes,) = figure.axes
     np.testing.assert_allclose(axes.get_yticks(), [0, 0.2, 0.4, 0.6, 0.8, 1.0])
     assert axes.get_ylim()[0] == 0
@@ -117,14 +117,14 @@ def test_backbones_go_from_zero_to_one_with_the_legend_upper_right():
 @settings(max_examples=5, deadline=None)
 @given(st.lists(st.floats(0.1, 1.0), min_size=3, max_size=12))
 def test_the_legend_hides_no_data_whatever_the_curves(shape):
-    for kind, rows in ((accuracy_live_frozen, live_frozen(shape)), (accuracy_backbones, backbones(shape))):
-        figure, points = kind.draw(rows, SERIES[kind], Accuracy())
+    for kind, rows in ((AccuracyLiveFrozen, live_frozen(shape)), (AccuracyBackbones, backbones(shape))):
+        figure, points = drawn(kind, rows, SERIES[kind])
         assert hidden_share(figure, points) == 0
 
 
 def test_the_band_is_the_wilson_interval_of_the_items():
     rows = accuracy(RunId("chain", "qwen3", "coconut", "full", 0), [0.5])
-    _, points = accuracy_backbones.draw(rows, BACKBONE_SERIES, Accuracy())
+    _, points = drawn(AccuracyBackbones, rows, BACKBONE_SERIES)
     assert (points["ci_low"][0], points["ci_high"][0]) == pytest.approx(wilson_interval(100, 200, 0.95))
 
 
@@ -138,7 +138,7 @@ def band_of(figure):
 
 
 def test_one_seed_is_called_one_and_its_band_is_over_questions():
-    figure, points = accuracy_backbones.draw(backbones(), BACKBONE_SERIES, Accuracy())
+    figure, points = drawn(AccuracyBackbones, backbones(), BACKBONE_SERIES)
     assert title_of(figure) == "1 seed; band: 95% interval over questions"
     mine = points[points["series"] == "qwen3"]
     assert band_of(figure) == pytest.approx((mine["ci_low"].min(), mine["ci_high"].max()))
@@ -151,7 +151,7 @@ def seeds(ends, last=0.2):
 
 def test_several_seeds_are_averaged_and_counted_and_their_range_is_the_band():
     rows = seeds([0.98, 1.0, 0.2])
-    figure, points = accuracy_backbones.draw(rows[rows["backbone"] == "qwen3"], BACKBONE_SERIES, Accuracy())
+    figure, points = drawn(AccuracyBackbones, rows[rows["backbone"] == "qwen3"], BACKBONE_SERIES)
     assert points["accuracy"].tolist() == pytest.approx([0.1, 0.4, (0.98 + 1 + 0.2) / 3])
     assert points["n"].tolist() == [200] * 3
     assert (points["lowest_seed"].iloc[-1], points["highest_seed"].iloc[-1]) == (0.2, 1.0)
@@ -165,7 +165,7 @@ def test_several_seeds_are_averaged_and_counted_and_their_range_is_the_band():
 
 @pytest.mark.parametrize(("ends", "thin"), [([1, 1, 1], False), ([0.2, 0.1, 0.2], False), ([1, 1, 0.2], True)])
 def test_a_line_of_which_some_seeds_solve_the_task_and_some_do_not_is_thin(ends, thin):
-    figure, points = accuracy_backbones.draw(seeds(ends), BACKBONE_SERIES, Accuracy())
+    figure, points = drawn(AccuracyBackbones, seeds(ends), BACKBONE_SERIES)
     several, one = figure.axes[0].get_lines()
     assert (several.get_linewidth() < 0.6 * one.get_linewidth()) == thin
     solving = sum(end >= 0.95 for end in ends)
@@ -177,7 +177,7 @@ def test_a_line_of_which_some_seeds_solve_the_task_and_some_do_not_is_thin(ends,
 
 
 def test_without_a_threshold_no_seed_is_counted():
-    figure, points = accuracy_backbones.draw(seeds([1, 1, 0.2]), BACKBONE_SERIES, Accuracy(solved_at=None))
+    figure, points = drawn(AccuracyBackbones, seeds([1, 1, 0.2]), BACKBONE_SERIES, solved_at=None)
     assert list(legend_of(figure)) == ["Qwen3", "Gemma3"]
     assert "k/n" not in title_of(figure)
     assert points["seeds_solved"].isna().all()
@@ -188,7 +188,7 @@ def test_the_ends_of_stages_are_marked_on_each_line():
     rows = [
         accuracy(run, [0.1, 0.2, 0.4, 0.4, 0.9], ends=ends) for run, ends in zip(runs, ([100, 200], [300]), strict=True)
     ]
-    figure, points = accuracy_backbones.draw(pd.concat(rows), BACKBONE_SERIES, Accuracy())
+    figure, points = drawn(AccuracyBackbones, pd.concat(rows), BACKBONE_SERIES)
     switches = points[points["mark"] == "stage switch"]
     assert switches[["series", "step", "accuracy"]].to_numpy().tolist() == [
         ["qwen3", 100, 0.2],
@@ -203,7 +203,7 @@ def test_the_ends_of_stages_are_marked_on_each_line():
 def test_only_what_the_last_stages_layout_gave_is_drawn():
     run = RunId("chain", "qwen3", "coconut", "full", 0)
     rows = pd.concat([accuracy(run, [0.1, 0.2, 0.9]), accuracy(run, [0.5, 1.0], layout="current")])
-    figure, points = accuracy_backbones.draw(rows, BACKBONE_SERIES, Accuracy())
+    figure, points = drawn(AccuracyBackbones, rows, BACKBONE_SERIES)
     assert points["accuracy"].tolist() == [0.1, 0.2, 0.9]
     assert any("answered as the last stage does" in text.get_text() for text in figure.axes[0].texts)
 
@@ -214,7 +214,7 @@ def test_steps_that_only_some_seeds_measured_are_left_out_and_a_run_that_has_end
         accuracy(RunId("chain", "qwen3", "coconut", "full", seed), [0.2, 0.4, 0.6, 0.8][: 3 + seed])
         for seed in range(2)
     )
-    _, points = accuracy_backbones.draw(pd.concat([short[short["step"] != 100], long]), BACKBONE_SERIES, Accuracy())
+    _, points = drawn(AccuracyBackbones, pd.concat([short[short["step"] != 100], long]), BACKBONE_SERIES)
     assert points["step"].tolist() == [0, 200, 300]
     assert points["accuracy"].tolist() == pytest.approx([0.2, 0.6, 0.7])
 
@@ -230,9 +230,9 @@ def test_steps_that_only_some_seeds_measured_are_left_out_and_a_run_that_has_end
 def test_runs_that_do_not_belong_into_one_figure_are_refused(runs, told):
     rows = pd.concat([accuracy(run, [0.2, 0.4]) for run in runs])
     with pytest.raises(UserError, match=told):
-        accuracy_backbones.draw(rows, BACKBONE_SERIES, Accuracy())
+        drawn(AccuracyBackbones, rows, BACKBONE_SERIES)
 
 
 def test_a_split_that_was_not_measured_is_an_error():
     with pytest.raises(UserError, match="validation"):
-        accuracy_backbones.draw(backbones(), BACKBONE_SERIES, Accuracy(split="validation"))
+        drawn(AccuracyBackbones, backbones(), BACKBONE_SERIES, split="validation")

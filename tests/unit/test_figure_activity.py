@@ -5,15 +5,16 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
-from figure_data import QUESTION, RESPONSES, activity
+from figure_data import QUESTION, RESPONSES, activity, drawn
 from matplotlib import colormaps
 from matplotlib.colors import to_rgba
 
 from thoughtscope.errors import UserError
-from thoughtscope.figures import activity_heatmap, activity_surface, style
-from thoughtscope.figures.settings import Activity
+from thoughtscope.figures import style
+from thoughtscope.figures.activity_heatmap import ActivityHeatmap
+from thoughtscope.figures.activity_surface import ActivitySurface
 
-KINDS = [activity_surface, activity_heatmap]
+KINDS = [ActivitySurface, ActivityHeatmap]
 
 
 def panels(figure):
@@ -22,7 +23,7 @@ def panels(figure):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_false_response_comes_first_and_titles_hold_query_and_response(kind):
-    figure, points = kind.draw(*activity(), Activity())
+    figure, points = drawn(kind, activity())
     titles = [axes.get_title() or axes.get_title(loc="left") for axes in panels(figure)[0]]
     for title, response, name in zip(titles, RESPONSES, ("false response", "true response"), strict=True):
         assert " ".join(title.split()).startswith(f"User: {QUESTION} Assistant: {response}")
@@ -32,7 +33,7 @@ def test_the_false_response_comes_first_and_titles_hold_query_and_response(kind)
 
 
 def test_both_surfaces_share_limits_and_name_their_axes():
-    figure, _ = activity_surface.draw(*activity(), Activity())
+    figure, _ = drawn(ActivitySurface, activity())
     (left, right), _ = panels(figure)
     for axis in "xyz":
         assert getattr(left, f"get_{axis}lim")() == getattr(right, f"get_{axis}lim")()
@@ -42,7 +43,7 @@ def test_both_surfaces_share_limits_and_name_their_axes():
 
 
 def test_one_colour_bar_goes_from_green_below_to_red_above_with_zero_in_the_middle():
-    figure, points = activity_surface.draw(*activity(), Activity())
+    figure, points = drawn(ActivitySurface, activity())
     _, bar = panels(figure)
     assert len(figure.axes) == 3
     assert bar.get_ylabel() == "Activity Score"
@@ -55,7 +56,7 @@ def test_one_colour_bar_goes_from_green_below_to_red_above_with_zero_in_the_midd
 
 
 def test_the_surface_passes_through_every_score():
-    figure, points = activity_surface.draw(*activity(), Activity())
+    figure, points = drawn(ActivitySurface, activity())
     for axes, name in zip(panels(figure)[0], ("false", "true"), strict=True):
         corners = np.concatenate(axes.collections[0]._faces)
         for cell in points[points["panel"] == name].itertuples():
@@ -65,7 +66,7 @@ def test_the_surface_passes_through_every_score():
 
 
 def test_exactly_the_facets_nearest_to_a_cell_without_evidence_are_grey():
-    figure, _ = activity_surface.draw(*activity(grey=[(1, 2)]), Activity())
+    figure, _ = drawn(ActivitySurface, activity(grey=[(1, 2)]))
     surface = panels(figure)[0][0].collections[0]
     grey = np.isclose(surface._facecolor3d, to_rgba(style.MUTED)).all(axis=1)
     middles = np.array([face.mean(axis=0) for face in surface._faces])
@@ -74,7 +75,7 @@ def test_exactly_the_facets_nearest_to_a_cell_without_evidence_are_grey():
 
 
 def test_heat_map_cells_hold_the_scores_and_tokens_stand_on_the_axis():
-    figure, points = activity_heatmap.draw(*activity(grey=[(0, 1), (3, 4)]), Activity())
+    figure, points = drawn(ActivityHeatmap, activity(grey=[(0, 1), (3, 4)]))
     for axes, response, sign in zip(panels(figure)[0], RESPONSES, (-1, 1), strict=True):
         assert [label.get_text() for label in axes.get_xticklabels()] == response.split(" ")
         assert [label.get_text() for label in axes.get_yticklabels()] == ["0", "1", "2", "3"]
@@ -88,45 +89,44 @@ def test_heat_map_cells_hold_the_scores_and_tokens_stand_on_the_axis():
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_direction_of_last_tokens_colours_the_last_column_only(kind):
-    figure, points = kind.draw(*activity(), Activity(fitted_on="last"))
+    figure, points = drawn(kind, activity(), fitted_on="last")
     assert set(points.loc[points["evidence"] == "yes", "distance"]) == {0}
     assert "calibrated there only" in figure.texts[-1].get_text()
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_foot_says_what_a_score_means_and_that_nothing_shows_where_nothing_does(kind):
-    figure, _ = kind.draw(*activity(grey=[(0, 0)]), Activity(), title="A title")
+    figure, _ = drawn(kind, activity(grey=[(0, 0)]), title="A title")
     foot = figure.texts[-1].get_text()
     assert foot.startswith("A title\n0: midway between true and false predicate tokens")
     assert "grey: held-out statements are not told apart" in foot
     everywhere = [(layer, position) for layer in range(4) for position in range(7)]
-    figure, _ = kind.draw(*activity(grey=everywhere), Activity())
+    figure, _ = drawn(kind, activity(grey=everywhere))
     assert "the scores show nothing" in figure.texts[-1].get_text()
 
 
 def test_colours_span_the_cells_with_evidence():
-    rows, statements = activity()
+    rows = activity()
     rows.loc[(rows["layer"] == 0) & (rows["position"] == 0), ["score", "evidence"]] = [99.0, "no"]
-    figure, _ = activity_heatmap.draw(rows, statements, Activity())
+    figure, _ = drawn(ActivityHeatmap, rows)
     assert panels(figure)[1].get_ylim()[1] == pytest.approx(3.0)
-    figure, _ = activity_surface.draw(rows, statements, Activity())
+    figure, _ = drawn(ActivitySurface, rows)
     assert panels(figure)[0][0].get_zlim()[1] == pytest.approx(99, rel=0.1)
 
 
 def test_an_attribute_chooses_the_counterparts():
-    rows, statements = activity()
-    counterparts = statements.assign(attribute="origin", example_id=statements["example_id"] + "-origin")
-    doubled = pd.concat([rows, rows.assign(example_id=rows["example_id"] + "-origin")])
-    both = pd.concat([statements, counterparts])
+    rows = activity()
+    counterparts = rows.assign(attribute="origin", example_id=rows["example_id"] + "-origin")
+    doubled = pd.concat([rows, counterparts])
     for attribute, names in ((None, ["display-0", "display-1"]), ("origin", ["display-0-origin", "display-1-origin"])):
-        _, points = activity_heatmap.draw(doubled, both, Activity(attribute=attribute))
+        _, points = drawn(ActivityHeatmap, doubled, attribute=attribute)
         assert points["example_id"].unique().tolist() == names
     with pytest.raises(UserError, match="of attribute 'other'"):
-        activity_heatmap.draw(doubled, both, Activity(attribute="other"))
+        drawn(ActivityHeatmap, doubled, attribute="other")
 
 
 def test_layers_of_the_heat_map_are_as_many_as_cells_and_the_first_is_at_the_bottom():
-    figure, _ = activity_heatmap.draw(*activity(layers=4), Activity())
+    figure, _ = drawn(ActivityHeatmap, activity(layers=4))
     low, high = panels(figure)[0][0].get_ylim()
     assert (low, high) == (-0.5, 3.5)
 
@@ -134,22 +134,22 @@ def test_layers_of_the_heat_map_are_as_many_as_cells_and_the_first_is_at_the_bot
 @pytest.mark.parametrize("kind", KINDS)
 def test_an_unknown_direction_or_query_is_an_error(kind):
     with pytest.raises(UserError, match="difference-of-means"):
-        kind.draw(*activity(), Activity(direction="difference-of-means"))
+        drawn(kind, activity(), direction="difference-of-means")
     with pytest.raises(UserError, match="Who else"):
-        kind.draw(*activity(), Activity(question="Who else?"))
+        drawn(kind, activity(), question="Who else?")
 
 
 def test_a_query_with_only_a_true_response_is_an_error():
-    rows, statements = activity()
+    rows = activity()
     with pytest.raises(UserError, match="false and a true"):
-        activity_surface.draw(rows, statements[statements["label"] == 1], Activity())
+        drawn(ActivitySurface, rows[rows["label"] == 1])
 
 
 def test_dollar_signs_in_a_response_are_text_not_formulas():
-    rows, statements = activity()
+    rows = activity()
     rows["token"] = "$x^2$"
-    statements["response"] = "costs $1 or $2"
-    figure, _ = activity_heatmap.draw(rows, statements, Activity())
+    rows["response"] = "costs $1 or $2"
+    figure, _ = drawn(ActivityHeatmap, rows)
     with style.applied():
         figure.canvas.draw()
     labels = panels(figure)[0][0].get_xticklabels()

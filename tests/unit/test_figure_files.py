@@ -19,30 +19,31 @@ from synthetic import write_states
 
 from thoughtscope import schemas
 from thoughtscope.errors import UserError
-from thoughtscope.figures import accuracy_backbones
-from thoughtscope.figures.inputs import latent_vectors
+from thoughtscope.figures.base import Figure
+from thoughtscope.figures.latent_scatter import LatentScatter
 from thoughtscope.figures.save import SUFFIXES, save
-from thoughtscope.figures.settings import INPUT, OPTIONS, LatentScatter
-from thoughtscope.plugins import implementation
+from thoughtscope.figures.scatter import Latents
+from thoughtscope.probes.truth_direction import TruthDirection
 from thoughtscope.run_id import RunId
 
+KINDS = Figure.all()
 TOLD = {"stage": "draw_figure", "settings": {"kind": "any", "title": "ä"}}
 PROVENANCE = {**TOLD, "started": "2026-01-01", "hardware": {}}
 
 
 def drawn(kind):
     """Return figure and points of a kind, from small tables."""
-    draw = implementation("figures", kind, "test").draw
+    figure = KINDS[kind]
     reach = dict.fromkeys(METHODS, 10)
-    kept = [{method: [1, 2, 3, 4] for method in METHODS}] if kind == "latent_scatter_training" else []
-    series = LINE_SERIES if kind == "accuracy_live_frozen" else BACKBONE_SERIES
-    named = [METHODS] if kind == "benchmark" else []
+    series = {"methods": METHOD_SERIES, "backbones": BACKBONE_SERIES, "lines": LINE_SERIES, None: None}[figure.SERIES]
     data = {
-        "hidden_states": lambda: (*latents(reach, (1, 3, 4, 6), (1, 2, 3, 4)), reach, METHOD_SERIES, *kept),
-        "runs": lambda: (accuracy(RunId("chain", "qwen3", "coconut", "full", 0), [0.2, 0.4, 0.8]), series, *named),
-        "activity": activity,
-    }[INPUT[kind]]()
-    return draw(*data, OPTIONS[kind]())
+        "hidden_states": lambda: Latents(
+            *latents(reach, (1, 3, 4, 6), (1, 2, 3, 4)), reach, {method: [1, 2, 3, 4] for method in METHODS}
+        ),
+        "runs": lambda: accuracy(RunId("chain", "qwen3", "coconut", "full", 0), [0.2, 0.4, 0.8]),
+        "probes": activity,
+    }[figure.READS]()
+    return figure(figure.Settings(), series, METHODS).draw(data)
 
 
 def write(kind, folder: Path) -> dict[str, Path]:
@@ -52,7 +53,7 @@ def write(kind, folder: Path) -> dict[str, Path]:
     return targets
 
 
-@pytest.fixture(scope="module", params=sorted(OPTIONS))
+@pytest.fixture(scope="module", params=list(KINDS))
 def written(request, tmp_path_factory):
     """Return a kind and its files."""
     return request.param, write(request.param, tmp_path_factory.mktemp("figures") / request.param)
@@ -106,15 +107,10 @@ def test_a_picture_of_another_form_is_refused(tmp_path):
         save(*drawn("accuracy_backbones"), [tmp_path / "figure.gif"], PROVENANCE)
 
 
-def test_every_kind_is_a_module_with_its_options():
-    for kind, options in OPTIONS.items():
-        assert implementation("figures", kind, "test").Settings is options
-
-
 def test_two_runs_of_one_method_are_refused(tmp_path):
     folders = [write_latents(tmp_path, "coconut", seed) for seed in (0, 1)]
     with pytest.raises(UserError, match="several runs of coconut"):
-        latent_vectors(folders, LatentScatter(), METHODS)
+        LatentScatter(LatentScatter.Settings(), METHOD_SERIES).read(folders)
 
 
 def write_latents(root: Path, method: str, seed: int = 0) -> Path:
@@ -129,7 +125,7 @@ def write_latents(root: Path, method: str, seed: int = 0) -> Path:
 
 def run_program(folders, kind, stem):
     series = [[name, one.model_dump()] for name, one in METHOD_SERIES.items()]
-    settings = {"kind": kind, "title": "标题: latents", "options": {}, "series": series}
+    settings = {"kind": kind, "title": "标题: latents", "settings": {}, "series": series, "methods": []}
     program = Path(__file__).parents[2] / "workflow/scripts/draw_figure.py"
     command = [sys.executable, program, "--figure", "x", "--settings", json.dumps(settings), "--output-stem", stem]
     return subprocess.run([*command, "--inputs", *folders], capture_output=True, text=True, check=False)
@@ -149,31 +145,26 @@ def test_the_program_draws_scatters_from_hidden_state_folders(tmp_path):
     assert "Glyph" not in done.stderr, "a box is drawn"
 
 
-def test_the_program_draws_activity_from_probes_and_task_and_says_which_is_missing(tmp_path):
-    rows, statements = activity()
-    probes, task = tmp_path / "truth_probes/facts/qwen3", tmp_path / "tasks/facts"
-    for folder, name, schema, frame in (
-        (probes, "activity.parquet", schemas.ACTIVITY, rows),
-        (task, "task.parquet", schemas.STATEMENTS, statements),
-    ):
-        folder.mkdir(parents=True)
-        schemas.write(folder / name, schema, frame.to_dict("records"))
-        (folder / "manifest.json").write_text("{}")
-    done = run_program([probes, task], "activity_surface", tmp_path / "figure")
+def test_the_program_draws_activity_from_a_probe_and_says_what_is_missing(tmp_path):
+    rows, probe = activity(), tmp_path / "probes/truth/facts/qwen3"
+    (probe / "tables").mkdir(parents=True)
+    (probe / "manifest.json").write_text("{}")
+    missing = run_program([probe], "activity_surface", tmp_path / "other")
+    assert missing.returncode == 2
+    assert "tables/activity.parquet: no such table" in missing.stderr
+    assert not list(tmp_path.glob("*other*"))
+    table = TruthDirection.schema("activity")
+    schemas.write(probe / "tables/activity.parquet", table, rows.to_dict("records"))
+    done = run_program([probe], "activity_surface", tmp_path / "figure")
     assert done.returncode == 0, done.stderr
     assert len(pd.read_csv(tmp_path / "figure.csv")) == (rows["fitted_on"] == "tokens").sum()
-    alone = run_program([probes], "activity_surface", tmp_path / "other")
-    assert alone.returncode == 2
-    assert "task.parquet" in alone.stderr
-    assert not list(tmp_path.glob("*other*"))
 
 
 def test_one_other_number_gives_other_pixels(tmp_path):
     pictures = []
     for last in (0.8, 0.81):
         rows = accuracy(RunId("chain", "qwen3", "coconut", "full", 0), [0.2, 0.4, last])
-        save(
-            *accuracy_backbones.draw(rows, BACKBONE_SERIES, OPTIONS["accuracy_backbones"]()), [tmp_path / "one.png"], {}
-        )
+        kind = KINDS["accuracy_backbones"]
+        save(*kind(kind.Settings(), BACKBONE_SERIES).draw(rows), [tmp_path / "one.png"], {})
         pictures.append(imread(tmp_path / "one.png"))
     assert (pictures[0] != pictures[1]).any()

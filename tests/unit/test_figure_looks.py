@@ -10,18 +10,22 @@ from typing import Any
 import pandas as pd
 import pytest
 import yaml
-from figure_data import accuracy, activity, latents
+from figure_data import accuracy, activity, drawn, latents
 from synthetic import write_run
 
 from thoughtscope.config.load import Study
 from thoughtscope.config.run_settings import run_settings
 from thoughtscope.config.series import figure_series
 from thoughtscope.errors import UserError
-from thoughtscope.figures import accuracy_backbones, activity_heatmap, activity_surface, benchmark, latent_scatter
-from thoughtscope.figures.inputs import accuracy_rows
+from thoughtscope.figures.accuracy_backbones import AccuracyBackbones
+from thoughtscope.figures.activity_heatmap import ActivityHeatmap
+from thoughtscope.figures.activity_surface import ActivitySurface
+from thoughtscope.figures.base import frame
+from thoughtscope.figures.latent_scatter import LatentScatter
 from thoughtscope.figures.looks import SPARE, Series, alike, assign
-from thoughtscope.figures.settings import Accuracy, Activity, Benchmark, LatentScatter
+from thoughtscope.figures.scatter import Latents
 from thoughtscope.figures.style import readable
+from thoughtscope.figures.test_sets import AllTestSets
 from thoughtscope.parsing import merge
 from thoughtscope.run_id import RunId
 from thoughtscope.settings import Look
@@ -81,7 +85,7 @@ def test_the_legend_has_the_order_of_the_config() -> None:
 def test_the_paper_keeps_apart_what_it_draws_together() -> None:
     """Eight backbones, and twelve lines, live and frozen."""
     made = study({}, "paper.yaml")
-    assert len(figure_series(made, "benchmark")) == 8
+    assert len(figure_series(made, "test_sets")) == 8
     assert len(figure_series(made, "accuracy_live_frozen")) == 12
 
 
@@ -140,10 +144,9 @@ def test_characters_without_a_glyph_are_written_as_code_points() -> None:
     assert readable(FOREIGN) == "[U+8C01 U+662F] Elon Musk[U+FF1F U+1F916 U+0001]"
 
 
-def _foreign_activity() -> tuple[pd.DataFrame, pd.DataFrame]:
-    rows, statements = activity()
-    statements["question"], statements["response"] = FOREIGN, "他是 " * 60
-    return rows.assign(token=rows["token"] + "是"), statements
+def _foreign_activity() -> pd.DataFrame:
+    rows = activity()
+    return rows.assign(token=rows["token"] + "是", question=FOREIGN, response="他是 " * 60)
 
 
 def test_no_figure_draws_boxes(tmp_path: Path) -> None:
@@ -157,17 +160,17 @@ def test_no_figure_draws_boxes(tmp_path: Path) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         for figure, _ in (
-            accuracy_backbones.draw(rows, named, Accuracy()),
-            benchmark.draw(accuracy_rows([folder]), named, {"coconut": FOREIGN}, Benchmark()),
-            latent_scatter.draw(*latents({"coconut": 60}), {"coconut": 60}, methods, LatentScatter()),
-            activity_heatmap.draw(*_foreign_activity(), Activity()),
-            activity_surface.draw(*_foreign_activity(), Activity()),
+            drawn(AccuracyBackbones, rows, named),
+            drawn(AllTestSets, frame([folder / "accuracy.parquet"]), named, methods={"coconut": FOREIGN}),
+            drawn(LatentScatter, Latents(*latents({"coconut": 60}), {"coconut": 60}, {}), methods),
+            drawn(ActivityHeatmap, _foreign_activity()),
+            drawn(ActivitySurface, _foreign_activity()),
         ):
             figure.canvas.draw()
 
 
 def test_long_texts_are_cut_off_in_titles_not_in_the_picture() -> None:
-    figure, points = activity_heatmap.draw(*_foreign_activity(), Activity())
+    figure, points = drawn(ActivityHeatmap, _foreign_activity())
     figure.canvas.draw()
     for axes in figure.axes[:2]:
         title = axes.title if axes.get_title() else axes._left_title

@@ -5,14 +5,15 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from figure_data import METHOD_SERIES as SERIES
-from figure_data import METHODS, latents
+from figure_data import METHODS, drawn, latents
 from matplotlib.colors import to_hex
 from scipy.spatial.distance import pdist
 
 from thoughtscope.errors import UserError
-from thoughtscope.figures import latent_scatter, latent_scatter_training
+from thoughtscope.figures.latent_scatter import LatentScatter
+from thoughtscope.figures.latent_scatter_training import LatentScatterTraining
 from thoughtscope.figures.projection import COMPONENTS, Panel, project
-from thoughtscope.figures.settings import LatentScatter, LatentScatterTraining, Projection
+from thoughtscope.figures.scatter import Latents, Projection
 
 ALL = dict.fromkeys(METHODS, 60)
 QUESTIONS = dict.fromkeys(METHODS, 60)
@@ -20,7 +21,7 @@ KEPT = {method: [100, 200, 300, 400] for method in METHODS}
 
 
 def test_four_panels_show_the_chosen_steps_in_reading_order():
-    figure, _ = latent_scatter.draw(*latents(ALL), QUESTIONS, SERIES, LatentScatter())
+    figure, _ = drawn(LatentScatter, Latents(*latents(ALL), QUESTIONS, KEPT), SERIES)
     assert [axes.get_title() for axes in figure.axes] == ["Step 1", "Step 3", "Step 4", "Step 6"]
     below = [axes.get_position().y1 < 0.5 for axes in figure.axes]
     right = [axes.get_position().x0 > 0.5 for axes in figure.axes]
@@ -29,7 +30,7 @@ def test_four_panels_show_the_chosen_steps_in_reading_order():
 
 
 def test_methods_have_their_named_colours_and_a_marker_each_in_one_legend_on_top():
-    figure, _ = latent_scatter.draw(*latents(ALL), QUESTIONS, SERIES, LatentScatter())
+    figure, _ = drawn(LatentScatter, Latents(*latents(ALL), QUESTIONS, KEPT), SERIES)
     (legend,) = figure.legends
     entries = zip(legend.get_texts(), legend.legend_handles, strict=True)
     seen = {text.get_text(): (to_hex(handle.get_color()), handle.get_marker()) for text, handle in entries}
@@ -43,7 +44,7 @@ def test_methods_have_their_named_colours_and_a_marker_each_in_one_legend_on_top
 
 
 def test_drawn_points_are_the_points_that_the_csv_holds():
-    figure, points = latent_scatter.draw(*latents(ALL), QUESTIONS, SERIES, LatentScatter())
+    figure, points = drawn(LatentScatter, Latents(*latents(ALL), QUESTIONS, KEPT), SERIES)
     for axes in figure.axes:
         for cloud in axes.collections:
             mine = points[(points["panel"] == axes.get_title()) & (points["label"] == cloud.get_label())]
@@ -54,7 +55,7 @@ def test_drawn_points_are_the_points_that_the_csv_holds():
 def test_only_the_last_checkpoint_of_each_method_is_drawn():
     table, vectors = latents(ALL, checkpoints=(100, 400))
     table.loc[(table["method"] == "coconut") & (table["checkpoint_step"] == 400), "checkpoint_step"] = 300
-    _, points = latent_scatter.draw(table, vectors, QUESTIONS, SERIES, LatentScatter())
+    _, points = drawn(LatentScatter, Latents(table, vectors, QUESTIONS, KEPT), SERIES)
     assert points.groupby("method")["checkpoint_step"].unique().map(list).to_dict() == {
         "coconut": [300],
         "lt-tuning": [400],
@@ -64,7 +65,7 @@ def test_only_the_last_checkpoint_of_each_method_is_drawn():
 
 def test_each_panel_prints_how_many_reach_the_step_and_warns_below_fifty():
     table, vectors = latents({"lt-tuning": 20, "lt-tuning-without-stage-3": 50, "coconut": 60})
-    figure, _ = latent_scatter.draw(table, vectors, {**QUESTIONS, "lt-tuning": 80}, SERIES, LatentScatter())
+    figure, _ = drawn(LatentScatter, Latents(table, vectors, {**QUESTIONS, "lt-tuning": 80}, KEPT), SERIES)
     for axes in figure.axes:
         printed = [text.get_text() for text in axes.texts]
         assert printed == [
@@ -82,7 +83,7 @@ def test_panels_and_points_say_what_the_latents_precede():
     table.loc[step & ~lt, "next_token"] = table["example_id"]
     table.loc[step & ~lt, "next_role"] = "step"
     table.loc[step & (table["method"] == "coconut"), ["next_token", "next_role"]] = None
-    figure, points = latent_scatter.draw(table, vectors, QUESTIONS, SERIES, LatentScatter())
+    figure, points = drawn(LatentScatter, Latents(table, vectors, QUESTIONS, KEPT), SERIES)
     assert [text.get_text().split(", ")[1] for text in figure.axes[1].texts] == [
         *("100% before '####'", "100% before step", "100% before the end")
     ]
@@ -93,22 +94,22 @@ def test_panels_and_points_say_what_the_latents_precede():
 def test_a_step_that_a_method_never_reaches_is_printed_as_none():
     table, vectors = latents(ALL)
     kept = ~((table["method"] == "lt-tuning") & (table["latent_index"] == 6)).to_numpy()
-    figure, points = latent_scatter.draw(table[kept], vectors[kept], QUESTIONS, SERIES, LatentScatter())
+    figure, points = drawn(LatentScatter, Latents(table[kept], vectors[kept], QUESTIONS, KEPT), SERIES)
     assert figure.axes[3].texts[0].get_text() == "n = 0 (0%), fewer than 50"
     assert "lt-tuning" not in set(points.loc[points["panel"] == "Step 6", "method"])
 
 
 def test_common_pca_gives_all_panels_the_same_axes_and_panel_pca_does_not():
     table, vectors = latents(ALL)
-    common, _ = latent_scatter.draw(table, vectors, QUESTIONS, SERIES, LatentScatter())
-    own, _ = latent_scatter.draw(table, vectors, QUESTIONS, SERIES, LatentScatter(pca="panel"))
+    common, _ = drawn(LatentScatter, Latents(table, vectors, QUESTIONS, KEPT), SERIES)
+    own, _ = drawn(LatentScatter, Latents(table, vectors, QUESTIONS, KEPT), SERIES, pca="panel")
     assert len({axes.get_xlim() for axes in common.axes}) == 1
     assert len({axes.get_xlabel() for axes in common.axes}) == 1
     assert len({axes.get_xlim() for axes in own.axes}) == 4
 
 
 def test_every_point_lies_inside_the_axes():
-    figure, points = latent_scatter.draw(*latents(ALL), QUESTIONS, SERIES, LatentScatter())
+    figure, points = drawn(LatentScatter, Latents(*latents(ALL), QUESTIONS, KEPT), SERIES)
     axes = figure.axes[0]
     for name, (low, high) in zip(COMPONENTS, (axes.get_xlim(), axes.get_ylim(), axes.get_zlim()), strict=True):
         assert low <= points[name].min()
@@ -127,22 +128,21 @@ def test_projection_of_vectors_in_three_dimensions_keeps_distances_and_explains_
 def test_unit_norm_makes_the_scale_of_a_method_irrelevant():
     table, vectors = latents(ALL)
     scaled = np.where((table["method"] == "coconut").to_numpy()[:, None], 100 * vectors, vectors)
-    options = LatentScatter(unit_norm=True)
-    _, plain = latent_scatter.draw(table, vectors, QUESTIONS, SERIES, options)
-    _, large = latent_scatter.draw(table, scaled, QUESTIONS, SERIES, options)
+    _, plain = drawn(LatentScatter, Latents(table, vectors, QUESTIONS, KEPT), SERIES, unit_norm=True)
+    _, large = drawn(LatentScatter, Latents(table, scaled, QUESTIONS, KEPT), SERIES, unit_norm=True)
     np.testing.assert_allclose(plain[COMPONENTS], large[COMPONENTS], atol=1e-5)
 
 
 def test_too_few_vectors_for_three_components_are_an_error_with_its_mend():
     with pytest.raises(UserError, match="3 vectors"):
-        latent_scatter.draw(*latents({"coconut": 3}, steps=(1,)), {"coconut": 3}, SERIES, LatentScatter(steps=[1]))
+        drawn(LatentScatter, Latents(*latents({"coconut": 3}, steps=(1,)), {"coconut": 3}, KEPT), SERIES, steps=[1])
 
 
 def test_training_panels_take_each_methods_checkpoints_in_order():
     table, vectors = latents(ALL, steps=(1, 2), checkpoints=(100, 200, 300, 400))
     table.loc[table["method"] == "coconut", "checkpoint_step"] += 50
     kept = {**KEPT, "coconut": [150, 250, 350, 450]}
-    figure, points = latent_scatter_training.draw(table, vectors, QUESTIONS, SERIES, kept, LatentScatterTraining())
+    figure, points = drawn(LatentScatterTraining, Latents(table, vectors, QUESTIONS, kept), SERIES)
     titles = [axes.get_title() for axes in figure.axes]
     assert titles == [f"Updates {k} / {k} / {k + 50}" for k in (100, 200, 300, 400)]
     assert set(points["latent_index"]) == {1}
@@ -152,7 +152,7 @@ def test_training_panels_take_each_methods_checkpoints_in_order():
 
 def test_training_panels_with_equal_updates_name_them_once():
     table, vectors = latents(ALL, steps=(1,), checkpoints=(100, 200, 300, 400))
-    figure, _ = latent_scatter_training.draw(table, vectors, QUESTIONS, SERIES, KEPT, LatentScatterTraining())
+    figure, _ = drawn(LatentScatterTraining, Latents(table, vectors, QUESTIONS, KEPT), SERIES)
     assert [axes.get_title() for axes in figure.axes] == [f"Update {k}" for k in (100, 200, 300, 400)]
 
 
@@ -160,15 +160,13 @@ def test_three_checkpoints_are_too_few_and_the_error_names_the_key():
     table, vectors = latents(ALL, steps=(1,), checkpoints=(100, 200, 300))
     kept = {method: [100, 200, 300] for method in METHODS}
     with pytest.raises(UserError, match=r"training\.keep_checkpoints"):
-        latent_scatter_training.draw(table, vectors, QUESTIONS, SERIES, kept, LatentScatterTraining())
+        drawn(LatentScatterTraining, Latents(table, vectors, QUESTIONS, kept), SERIES)
 
 
 def test_a_method_without_latents_yet_leaves_its_place_in_that_panel_empty():
     table, vectors = latents(ALL, steps=(1,), checkpoints=(100, 200, 300, 400))
     late = ((table["method"] != "lt-tuning") | (table["checkpoint_step"] > 100)).to_numpy()
-    figure, points = latent_scatter_training.draw(
-        table[late], vectors[late], QUESTIONS, SERIES, KEPT, LatentScatterTraining()
-    )
+    figure, points = drawn(LatentScatterTraining, Latents(table[late], vectors[late], QUESTIONS, KEPT), SERIES)
     first = points[points["panel"] == figure.axes[0].get_title()]
     assert "lt-tuning" not in set(first["method"])
     assert "n = 0 (0%), fewer than 50" in [text.get_text() for text in figure.axes[0].texts]

@@ -13,13 +13,12 @@ import pytest
 from synthetic import write_run
 
 from bench.ledger import MARKED, PAGES, PARTS, Execution, fill
-from thoughtscope.evaluation.curves import curves
-from thoughtscope.evaluation.settings import TableSettings
-from thoughtscope.evaluation.summary import summary
+from thoughtscope.evaluation.settings import Solving
 from thoughtscope.run_id import RunId
+from thoughtscope.tables.curves import Curves
+from thoughtscope.tables.summary import Summary
 
 ROOT = Path(__file__).parents[2]
-SETTINGS = TableSettings()
 PROBES = ["task", "backbone", "method", "trainable", "seed", "probe", "kind", "layer", "latent_index", "target"]
 PROBES += ["direction", "unit", "subset", "n", "value", "ci_low", "ci_high", "p_corrected", "passes_null"]
 
@@ -48,15 +47,15 @@ def write_results(folder: Path, ends: dict[RunId, float]) -> Path:
         folders.append(made)
     tables = folder / "tables"
     tables.mkdir()
-    summary(folders, SETTINGS).to_csv(tables / "summary.csv", index=False)
-    curves(folders, SETTINGS).to_csv(tables / "curves.csv", index=False)
+    Summary(Solving()).make(folders).to_csv(tables / "summary.csv", index=False)
+    Curves(Solving()).make(folders).to_csv(tables / "curves.csv", index=False)
     _probes().to_csv(tables / "probes.csv", index=False)
     return folder
 
 
 def _probes() -> pd.DataFrame:
     name = {"task": "chain", "backbone": "qwen3", "method": "coconut", "trainable": "full", "seed": 0, "n": 256}
-    latent = {**name, "probe": "latent", "kind": "input", "layer": None}
+    latent = {**name, "probe": "values", "kind": "input", "layer": None}
     read = [
         {**latent, "target": 1, "latent_index": k, "value": value, "passes_null": value > 0.5}
         for k, value in ((1, 1.0), (2, 0.99), (3, 0.15))

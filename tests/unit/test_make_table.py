@@ -19,7 +19,14 @@ RUN = RunId("chain", "qwen3", "coconut", "full", 0)
 def make(table, inputs, output, settings=None):
     for folder in inputs:
         (folder / "manifest.json").write_text("{}")
-    arguments = ["--table", table, "--settings", json.dumps(settings or {}), "--output", str(output)]
+    arguments = [
+        "--table",
+        table,
+        "--settings",
+        json.dumps({"kind": table, "settings": settings or {}, "methods": {"coconut": "Coconut"}}),
+        "--output",
+        str(output),
+    ]
     command = [sys.executable, str(PROGRAM), *arguments, "--inputs", *map(str, inputs)]
     return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
 
@@ -32,7 +39,7 @@ def states(tmp_path):
 def test_it_writes_the_table_and_its_record_and_nothing_else(tmp_path):
     output = tmp_path / "tables" / "summary.csv"
     run = write_run(tmp_path / "runs", RUN, {0: [False] * 4, 10: [True] * 4})
-    done = make("summary", [run], output, {"confidence": 0.9, "methods": {"coconut": "Coconut"}})
+    done = make("summary", [run], output, {"confidence": 0.9})
     assert done.returncode == 0, done.stderr
     assert sorted(path.name for path in output.parent.iterdir()) == ["summary.csv", "summary.provenance.json"]
     row = pd.read_csv(output).iloc[0]
@@ -60,4 +67,4 @@ def test_a_damaged_input_is_one_line_and_leaves_the_former_table(tmp_path, state
 def test_an_unknown_setting_is_named(tmp_path, states):
     done = make("collapse", [states], tmp_path / "x.csv", {"confidnce": 0.9})
     assert done.returncode == 2
-    assert "table settings: confidnce: unknown key" in done.stderr
+    assert "tables.collapse: confidnce: unknown key" in done.stderr

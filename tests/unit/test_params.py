@@ -51,9 +51,14 @@ def test_a_group_that_is_not_declared_is_refused() -> None:
 
 
 def test_a_group_that_is_left_out_is_an_empty_mapping() -> None:
-    params = settings_params(STUDY, study_rules.table)
-    assert params["baseline"](SimpleNamespace(name="summary")) == Group() == {}
-    assert params["methods"](SimpleNamespace(name="summary")) != {}
+    params = settings_params(STUDY, study_rules.build_backbone)
+    given = SimpleNamespace(backbone="qwen3", variant="seed0")
+    assert all(params[name](given) for name in ("backbone", "pretraining", "seed"))
+
+    def partly(study: Study) -> study_rules.BackboneSettings:
+        return {"seed": 1}
+
+    assert settings_params(STUDY, partly)["pretraining"](given) == Group() == {}
 
 
 def test_a_program_merges_the_groups_and_keeps_code_and_packages_apart(capsys: pytest.CaptureFixture[str]) -> None:

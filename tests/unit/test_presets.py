@@ -122,7 +122,7 @@ def test_a_published_preset_takes_no_part_of_its_optimiser_from_the_main_file(na
     }  # fmt: skip
     main = yaml.safe_load((ROOT / "config/smoke.yaml").read_text())
     runs = [{"task": "chain", "backbone": "qwen3", "method": name}]
-    small = {"runs": runs, "figures": {}, "latent_probes": None, "truth_probes": None}
+    small = {"runs": runs, "figures": {}, "probes": {}}
     study = Study(merge({**main, **small}, {"training": {"optimizer": odd}}), ROOT / "config")
     found = study.training(RunId("chain", "qwen3", name, "full", 0)).optimizer
     keys = ("learning_rate", "schedule", "warmup", "weight_decay", "max_grad_norm", "at_stage_switch")

@@ -12,7 +12,8 @@ from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
 from thoughtscope.errors import UserError
 from thoughtscope.hidden_states.write import Position, StateWriter
-from thoughtscope.probes.latent import discriminant, latent_rows, read_right, whitened
+from thoughtscope.probes.intermediate_value import IntermediateValue
+from thoughtscope.probes.latent import discriminant, read_right, whitened
 from thoughtscope.probes.settings import LatentSettings
 
 FAST = LatentSettings(permutations=99)
@@ -106,17 +107,17 @@ def test_each_latent_and_target_of_the_last_checkpoint_has_a_row(tmp_path):
     rows = values(60)
     first = np.eye(4)[[int(row["step_values"][k]) for row in rows for k in (0, 1)]] * 3
     write(tmp_path, rows, (1, 2), lambda step: first if step == 20 else np.zeros_like(first))
-    frame = pd.DataFrame(latent_rows(tmp_path, rows, FAST))
+    frame = pd.DataFrame(IntermediateValue(FAST).fit(tmp_path, rows)["evidence"])
     assert set(frame["checkpoint_step"]) == {20}
     assert len(frame) == 2 * 2 * 2
     own = frame[frame["latent_index"] == frame["target"]]
     other = frame[frame["latent_index"] != frame["target"]]
-    assert (own["accuracy"] == 1).all()
+    assert (own["value"] == 1).all()
     assert own["passes_null"].all()
     assert (own["p"] == 0.01).all()
-    assert (other["accuracy"] < 0.7).all()
+    assert (other["value"] < 0.7).all()
     assert not other["passes_null"].any()
-    assert ((frame["ci_low"] <= frame["accuracy"]) & (frame["accuracy"] <= frame["ci_high"])).all()
+    assert ((frame["ci_low"] <= frame["value"]) & (frame["value"] <= frame["ci_high"])).all()
 
 
 def test_without_values_in_the_vectors_a_run_passes_as_rarely_as_the_level_says(tmp_path):
@@ -130,7 +131,8 @@ def test_without_values_in_the_vectors_a_run_passes_as_rarely_as_the_level_says(
         folder = tmp_path / str(run)
         vectors = rng.standard_normal((48, 4))
         write(folder, rows, (1, 2), lambda _, vectors=vectors: vectors)
-        frame = pd.DataFrame(latent_rows(folder, rows, LatentSettings(permutations=99, folds=2, level=0.05)))
+        probe = IntermediateValue(LatentSettings(permutations=99, folds=2, level=0.05))
+        frame = pd.DataFrame(probe.fit(folder, rows)["evidence"])
         passed += bool(frame["passes_null"].any())
     assert passed <= binom.ppf(0.9995, runs, 0.05), f"seed {seed}: {passed} of {runs}"
     assert passed >= 1, f"seed {seed}: the level is not used"
@@ -140,10 +142,10 @@ def test_two_vectors_of_a_question_at_one_latent_are_an_error(tmp_path):
     rows = values(20)
     write(tmp_path, rows, (1,), lambda step: np.zeros((20, 4)), repeat=2)
     with pytest.raises(UserError, match="two vectors at latent 1"):
-        list(latent_rows(tmp_path, rows, FAST))
+        list(IntermediateValue(FAST).fit(tmp_path, rows)["evidence"])
 
 
 def test_values_that_never_vary_leave_no_row(tmp_path):
     rows = [{**row, "step_values": ["1"]} for row in values(20)]
     write(tmp_path, rows, (1,), lambda step: np.zeros((20, 4)))
-    assert list(latent_rows(tmp_path, rows, FAST)) == []
+    assert list(IntermediateValue(FAST).fit(tmp_path, rows)["evidence"]) == []

@@ -5,24 +5,25 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
-from statement_data import WIDTH, nothing, statement, store, truth, world
+from statement_data import WIDTH, fitted, nothing, statement, store, truth, world
 
 from thoughtscope.probes.activity import slopes
-from thoughtscope.probes.fit import Found, fit_truth
 from thoughtscope.probes.settings import TruthSettings
 from thoughtscope.probes.tokens import predicate_tokens
 
 FAST = TruthSettings(permutations=199, bootstrap=50)
 
 
-def cells(found: Found, fitted_on: str = "tokens", direction: str = "whitened-difference") -> pd.DataFrame:
+def cells(
+    found: dict[str, pd.DataFrame], fitted_on: str = "tokens", direction: str = "whitened-difference"
+) -> pd.DataFrame:
     """Return the cells of one direction."""
-    frame = pd.DataFrame(found.activity)
+    frame = found["activity"]
     return frame[(frame["fitted_on"] == fitted_on) & (frame["direction"] == direction)]
 
 
 def test_cells_with_planted_truth_have_evidence_and_the_right_sign(tmp_path):
-    found = fit_truth(store(tmp_path, world(), {0: nothing, 1: truth()}), [0, 1], FAST)
+    found = fitted(store(tmp_path, world(), {0: nothing, 1: truth()}), FAST)
     frame = cells(found)
     said = frame[(frame["layer"] == 1) & (frame["distance"] < 4)]
     assert set(said["evidence"]) == {"yes"}
@@ -34,7 +35,7 @@ def test_cells_with_planted_truth_have_evidence_and_the_right_sign(tmp_path):
 
 
 def test_what_both_responses_share_is_no_evidence_in_either(tmp_path):
-    frame = cells(fit_truth(store(tmp_path, world(), {0: truth()}), [0], FAST))
+    frame = cells(fitted(store(tmp_path, world(), {0: truth()}), FAST))
     assert set(frame.loc[frame["position"] < 2, "evidence"]) == {"shared"}
     by_token = frame[frame["position"] < 2].pivot(index="position", columns="label", values="evidence")
     assert (by_token == "shared").all(axis=None)
@@ -44,7 +45,7 @@ def test_without_truth_no_cell_has_evidence(tmp_path):
     seed = 7
     print(f"seed {seed}")
     layers = dict.fromkeys(range(6), nothing)
-    frame = pd.DataFrame(fit_truth(store(tmp_path, world(), layers, seed=seed), list(layers), FAST).activity)
+    frame = fitted(store(tmp_path, world(), layers, seed=seed), FAST)["activity"]
     assert "yes" not in set(frame["evidence"])
     assert (frame["p"] < 0.1).any(), f"seed {seed}: of so many cells some look like evidence by themselves"
 
@@ -60,16 +61,16 @@ def test_the_identity_of_tokens_cancels(tmp_path):
         leaked = states[6] * (np.arange(WIDTH) == 3)
         return states + leaked + truth(size=4.0)(row, position, distance)
 
-    found = fit_truth(store(tmp_path, world(60, 40), {0: shift}), [0], FAST)
-    frame = pd.DataFrame(found.truth)
+    found = fitted(store(tmp_path, world(60, 40), {0: shift}), FAST)
+    frame = found["evidence"]
     token = frame[(frame["unit"] == "token") & (frame["layer"] == 0)].set_index("direction")
-    assert token.loc["whitened-difference", "auroc"] > 0.9
-    assert token.loc["difference-of-means", "auroc"] < 0.7
+    assert token.loc["whitened-difference", "value"] > 0.9
+    assert token.loc["difference-of-means", "value"] < 0.7
     assert set(cells(found).loc[lambda rows: rows["distance"] < 4, "evidence"]) == {"yes"}
 
 
 def test_truth_at_the_last_token_colours_the_last_token_only(tmp_path):
-    found = fit_truth(store(tmp_path, world(), {0: truth(last_only=True, size=6.0)}), [0], FAST)
+    found = fitted(store(tmp_path, world(), {0: truth(last_only=True, size=6.0)}), FAST)
     for fitted_on, elsewhere in (("tokens", "no"), ("last", "untested")):
         frame = cells(found, fitted_on)
         assert set(frame.loc[frame["distance"] == 0, "evidence"]) == {"yes"}
@@ -82,7 +83,7 @@ def test_an_offset_of_a_layer_or_a_place_is_no_score(tmp_path):
     def shift(row, position, distance):
         return truth()(row, position, distance) + 20.0 + 5.0 * distance
 
-    frame = cells(fit_truth(store(tmp_path, world(), {0: shift}), [0], FAST))
+    frame = cells(fitted(store(tmp_path, world(), {0: shift}), FAST))
     said = frame[frame["distance"] < 4]
     assert np.abs(said.groupby("distance")["score"].mean()).max() < np.abs(said["score"]).mean()
     assert (np.sign(said["score"]) == 2 * said["label"] - 1).mean() > 0.8
@@ -102,8 +103,8 @@ def test_statements_without_matched_predicates_are_tested_with_a_note(tmp_path):
     """As TruthfulQA has them: every answer is a text of its own, and a question has two right and three wrong ones."""
     rows = [statement(f"{split}{q}-{a}", split, f"{split}{q}", f"answer {q} {a} ends", int(a < 2))
             for split in ("train", "test") for q in range(12) for a in range(5)]  # fmt: skip
-    found = fit_truth(store(tmp_path, rows + world()[-7:], {0: truth(size=8.0)}), [0], FAST)
-    frame = pd.DataFrame(found.truth)
+    found = fitted(store(tmp_path, rows + world()[-7:], {0: truth(size=8.0)}), FAST)
+    frame = found["evidence"]
     notes = frame.loc[(frame["unit"] == "token") & frame["note"].notna(), "note"]
     assert "identity of tokens does not cancel" in notes.item()
     assert frame[(frame["unit"] == "token") & (frame["layer"] == 0)]["passes_null"].all()
@@ -113,22 +114,22 @@ def test_token_rows_have_their_surprisal_beside_them(tmp_path):
     def surprisal(row):
         return {0: 3.0, 1: 1.0}.get(row["label"], 2.0)
 
-    frame = pd.DataFrame(fit_truth(store(tmp_path, world(), {0: truth()}, surprisal), [0], FAST).truth)
+    frame = fitted(store(tmp_path, world(), {0: truth()}, surprisal), FAST)["evidence"]
     alone = frame[(frame["unit"] == "token") & (frame["direction"] == "surprisal-only")]
-    assert (alone["auroc"].item(), alone["p"].item()) == (1.0, 1 / 200)
+    assert (alone["value"].item(), alone["p"].item()) == (1.0, 1 / 200)
     tokens = frame[(frame["unit"] == "token") & frame["layer"].notna()]
-    assert ((tokens["ci_low"] < tokens["auroc"]) & (tokens["auroc"] <= tokens["ci_high"])).all()
+    assert ((tokens["ci_low"] < tokens["value"]) & (tokens["value"] <= tokens["ci_high"])).all()
 
 
 def test_few_statements_leave_a_cell_untested(tmp_path):
-    found = fit_truth(store(tmp_path, world(30, 4), {0: truth(size=9.0)}), [0], FAST)
+    found = fitted(store(tmp_path, world(30, 4), {0: truth(size=9.0)}), FAST)
     assert set(cells(found)["evidence"]) <= {"untested", "shared"}
 
 
 def test_trends_are_those_of_test_statements_over_cells_with_evidence(tmp_path):
     layers = {layer: truth(size=4.0 * (layer + 1)) for layer in range(4)}
-    found = fit_truth(store(tmp_path, world(), layers), list(layers), FAST)
-    trends = pd.DataFrame(found.trends)
+    found = fitted(store(tmp_path, world(), layers), FAST)
+    trends = found["trends"]
     over_layers = trends[(trends["over"] == "layers") & (trends["fitted_on"] == "tokens")]
     assert set(over_layers["example_id"].str[:4]) == {"test"}
     means = over_layers.groupby("label")["slope"].mean()

@@ -82,9 +82,9 @@ def run(program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_the_library_imports_nothing_dynamically_but_in_plugins() -> None:
+def test_the_library_imports_nothing_dynamically_but_plug_ins() -> None:
     for file in PACKAGE.rglob("*.py"):
-        if file.name == "plugins.py":
+        if file.name in {"plugins.py", "kind.py"}:
             continue
         for node in ast.walk(ast.parse(file.read_text())):
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import | ast.ImportFrom) else []

@@ -17,8 +17,11 @@ import yaml
 
 from thoughtscope.config.load import Study
 from thoughtscope.errors import UserError
+from thoughtscope.figures.base import Figure
 from thoughtscope.plugins import kinds, module_name
+from thoughtscope.probes.base import Probe
 from thoughtscope.run_id import RunId
+from thoughtscope.tables.base import Table
 from workflow.lib import sources as module
 from workflow.lib.sources import closure, module_file, pins, read, sources
 from workflow.lib.study_rules import method_modules
@@ -57,7 +60,7 @@ def test_a_comment_a_docstring_and_formatting_change_nothing_and_code_does(tmp_p
     [
         ("prepare_task.py", ["thoughtscope.tasks.chain"]),
         ("draw_figure.py", ["thoughtscope.figures.latent_scatter"]),
-        ("fit_truth_probes.py", []),
+        ("fit_probe.py", ["thoughtscope.probes.truth_direction"]),
     ],
 )
 def test_the_closure_holds_everything_that_a_program_really_imports(program: str, extra: list[str]) -> None:
@@ -81,14 +84,15 @@ def test_packages_are_those_that_the_code_imports_and_what_they_hand_work_to() -
     assert {"torch", "deepspeed", "peft", "transformers", "tokenizers", "safetensors"} <= set(pins("train.py", WORKER))
     assert "scipy" in pins("train.py", WORKER), "it measures intervals, which are stored"
     assert set(pins("draw_figure.py", "thoughtscope.figures.latent_scatter")) >= {"matplotlib", "scikit-learn"}
-    assert "torch" not in pins("fit_latent_probes.py")
+    assert "torch" not in pins("fit_probe.py", "thoughtscope.probes.intermediate_value")
     assert not {"pydantic", "pyyaml", "rich"} & set(pins("train.py", WORKER)), "they change no result"
 
 
 def test_every_package_of_every_program_is_pinned_and_one_that_is_not_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    plugins = [module_name(group, kind) for group in ("tasks", "methods", "figures") for kind in kinds(group)]
+    plugins = [module_name(group, kind) for group in ("tasks", "methods") for kind in kinds(group)]
+    plugins += [kind.__module__ for base in (Probe, Table, Figure) for kind in base.all().values()]
     for program in PROGRAMS:
         assert all(version[0].isdigit() for version in pins(program, WORKER, *plugins).values())
     (tmp_path / "own.py").write_text("import no_such_package\n")

@@ -9,16 +9,17 @@ import pytest
 from synthetic import write_run
 
 from thoughtscope.errors import UserError
-from thoughtscope.evaluation.curves import curves, late_drop
-from thoughtscope.evaluation.settings import TableSettings
-from thoughtscope.evaluation.solved import SOLVED
-from thoughtscope.evaluation.summary import summary
+from thoughtscope.evaluation.settings import Solving
 from thoughtscope.latents.generate import Stopped
 from thoughtscope.run_id import RunId
 from thoughtscope.schemas import STOPPED
 from thoughtscope.statistics import wilson_interval
+from thoughtscope.tables.curves import Curves, late_drop
+from thoughtscope.tables.solved import SOLVED
+from thoughtscope.tables.summary import Summary
 
-SETTINGS = TableSettings(methods={"coconut": "Coconut"})
+LABELS = {"coconut": "Coconut"}
+SUMMARY, CURVES = Summary(Solving(), LABELS).make, Curves(Solving(), LABELS).make
 RUN = RunId("chain", "qwen3", "coconut", "full", 0)
 
 
@@ -32,7 +33,7 @@ CURVE = {0: right(10), 10: right(40), 20: right(70), 30: right(90), 40: right(88
 def test_summary_has_one_row_a_run_as_it_ended(tmp_path):
     runs = [RUN, RunId("chain", "qwen3", "cot", "full", 1)]
     folders = [write_run(tmp_path, run, CURVE, latents=3.0) for run in reversed(runs)]
-    table = summary(folders, SETTINGS)
+    table = SUMMARY(folders)
     assert table[["method", "label", "seed"]].to_numpy().tolist() == [["coconut", "Coconut", 0], ["cot", "cot", 1]]
     row = table.iloc[0]
     assert (row["accuracy"], row["n"], row["start_accuracy"]) == (0.8, 100, 0.1)
@@ -45,7 +46,7 @@ def test_summary_gives_the_shares_of_responses_that_stopped_in_each_way(tmp_path
     folder = write_run(
         tmp_path, RUN, CURVE, stopped=["eos", "eos", "length", "loop"], current={10: right(3)}, ends=[30]
     )
-    row = summary([folder], SETTINGS).iloc[0]
+    row = SUMMARY([folder]).iloc[0]
     assert row[["stopped_eos", "stopped_length", "stopped_loop"]].tolist() == [0.5, 0.25, 0.25]
     assert {f"stopped_{how}" for how in get_args(Stopped)} == {f"stopped_{how}" for how in STOPPED}
 
@@ -57,7 +58,7 @@ def test_summary_and_curves_say_how_many_seeds_solve_the_task(tmp_path):
         for seed, end in enumerate(ends)
     ]
     folders.append(write_run(tmp_path, RunId("chain", "qwen3", "cot", "full", 0), {0: right(1), 20: right(2)}))
-    for table in (summary(folders, SETTINGS), curves(folders, SETTINGS)):
+    for table in (SUMMARY(folders), CURVES(folders)):
         coconut = table[table["method"] == "coconut"].drop_duplicates("seed")
         assert coconut["solved"].tolist() == [True, False, True, True]
         assert coconut[["seeds", "seeds_solved"]].drop_duplicates().to_numpy().tolist() == [[4, 3]]
@@ -65,21 +66,21 @@ def test_summary_and_curves_say_how_many_seeds_solve_the_task(tmp_path):
         assert (coconut["solved_low"] == low).all()
         assert (coconut["solved_high"] == high).all()
         assert table[table["method"] == "cot"].iloc[0][["seeds", "seeds_solved"]].tolist() == [1, 0]
-    free = summary(folders, SETTINGS.model_copy(update={"solved_at": None}))
+    free = Summary(Solving(solved_at=None), LABELS).make(folders)
     assert free[SOLVED].isna().all(axis=None)
 
 
 def test_summary_needs_step_zero(tmp_path):
     folder = write_run(tmp_path, RUN, {10: right(40)})
     with pytest.raises(UserError, match="step 0 was not measured"):
-        summary([folder], SETTINGS)
+        SUMMARY([folder])
 
 
 def test_summary_names_a_missing_schedule(tmp_path):
     folder = write_run(tmp_path, RUN, CURVE)
     (folder / "schedule.json").unlink()
     with pytest.raises(UserError, match=r"schedule\.json"):
-        summary([folder], SETTINGS)
+        SUMMARY([folder])
 
 
 LATENT = {0: right(5), 20: right(6), 40: right(90), 60: right(30), 80: right(28), 100: right(20)}
@@ -88,7 +89,7 @@ TEXT = {0: right(10), 20: right(80), 40: right(98), 60: right(97)}
 
 def test_curves_have_a_row_for_each_stage_from_that_stage_alone(tmp_path):
     """A curriculum that grows harder: text, learned; then latents, of which half is lost."""
-    table = curves([write_run(tmp_path, RUN, LATENT, current=TEXT, ends=[40, 70])], SETTINGS)
+    table = CURVES([write_run(tmp_path, RUN, LATENT, current=TEXT, ends=[40, 70])])
     first, second, last = (row for _, row in table.iterrows())
     assert table[
         ["stage_index", "stages", "layout", "first_step", "last_step", "measurements"]
@@ -105,7 +106,7 @@ def test_curves_have_a_row_for_each_stage_from_that_stage_alone(tmp_path):
 
 
 def test_a_stage_that_is_worse_than_the_one_before_is_marked(tmp_path):
-    table = curves([write_run(tmp_path, RUN, LATENT, current=TEXT, ends=[40, 70])], SETTINGS)
+    table = CURVES([write_run(tmp_path, RUN, LATENT, current=TEXT, ends=[40, 70])])
     assert np.isnan(table["change"][0])
     assert table["change"][1:].tolist() == pytest.approx([-0.01, -0.77])
     assert table["worse"][1:].tolist() == [False, True]
@@ -114,19 +115,19 @@ def test_a_stage_that_is_worse_than_the_one_before_is_marked(tmp_path):
 
 
 def test_curves_find_start_third_peak_and_end(tmp_path):
-    row = curves([write_run(tmp_path, RUN, CURVE)], SETTINGS).iloc[0]
+    row = CURVES([write_run(tmp_path, RUN, CURVE)]).iloc[0]
     assert [row[f"{point}_step"] for point in ("start", "third", "peak", "end")] == [0, 20, 50, 60]
     assert [row[point] for point in ("start", "third", "peak", "end")] == [0.1, 0.7, 0.92, 0.8]
     assert (row["third_low"], row["third_high"]) == wilson_interval(70, 100, 0.95)
 
 
 def test_the_peak_is_the_earliest_of_equal_ones(tmp_path):
-    row = curves([write_run(tmp_path, RUN, {0: right(10), 10: right(90), 20: right(90), 30: right(50)})], SETTINGS)
+    row = CURVES([write_run(tmp_path, RUN, {0: right(10), 10: right(90), 20: right(90), 30: right(50)})])
     assert row["peak_step"].item() == 10
 
 
 def test_late_drop_holds_the_end_against_the_best_three_in_a_row(tmp_path):
-    row = curves([write_run(tmp_path, RUN, CURVE)], SETTINGS).iloc[0]
+    row = CURVES([write_run(tmp_path, RUN, CURVE)]).iloc[0]
     assert row["best_window"] == pytest.approx(0.9)
     assert row["best_window_step"] == 40
     assert row["late_drop"] == pytest.approx(0.1)
@@ -135,21 +136,21 @@ def test_late_drop_holds_the_end_against_the_best_three_in_a_row(tmp_path):
 
 def test_late_drop_is_paired_by_item(tmp_path):
     """The same accuracies with other items wrong at the end: the drop is as large and less sure."""
-    steady = curves([write_run(tmp_path / "a", RUN, CURVE)], SETTINGS).iloc[0]
-    moved = curves([write_run(tmp_path / "b", RUN, CURVE | {60: right(80)[::-1]})], SETTINGS).iloc[0]
+    steady = CURVES([write_run(tmp_path / "a", RUN, CURVE)]).iloc[0]
+    moved = CURVES([write_run(tmp_path / "b", RUN, CURVE | {60: right(80)[::-1]})]).iloc[0]
     assert steady["late_drop"] == pytest.approx(moved["late_drop"])
     assert moved["late_drop_high"] - moved["late_drop_low"] > 1.2 * (steady["late_drop_high"] - steady["late_drop_low"])
 
 
 def test_a_rising_curve_has_no_late_drop(tmp_path):
     rising = {step: right(10 + step) for step in range(0, 70, 10)}
-    row = curves([write_run(tmp_path, RUN, rising)], SETTINGS).iloc[0]
+    row = CURVES([write_run(tmp_path, RUN, rising)]).iloc[0]
     assert row["late_drop"] == pytest.approx(-0.1)
     assert row["late_drop_high"] < 0
 
 
 def test_two_measurements_have_no_running_mean(tmp_path):
-    row = curves([write_run(tmp_path, RUN, {0: right(10), 10: right(90)})], SETTINGS).iloc[0]
+    row = CURVES([write_run(tmp_path, RUN, {0: right(10), 10: right(90)})]).iloc[0]
     assert np.isnan(row["late_drop"])
     assert row["end"] == 0.9
 

@@ -5,21 +5,20 @@ import pandas as pd
 import pytest
 from synthetic import write_states
 
-from thoughtscope.evaluation.collapse import (
-    COLUMNS,
-    collapse,
+from thoughtscope.run_id import RunId
+from thoughtscope.tables.cells import Sampling
+from thoughtscope.tables.collapse import (
+    Collapse,
     components_for,
     effective_rank,
     first_share,
     mean_pairwise_cosine,
     singular_values,
 )
-from thoughtscope.evaluation.identity import NAMES
-from thoughtscope.evaluation.settings import TableSettings
-from thoughtscope.run_id import RunId
+from thoughtscope.tables.identity import NAMES
 
 RUN = RunId("chain", "qwen3", "lt-tuning", "full", 0)
-SETTINGS = TableSettings(methods={"lt-tuning": "LT-Tuning"}, resamples=40)
+MAKE = Collapse(Sampling(resamples=40), {"lt-tuning": "LT-Tuning"}).make
 WIDTH = 16
 
 
@@ -82,7 +81,7 @@ def table(tmp_path_factory):
     rng = np.random.default_rng(1)
     text = {role: rng.normal(size=(120, n, WIDTH)) + offset for role, n in (("question", 5), ("answer", 1))}
     folder = write_states(tmp_path_factory.mktemp("states"), RUN, latents, text, embedding_norm=2.0)
-    return collapse([folder], SETTINGS)
+    return MAKE([folder])
 
 
 def cell(table, k, kind="input"):
@@ -93,7 +92,7 @@ def cell(table, k, kind="input"):
 
 
 def test_there_is_a_row_for_each_kind_and_step_and_one_for_each_role_of_text(table):
-    assert list(table.columns) == [*NAMES, *COLUMNS]
+    assert list(table.columns) == [*NAMES, *Collapse.COLUMNS]
     assert len(table) == 2 * (4 + 2)
     assert cell(table, 1)["label"] == "LT-Tuning"
     for kind in ("input", "output"):
@@ -115,7 +114,7 @@ def test_each_role_counts_once_in_the_mean_of_the_text(tmp_path):
     """100 zeros for each question as questions and one vector as answer: the mean is half that vector."""
     latents = np.tile(np.eye(WIDTH)[0], (60, 1)) + 1e-3 * isotropic(60)
     text = {"question": np.zeros((60, 99, WIDTH)), "answer": np.tile(2 * np.eye(WIDTH)[0], (60, 1, 1))}
-    table = collapse([write_states(tmp_path, RUN, {1: latents}, text)], SETTINGS)
+    table = MAKE([write_states(tmp_path, RUN, {1: latents}, text)])
     assert cell(table, 1)["cosine"] > 0.99
     assert cell(table, 1)["cosine_centred"] < 0.1
 
@@ -123,7 +122,7 @@ def test_each_role_counts_once_in_the_mean_of_the_text(tmp_path):
 def test_what_latents_precede_is_named_with_its_share(tmp_path, table):
     assert (cell(table, 1)["next_token"], cell(table, 1)["next_token_share"]) == (";", 1.0)
     assert cell(table, "question")[["next_token", "next_token_share"]].isna().all()
-    at_the_end = collapse([write_states(tmp_path, RUN, {1: isotropic(60)}, next_token=None)], SETTINGS)
+    at_the_end = MAKE([write_states(tmp_path, RUN, {1: isotropic(60)}, next_token=None)])
     assert at_the_end["next_token"].isna().all()
 
 
@@ -173,14 +172,14 @@ def test_intervals_stand_around_their_values(table):
 def test_only_the_last_checkpoint_counts(tmp_path):
     latents = {1: isotropic(60)}
     folder = write_states(tmp_path, RUN, latents, checkpoints=(100, 300, 200))
-    assert set(collapse([folder], SETTINGS)["checkpoint_step"]) == {300}
+    assert set(MAKE([folder])["checkpoint_step"]) == {300}
 
 
 def test_the_table_is_the_same_each_time(tmp_path):
     folder = write_states(tmp_path, RUN, {1: isotropic(300)}, np.ones((300, 2, WIDTH)))
-    pd.testing.assert_frame_equal(collapse([folder], SETTINGS), collapse([folder], SETTINGS))
+    pd.testing.assert_frame_equal(MAKE([folder]), MAKE([folder]))
 
 
 def test_few_questions_still_give_numbers_when_few_were_asked(tmp_path):
     folder = write_states(tmp_path, RUN, {1: isotropic(16), 2: isotropic(9)})
-    assert collapse([folder], SETTINGS)["n"].tolist() == [9, 9, 9, 9]
+    assert MAKE([folder])["n"].tolist() == [9, 9, 9, 9]

@@ -5,48 +5,55 @@ import pytest
 
 from thoughtscope import schemas
 from thoughtscope.errors import UserError
-from thoughtscope.evaluation.activity import activity
-from thoughtscope.evaluation.probes import probes
-from thoughtscope.evaluation.settings import TableSettings
+from thoughtscope.probes.intermediate_value import IntermediateValue
+from thoughtscope.probes.truth_direction import TruthDirection
 from thoughtscope.run_id import RunId
+from thoughtscope.tables.activity import Activity, Resampling
+from thoughtscope.tables.probes import Probes
 
-SETTINGS = TableSettings(methods={"coconut": "Coconut"}, resamples=20)
 LATENT = RunId("chain", "qwen3", "coconut", "full", 0)
-STATEMENTS = {"task": "facts", "backbone": "qwen3-deep"}
+STATEMENTS = {"probe": "truth", "task": "facts", "backbone": "qwen3-deep"}
+PROBES = Probes(Probes.Settings(), {"coconut": "Coconut"})
+ACTIVITY = Activity(Resampling(resamples=200))
+
+
+def write(folder, kind, **tables):
+    (folder / "tables").mkdir(parents=True)
+    for name, rows in tables.items():
+        schemas.write(folder / f"tables/{name}.parquet", kind.schema(name), rows)
+    return folder
 
 
 def write_latents(folder):
-    place = folder / LATENT.path
-    place.mkdir(parents=True)
     rows = [
         {
+            "probe": "values",
             **LATENT.columns,
             "checkpoint_step": 100,
             "kind": "output",
             "layer": 1,
             "latent_index": k,
             "target": target,
-            "n": 200,
             "classes": 5,
-            "accuracy": 0.9 if k == target else 0.2,
+            "null_mean": 0.2,
+            "n": 200,
+            "measure": "accuracy",
+            "value": 0.9 if k == target else 0.2,
             "ci_low": 0.1,
             "ci_high": 0.95,
-            "null_mean": 0.2,
             "p": 0.01 if k == target else 0.4,
             "p_corrected": 0.01 if k == target else 0.9,
             "passes_null": k == target,
+            "note": None,
         }
         for k in (1, 2)
         for target in (1, 2)
     ]
-    schemas.write(place / "latents.parquet", schemas.LATENT_PROBES, rows)
-    return place
+    return write(folder / "values" / LATENT.path, IntermediateValue, evidence=rows)
 
 
 def write_truth(folder, trends=()):
     """Write truth rows, the cells of two responses, and trends: (subject, label, over, slope)."""
-    place = folder / "facts/qwen3-deep"
-    place.mkdir(parents=True)
     truth = [
         {
             **STATEMENTS,
@@ -55,7 +62,8 @@ def write_truth(folder, trends=()):
             "unit": "statement",
             "subset": "all",
             "n": 80,
-            "auroc": 0.6 + layer / 10,
+            "measure": "auroc",
+            "value": 0.6 + layer / 10,
             "ci_low": 0.5,
             "ci_high": 0.95,
             "p": 0.001,
@@ -72,6 +80,9 @@ def write_truth(folder, trends=()):
             "direction": "whitened-difference",
             "fitted_on": "tokens",
             "example_id": f"display-{label}",
+            "attribute": "a",
+            "question": "?",
+            "response": "!",
             "label": label,
             "layer": layer,
             "position": position,
@@ -95,35 +106,33 @@ def write_truth(folder, trends=()):
         | dict(zip(names, row, strict=True))
         for number, row in enumerate(trends)
     ]
-    schemas.write(place / "truth.parquet", schemas.TRUTH_PROBES, truth)
-    schemas.write(place / "activity.parquet", schemas.ACTIVITY, cells)
-    schemas.write(place / "trends.parquet", schemas.TRENDS, slopes)
-    return place
+    return write(folder / "truth/facts/qwen3-deep", TruthDirection, evidence=truth, activity=cells, trends=slopes)
 
 
 def test_latent_and_truth_probes_stand_in_one_table(tmp_path):
-    table = probes([write_latents(tmp_path), write_truth(tmp_path)], SETTINGS)
-    assert table["probe"].tolist() == ["latent"] * 4 + ["truth"] * 4
+    table = PROBES.make([write_latents(tmp_path), write_truth(tmp_path)])
+    assert table["probe"].tolist() == ["values"] * 4 + ["truth"] * 4
     latent, truth = table.iloc[0], table.iloc[-1]
     assert latent[["label", "measure", "value", "p"]].tolist() == ["Coconut", "accuracy", 0.9, 0.01]
     assert truth[["measure", "direction", "subset", "unit"]].tolist() == ["auroc", "logistic", "all", "statement"]
     assert truth[["value", "p", "p_corrected"]].tolist() == pytest.approx([0.9, 0.001, 0.005])
     assert truth[["target", "method", "label", "trainable", "seed"]].isna().all(), "a backbone has read the statements"
     assert np.isnan(latent["p_refit"])
+    assert list(table.columns[-9:]) == Probes.COLUMNS[1:]
 
 
 def test_the_verdict_is_the_one_that_the_stage_gave(tmp_path):
-    assert probes([write_latents(tmp_path)], SETTINGS)["passes_null"].tolist() == [True, False, False, True]
-    assert probes([write_truth(tmp_path)], SETTINGS)["passes_null"].tolist() == [False, True, True, True]
+    assert PROBES.make([write_latents(tmp_path)])["passes_null"].tolist() == [True, False, False, True]
+    assert PROBES.make([write_truth(tmp_path)])["passes_null"].tolist() == [False, True, True, True]
 
 
-def test_a_folder_without_probes_is_named(tmp_path):
-    with pytest.raises(UserError, match=r"holds neither latents\.parquet nor truth\.parquet"):
-        probes([tmp_path], SETTINGS)
+def test_a_folder_without_evidence_is_named(tmp_path):
+    with pytest.raises(UserError, match=r"tables/evidence\.parquet: no such table"):
+        PROBES.make([tmp_path])
 
 
 def test_every_cell_stands_in_the_activity_table_with_its_evidence(tmp_path):
-    table = activity([write_truth(tmp_path)], SETTINGS)
+    table = ACTIVITY.make([write_truth(tmp_path)])
     assert set(table["row"]) == {"cell"}, "no cell passes, so there are no trends"
     assert len(table) == 2 * 4 * 6
     one = table[(table["truth"] == "true") & (table["layer"] == 3) & (table["position"] == 2)].iloc[0]
@@ -133,7 +142,7 @@ def test_every_cell_stands_in_the_activity_table_with_its_evidence(tmp_path):
 
 def trends(folder, rows):
     """Return the trends of the activity table, by row and truth."""
-    table = activity([write_truth(folder, rows)], SETTINGS)
+    table = ACTIVITY.make([write_truth(folder, rows)])
     return table[table["row"] != "cell"].set_index(["row", "truth"])
 
 

@@ -9,14 +9,13 @@ from sklearn.metrics import silhouette_score
 from synthetic import write_states
 
 from thoughtscope.errors import UserError
-from thoughtscope.evaluation.cells import Cell
-from thoughtscope.evaluation.separation import Pair, separation, shared_covariance, silhouette, squared_distance
-from thoughtscope.evaluation.settings import TableSettings
 from thoughtscope.run_id import RunId
 from thoughtscope.statistics import half_sample_interval
+from thoughtscope.tables.cells import Cell, Sampling
+from thoughtscope.tables.separation import Pair, Separation, shared_covariance, silhouette, squared_distance
 
 WIDTH = 4
-SETTINGS = TableSettings(resamples=40)
+MAKE = Separation(Sampling(resamples=40)).make
 RED, BLUE, GREEN = (
     RunId("chain", "qwen3", method, "full", 0) for method in ("lt-tuning", "lt-tuning-without-stage-3", "coconut")
 )
@@ -38,13 +37,12 @@ def pick(table, **wanted):
 @pytest.fixture(scope="module")
 def table(tmp_path_factory):
     folder = tmp_path_factory.mktemp("states")
-    return separation(
+    return MAKE(
         [
             write_states(folder, RED, {1: cloud(100), 2: cloud(70, at=8, seed=1)}),
             write_states(folder, BLUE, {1: cloud(100, seed=2), 2: cloud(100, at=-8, seed=3)}),
             write_states(folder, GREEN, {1: cloud(100, at=4, seed=4), 2: cloud(10, at=4, seed=5)}),
         ],
-        SETTINGS,
     )
 
 
@@ -131,7 +129,7 @@ def test_a_step_that_few_questions_reach_has_no_value(table):
 def test_scale_alone_separates_nothing_at_unit_norm(tmp_path):
     one = cloud(100, at=3)
     folders = [write_states(tmp_path, RED, {1: one}), write_states(tmp_path, BLUE, {1: 10 * one})]
-    table = separation(folders, SETTINGS)
+    table = MAKE(folders)
     raw = pick(table, measure="distance")
     unit = pick(table, measure="distance", unit_norm=True)
     assert raw["value"] > 1
@@ -154,13 +152,13 @@ def test_runs_of_different_backbones_are_not_compared(tmp_path):
         write_states(tmp_path, RunId("chain", backbone, "coconut", "full", 0), {1: cloud(60)})
         for backbone in ("qwen3", "gemma3")
     ]
-    assert separation(folders, SETTINGS).empty
+    assert MAKE(folders).empty
 
 
 def test_vectors_of_different_widths_are_refused(tmp_path):
     folders = [write_states(tmp_path, RED, {1: cloud(60)}), write_states(tmp_path, BLUE, {1: np.ones((60, 3))})]
     with pytest.raises(UserError, match="different widths"):
-        separation(folders, SETTINGS)
+        MAKE(folders)
 
 
 def test_the_floor_is_the_distance_between_two_seeds_of_a_method(tmp_path):
@@ -169,7 +167,7 @@ def test_the_floor_is_the_distance_between_two_seeds_of_a_method(tmp_path):
         write_states(tmp_path, run, {1: cloud(100, at=at, seed=seed)})
         for seed, (run, at) in enumerate([(RED, 0), (again, 4), (third, 8), (BLUE, 2)])
     ]
-    table = separation(folders, SETTINGS)
+    table = MAKE(folders)
     row = pick(table, measure="distance", other="lt-tuning-without-stage-3")
     assert row["value"] == pytest.approx(1, rel=0.2)
     assert row["floor_pairs"] == 3
@@ -186,7 +184,7 @@ def test_both_methods_seeds_count_for_the_floor_and_other_tasks_do_not(tmp_path)
     folders = [
         write_states(tmp_path, run, {1: cloud(100, at=at, seed=i)}) for i, (run, at) in enumerate(runs + foreign)
     ]
-    table = separation(folders, SETTINGS)
+    table = MAKE(folders)
     row = pick(table, measure="distance", method="lt-tuning", task="chain", seed=0, other=BLUE.method)
     assert row["floor_pairs"] == 2
     assert [row["floor_lowest"], row["floor_highest"]] == pytest.approx([2, 4], rel=0.2)

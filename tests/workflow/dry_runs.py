@@ -22,7 +22,7 @@ COLUMNS = {
     "backbone": ("build_backbone",),
     "train": ("train",),
     "extract": ("extract_latents", "extract_statements"),
-    "probe": ("fit_latent_probes", "fit_truth_probes"),
+    "probe": ("fit_probe",),
     "table": ("table",),
     "figure": ("figure",),
 }
@@ -51,7 +51,8 @@ def stale(job: dict[str, Any]) -> Stale:
 def _name(wildcards: dict[str, str]) -> str:
     """Return a short name, which leaves out `qwen3` and `full`."""
     if "method" not in wildcards:
-        return wildcards.get("name") or wildcards.get("task") or wildcards["backbone"]
+        names = (wildcards.get(key) for key in ("name", "probe", "task", "backbone"))
+        return next(name for name in names if name)
     told = [wildcards["backbone"]] if wildcards["backbone"] != "qwen3" else []
     told += ["lora"] if wildcards["trainable"] == "lora" else []
     return f"{wildcards['method']}({','.join(told)})" if told else wildcards["method"]

@@ -16,10 +16,10 @@ CONTENT, COMMAND = "Updated input files", "Code has changed since last execution
 
 SCATTERS = "latent_scatter latent_scatter_training"
 TRUTH = {"table": "probes activity", "figure": "activity_heatmap"}
-AFTER_LATENTS = {"probe": "coconut", "table": "collapse separation probes", "figure": SCATTERS}
+AFTER_LATENTS = {"probe": "values", "table": "collapse separation probes", "figure": SCATTERS}
 AFTER_STATES = {"probe": "all", "table": "collapse separation probes activity"}
 AFTER_STATES |= {"figure": f"{SCATTERS} activity_heatmap"}
-AFTER_RUNS = {"extract": "coconut lt-tuning", "probe": "coconut", "table": "summary curves collapse separation probes"}
+AFTER_RUNS = {"extract": "coconut lt-tuning", "probe": "values", "table": "summary curves collapse separation probes"}
 AFTER_RUNS |= {"figure": f"accuracy_backbones accuracy_live_frozen {SCATTERS}"}
 AFTER_BACKBONES = {"train": "all", "extract": "all", "probe": "all", "table": "all", "figure": "all"}
 AFTER_TASKS = {"backbone": "all", **AFTER_BACKBONES}
@@ -82,7 +82,7 @@ EDITS = [
     code("training/events.py"),
     code("launch/leases.py"),
     code("tasks/prosqa.py"),
-    code("tasks/facts.py", task="!facts", extract="facts", probe="facts", **TRUTH),
+    code("tasks/facts.py", task="!facts", extract="facts", probe="truth", **TRUTH),
     code("tasks/chain.py", task="!chain", **AFTER_TASKS),
     code("backbones/pretrain.py", backbone="!all", **AFTER_BACKBONES),
     code("latents/passes.py", backbone="!all", **AFTER_BACKBONES),
@@ -90,11 +90,16 @@ EDITS = [
     code("methods/confidence_insertion.py", **LT_TUNING),
     code("training/schedule.py", train=EVERY_RUN, **AFTER_RUNS),
     code("hidden_states/extract.py", extract="!all", **AFTER_STATES),
-    code("probes/latent.py", probe="!coconut", table="probes"),
-    code("probes/truth.py", probe="!facts", **TRUTH),
-    code("evaluation/collapse.py", table="!collapse"),
+    code("probes/latent.py", probe="!values", table="probes"),
+    code("probes/truth_direction.py", probe="!truth", **TRUTH),
+    code("tables/collapse.py", table="!collapse"),
     code("figures/style.py", figure="!all"),
     code("figures/accuracy_backbones.py", figure="!accuracy_backbones"),
+    Edit(
+        "source",
+        "a caption",
+        lambda desk: desk.replace("src/thoughtscope/tables/collapse.py", "Whether a method's", "Whether any method's"),
+    ),
     code("../../workflow/scripts/draw_figure.py", figure="!all"),
     Edit(
         "source",
@@ -178,14 +183,14 @@ EDITS = [
         **AFTER_LATENTS,
     ),
     setting(
-        "`latent_probes.permutations`",
+        "a probe's `permutations`",
         SMOKE,
-        "permutations: 99\n\n",
-        "permutations: 199\n\n",
-        probe="!coconut",
+        "permutations: 99\n  truth",
+        "permutations: 199\n  truth",
+        probe="!values",
         table="probes",
     ),
-    setting("`truth_probes.bootstrap`", SMOKE, "bootstrap: 20", "bootstrap: 21", probe="!facts", **TRUTH),
+    setting("a probe's `bootstrap`", SMOKE, "bootstrap: 20", "bootstrap: 21", probe="!truth", **TRUTH),
     setting(
         "a figure's title",
         SMOKE,

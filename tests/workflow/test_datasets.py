@@ -40,12 +40,14 @@ STUDY = {
     "training": {"updates": 10, "batch_size": 4, "keep_checkpoints": [1.0], "abort_gradient_norm": 1e6},
     "evaluation": {"every": 10, "max_new_tokens": 8, "validation_examples": 2},
     "pretraining": {"tasks": [*TRAINED, "prosqa", "cities", "truthfulqa"], "updates": 2, "batch_size": 4},
-    "truth_probes": {
-        "task": "truthfulqa", "backbone": "qwen3", "permutations": 99, "bootstrap": 10,
+    "probes": {
+        "truth": {
+            "kind": "truth_direction", "task": "truthfulqa", "backbone": "qwen3", "permutations": 99, "bootstrap": 10,
+        },
     },
-    "benchmark": {},
+    "tables": {"test_sets": {}},
     "figures": {
-        "benchmark": {"kind": "benchmark", "runs": {"task": "gsm8k"}}, "activity": {"kind": "activity_heatmap"},
+        "test_sets": {"kind": "test_sets", "runs": {"task": "gsm8k"}}, "activity": {"kind": "activity_heatmap"},
     },
     "overrides": {
         "tasks": {
@@ -216,8 +218,8 @@ def test_a_dataset_is_trained_on_and_measured(finished: Workspace, task: str, me
     assert set(curve["split"]) >= {"test"} | further.get(task, set())
 
 
-def test_the_benchmark_table_has_every_test_set(finished: Workspace) -> None:
-    table = pd.read_csv(finished.folder / "results/tables/benchmark.csv")
+def test_the_table_of_test_sets_has_every_test_set(finished: Workspace) -> None:
+    table = pd.read_csv(finished.folder / "results/tables/test_sets.csv")
     found = set(zip(table["task"], table["split"], strict=True))
     assert found >= {("gsm8k", "test-svamp"), ("gsm8k", "mean"), ("gsm8k-aug", "test-gsm-hard")}
     assert ("prosqa-published", "test") in found
@@ -225,7 +227,7 @@ def test_the_benchmark_table_has_every_test_set(finished: Workspace) -> None:
 
 def test_statements_of_a_hub_become_directions_and_a_figure(finished: Workspace) -> None:
     results = finished.folder / "results"
-    truth = schemas.read(results / "truth_probes/truthfulqa/qwen3/truth.parquet", schemas.TRUTH_PROBES)
+    truth = schemas.read_any(results / "probes/truth/truthfulqa/qwen3/tables/evidence.parquet")
     assert "all" in truth["subset"].to_pylist()
     assert {"surprisal-only", "text-only"} <= set(truth["direction"].to_pylist())
     assert (results / "figures/activity.png").is_file()

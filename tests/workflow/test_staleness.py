@@ -50,7 +50,7 @@ def test_the_table_in_the_documentation_is_this_matrix() -> None:
 def test_why_names_each_change_in_words(desk: Desk) -> None:
     desk.replace("config/methods/lt-tuning.yaml", "keep: 0.85", "keep: 0.9")
     desk.append("src/thoughtscope/figures/accuracy_backbones.py", "\nADDED = 1\n")
-    desk.append("src/thoughtscope/evaluation/probes.py", "\nADDED = 1\n")
+    desk.append("src/thoughtscope/tables/probes.py", "\nADDED = 1\n")
     desk.replace("envs/requirements.lock", "\nmatplotlib==", "\nmatplotlib==9")
     done = ask(desk.folder, "why", "--configfile", CONFIG)
     desk.put_back()
@@ -60,7 +60,7 @@ def test_why_names_each_change_in_words(desk: Desk) -> None:
     assert f"{lt_tuning}: method.curriculum[1].insertion.keep 0.85 -> 0.9" in said
     assert "draw figure accuracy_backbones: the code of figures.accuracy_backbones changed" in said
     assert any(line.startswith("draw figure activity_heatmap: package matplotlib 3.") for line in said)
-    assert "make table probes: the code of evaluation.probes changed" in said
+    assert "make table probes: the code of tables.probes changed" in said
     follow = said[-1].removeprefix("because of that also: ").split(", ")
     assert {"make table summary", "make table curves", "draw figure latent_scatter"} <= set(follow)
     assert ask(desk.folder, "why", "--configfile", CONFIG).stdout == "nothing would rerun\n"

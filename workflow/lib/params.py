@@ -26,6 +26,17 @@ class Group(dict[str, Any]):
         return json.dumps(self, separators=(",", ":"), ensure_ascii=False)
 
 
+class Caption(Group):
+    """The text that the report shows below a table or figure, for which nothing reruns.
+
+    It is an empty group: nothing is handed to the program, and Snakemake sees no difference when the text changes.
+    """
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.text = text
+
+
 def group(**settings: Any) -> Group:
     """Return a group whose text does not depend on the order of keys."""
     return Group(json.loads(json.dumps(settings, sort_keys=True, ensure_ascii=False)))

@@ -1,8 +1,8 @@
 """The code and packages that can change the result of a program.
 
 Both follow from the library modules that the program imports, directly or indirectly. The digest of a module is of its
-syntax tree without docstrings: comments, docstrings and formatting do not change it. A module that cannot change a
-result states `AFFECTS_RESULTS = False` and is left out.
+syntax tree without docstrings and captions: they, comments and formatting do not change it. A module that cannot
+change a result states `AFFECTS_RESULTS = False` and is left out.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import thoughtscope
 from thoughtscope.errors import UserError
@@ -21,7 +22,7 @@ from thoughtscope.errors import UserError
 PACKAGE = thoughtscope.__name__
 SCRIPTS = Path("workflow/scripts")
 LOCK = Path("envs/requirements.lock")
-EXEMPT = "AFFECTS_RESULTS"
+EXEMPT, CAPTION = "AFFECTS_RESULTS", "CAPTION"
 # They validate settings, print, download at a pinned revision, or store values unchanged.
 HARMLESS = frozenset({"datasets", "httpx2", "huggingface-hub", "psutil", "pyarrow", "pydantic", "pyyaml", "rich"})
 # Packages whose modules have other names.
@@ -105,16 +106,22 @@ def read(path: Path) -> Source:
     imports, affects_results = frozenset(_imported(tree)), not any(_exempts(node) for node in tree.body)
     for node in ast.walk(tree):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
-            node.body = node.body[1:] if ast.get_docstring(node) is not None else node.body
+            told = node.body[1:] if ast.get_docstring(node) is not None else node.body
+            node.body = [one for one in told if _constant(one, CAPTION) is None]
     return Source(imports, hashlib.sha256(ast.dump(tree).encode()).hexdigest()[:12], affects_results)
 
 
 def _exempts(node: ast.stmt) -> bool:
     """Return whether a statement is `AFFECTS_RESULTS = False`."""
+    return _constant(node, EXEMPT) is False
+
+
+def _constant(node: ast.stmt, name: str) -> Any:
+    """Return the constant that a statement gives to a name; None if it does something else."""
     if not isinstance(node, ast.Assign) or not isinstance(node.value, ast.Constant):
-        return False
+        return None
     names = [target.id for target in node.targets if isinstance(target, ast.Name)]
-    return names == [EXEMPT] and node.value.value is False
+    return node.value.value if names == [name] else None
 
 
 def _imported(tree: ast.AST) -> Iterator[str]:

@@ -14,14 +14,15 @@ from typing import Any, TypedDict
 
 from pydantic import BaseModel
 
+from thoughtscope.config.analysis import hidden_state_runs, probed, probed_runs, table_runs
 from thoughtscope.config.load import Study
 from thoughtscope.config.run_settings import RunSettings, run_settings
 from thoughtscope.config.series import figure_methods, figure_series
 from thoughtscope.errors import UserError
-from thoughtscope.figures.settings import INPUT
+from thoughtscope.kind import Kind
 from thoughtscope.latents.fills.base import BaseFill
 from thoughtscope.run_id import RunId
-from thoughtscope.settings import collect
+from thoughtscope.settings import Strict, collect
 
 GIVEN = "given"
 
@@ -30,20 +31,16 @@ def artifacts(study: Study) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield the rule and the wildcards of every folder that the study's tables and figures are made from."""
     for task in study.named("tasks"):
         yield "prepare_task", {"task": task}
-    truth = study.config.truth_probes
-    seeds = {(run.backbone, run.seed) for run in study.runs} | ({(truth.backbone, 0)} if truth else set())
+    seeds = {(run.backbone, run.seed) for run in study.runs} | {(backbone, 0) for _, backbone in study.read_statements}
     for path in sorted({backbone_path(study, *one) for one in seeds}):
         yield "build_backbone", dict(zip(("backbone", "variant"), path.split("/"), strict=True))
-    probed = latent_probe_runs(study)
-    for rule, runs in (
-        ("train", study.runs),
-        ("extract_latents", sorted({*hidden_state_runs(study), *probed})),
-        ("fit_latent_probes", probed),
-    ):
-        yield from ((rule, dataclasses.asdict(run)) for run in runs)
-    if truth:
-        for rule in ("extract_statements", "fit_truth_probes"):
-            yield rule, {"task": truth.task, "backbone": truth.backbone}
+    yield from (("train", dataclasses.asdict(run)) for run in study.runs)
+    probes = study.config.probes
+    latents = {run for probe in probes for run in probed_runs(study, probe)} | set(hidden_state_runs(study))
+    yield from (("extract_latents", dataclasses.asdict(run)) for run in sorted(latents))
+    for task, backbone in study.read_statements:
+        yield "extract_statements", {"task": task, "backbone": backbone}
+    yield from (("fit_probe", {"probe": probe, "of": of}) for probe in probes for of in probed(study, probe))
 
 
 class TaskSettings(TypedDict):
@@ -157,139 +154,68 @@ def extract_statements(study: Study, task: str, backbone: str) -> StatementsSett
     }
 
 
-class LatentProbes(TypedDict):
-    """A run's name and the settings of its probes."""
+class ProbeSettings(TypedDict):
+    """A probe's kind and settings."""
 
-    run: str
-    latent_probes: dict[str, Any]
-
-
-def fit_latent_probes(study: Study, run: RunId) -> LatentProbes:
-    """Return how a run's latents are probed."""
-    probes = study.config.latent_probes
-    return {"run": run.path, "latent_probes": probes.model_dump(mode="json", exclude={"runs"}) if probes else {}}
+    kind: str
+    settings: dict[str, Any]
 
 
-def latent_probe_runs(study: Study) -> list[RunId]:
-    """Return the runs whose latents are probed."""
-    latent = study.config.latent_probes
-    return study.select(latent.runs, "latent_probes.runs") if latent else []
+def fit_probe(study: Study, probe: str) -> ProbeSettings:
+    """Return how a probe is fitted."""
+    return {"kind": study.config.probes[probe].kind, "settings": _settings(study.probe(probe))}
 
 
-class TruthProbes(TypedDict):
-    """What was read by which backbone, and the settings of the probes."""
-
-    task: str
-    backbone: str
-    truth_probes: dict[str, Any]
+def probe_inputs(study: Study, probe: str, of: str) -> list[str]:
+    """Return the folders, below the results, of the hidden states that a probe is fitted to, and of their task."""
+    states = "hidden_states" if study.probe(probe)[0].READS == "latents" else "statements"
+    return [f"{states}/{of}", f"tasks/{of.split('/')[0]}"]
 
 
-def fit_truth_probes(study: Study, task: str, backbone: str) -> TruthProbes:
-    """Return how directions of truth are fitted."""
-    probes = study.config.truth_probes
-    settings = probes.model_dump(mode="json", exclude={"task", "backbone"}) if probes else {}
-    return {"task": task, "backbone": backbone, "truth_probes": settings}
+class TableSettings(TypedDict):
+    """A table's kind and settings, and the names of its methods."""
 
-
-class TableSettings(TypedDict, total=False):
-    """The groups of `evaluation.settings.TableSettings`."""
-
-    confidence: float
-    solved_at: float | None
-    baseline: str
-    published: list[dict[str, Any]]
+    kind: str
+    settings: dict[str, Any]
     methods: dict[str, str]
 
 
 def table(study: Study, name: str) -> TableSettings:
-    """Return the settings of a table; the intervals of `probes` were measured before and have their level."""
-    settings: TableSettings = {"methods": _labels(study, _table_runs(study, name))}
-    if name != "probes":
-        settings["confidence"] = study.config.evaluation.confidence
-    if name in {"summary", "curves", "benchmark"}:
-        settings["solved_at"] = study.config.evaluation.solved_at
-    if name == "benchmark" and study.config.benchmark:
-        settings |= study.config.benchmark.model_dump(mode="json")  # type: ignore[typeddict-item]
-    return settings
+    """Return how a table is made."""
+    methods = sorted({run.method for run in table_runs(study, name)})
+    return {
+        "kind": kind_name(study.table(name)),
+        "settings": _settings(study.table(name)),
+        "methods": {method: study.method_label(method) for method in methods},
+    }
 
 
-def wanted_tables(study: Study) -> list[str]:
-    """Return the tables that the config asks for, by name."""
-    config = study.config
-    tables = ["summary", "curves", *(["benchmark"] if config.benchmark else [])]
-    if hidden_state_runs(study):
-        tables += ["collapse", "separation"]
-    if config.latent_probes or config.truth_probes:
-        tables.append("probes")
-    return [*tables, "activity"] if config.truth_probes else tables
-
-
-def table_inputs(study: Study, name: str) -> list[str]:
-    """Return the folders, below the results, that a table is made from."""
-    group = {"collapse": "hidden_states", "separation": "hidden_states", "probes": "probes"}.get(name, "runs")
-    runs = [f"{group}/{run.path}" for run in _table_runs(study, name)]
-    return [*runs, *(truth_probes(study) if name in {"probes", "activity"} else [])]
-
-
-def _table_runs(study: Study, name: str) -> list[RunId]:
-    """Return the runs that a table is about."""
-    if name in {"collapse", "separation"}:
-        return hidden_state_runs(study)
-    return {"probes": latent_probe_runs(study), "activity": []}.get(name, study.runs)
-
-
-def hidden_state_runs(study: Study) -> list[RunId]:
-    """Return the runs whose latents some figure draws, and their other seeds: the floor of table `separation`."""
-    figures = study.config.figures
-    names = [name for name, figure in figures.items() if INPUT[figure.kind] == "hidden_states"]
-    drawn = {run for name in names for run in study.select(figures[name].runs, f"figures.{name}.runs")}
-    kinds = {dataclasses.replace(run, seed=0) for run in drawn}
-    return [run for run in study.runs if dataclasses.replace(run, seed=0) in kinds]
-
-
-def truth_probes(study: Study) -> list[str]:
-    """Return the folder of the study's truth probes, below the results, if it has any."""
-    truth = study.config.truth_probes
-    return [f"truth_probes/{truth.task}/{truth.backbone}"] if truth else []
-
-
-def _labels(study: Study, runs: list[RunId]) -> dict[str, str]:
-    """Return each method's name as figures and tables print it."""
-    return {name: study.method_label(name) for name in sorted({run.method for run in runs})}
-
-
-class FigureSettings(TypedDict, total=False):
-    """A figure's kind and options, its series in the order of the legend, and the methods that it names otherwise."""
+class FigureSettings(TypedDict):
+    """A figure's kind and settings, its series in the order of the legend, and the methods that it names otherwise."""
 
     kind: str
     title: str | None
-    options: dict[str, Any]
+    settings: dict[str, Any]
     series: list[tuple[str, dict[str, Any]]]
     methods: list[tuple[str, str]]
 
 
 def figure(study: Study, name: str) -> FigureSettings:
-    """Return the settings of a figure."""
-    drawn, series = study.config.figures[name], figure_series(study, name)
-    settings: FigureSettings = {"kind": drawn.kind, "title": drawn.title, "options": drawn.options}
-    if INPUT[drawn.kind] == "runs":
-        common = study.config.evaluation.model_dump(mode="json", include={"confidence", "solved_at"})
-        settings["options"] = common | drawn.options
-    if drawn.kind == "benchmark":
-        settings["methods"] = list(figure_methods(study, name).items())
-    settings["series"] = [(key, one.model_dump(mode="json")) for key, one in series.items()]
-    return settings
+    """Return how a figure is drawn."""
+    kind, series = study.figure(name), figure_series(study, name)
+    return {
+        "kind": kind_name(kind),
+        "title": study.config.figures[name].title,
+        "settings": _settings(kind),
+        "series": [(key, one.model_dump(mode="json")) for key, one in series.items()],
+        "methods": list(figure_methods(study, name).items()) if kind[0].METHODS else [],
+    }
 
 
-def figure_inputs(study: Study, name: str) -> list[str]:
-    """Return the folders, below the results, that a figure is drawn from."""
-    group, truth = INPUT[study.config.figures[name].kind], study.config.truth_probes
-    if group == "activity" and truth:
-        return [*truth_probes(study), f"tasks/{truth.task}"]
-    return [f"{group}/{run.path}" for run in _figure_runs(study, name)]
+def kind_name(found: tuple[type[Kind], Strict]) -> str:
+    """Return the name of a kind."""
+    return found[0].__module__.rpartition(".")[2]
 
 
-def _figure_runs(study: Study, name: str) -> list[RunId]:
-    """Return the runs that a figure is drawn from; none if it draws activity."""
-    drawn = study.config.figures[name]
-    return [] if INPUT[drawn.kind] == "activity" else study.select(drawn.runs, f"figures.{name}.runs")
+def _settings(found: tuple[type[Kind], Strict]) -> dict[str, Any]:
+    return found[1].model_dump(mode="json")

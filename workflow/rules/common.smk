@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 from thoughtscope.backbones.settings import GIVEN_FILES
+from thoughtscope.config import analysis
 from thoughtscope.config.compute import (
     building_mb,
     reading_request,
@@ -17,9 +18,8 @@ from thoughtscope.config.load import Study
 from thoughtscope.config.run_settings import leader, saving
 from thoughtscope.errors import UserError
 from thoughtscope.launch.slurm import JOB, REQUEUE
-from thoughtscope.plugins import module_name
 from workflow.lib import study_rules
-from workflow.lib.params import code_params, group, run_of, settings_params
+from workflow.lib.params import Caption, code_params, group, run_of, settings_params
 
 # programs run with the Python that runs Snakemake
 os.environ.update(
@@ -94,12 +94,16 @@ def worker_modules(wildcards):
     return ["thoughtscope.training.worker", *method_modules(wildcards)]
 
 
+def probe_modules(wildcards):
+    return [STUDY.probe(wildcards.probe)[0].__module__]
+
+
 def table_modules(wildcards):
-    return [module_name("evaluation", wildcards.name)]
+    return [STUDY.table(wildcards.name)[0].__module__]
 
 
 def figure_modules(wildcards):
-    return [module_name("figures", STUDY.config.figures[wildcards.name].kind)]
+    return [STUDY.figure(wildcards.name)[0].__module__]
 
 
 RECORD = "provenance.json"  # beside each table and figure
@@ -144,15 +148,15 @@ def leader_of_run(wildcards):
 
 
 def table_inputs(wildcards):
-    return manifests(study_rules.table_inputs(STUDY, wildcards.name))
+    return manifests(analysis.table_folders(STUDY, wildcards.name))
 
 
 def figure_inputs(wildcards):
-    return manifests(study_rules.figure_inputs(STUDY, wildcards.name))
+    return manifests(analysis.figure_folders(STUDY, wildcards.name))
 
 
 def wanted_tables():
-    names = study_rules.wanted_tables(STUDY)
+    names = analysis.table_names(STUDY)
     return expand("results/tables/{name}.{kind}", name=names, kind=["csv", RECORD])
 
 

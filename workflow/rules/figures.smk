@@ -1,7 +1,6 @@
 """Figures.
 
-reads     results/runs/<run>/, results/hidden_states/<run>/, or results/truth_probes/{task}/{backbone}/ and
-          results/tasks/{task}/, of all that a figure shows
+reads     results/runs/<run>/, results/hidden_states/<run>/ or results/probes/{probe}/{of}/ of all that a figure shows
 produces  results/figures/{name}.png, .pdf, .svg; .csv, the points that are drawn; and their provenance
 """
 
@@ -33,6 +32,7 @@ rule figure:
     params:
         **settings(study_rules.figure),
         **code_params("draw_figure.py", figure_modules),
+        caption=lambda w: Caption(STUDY.figure(w.name)[0].caption()),
     message:
         "draw figure {wildcards.name}"
     shell:

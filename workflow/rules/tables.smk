@@ -1,7 +1,7 @@
 """Tables.
 
-reads     results/runs/<run>/, results/hidden_states/<run>/, results/probes/<run>/ or
-          results/truth_probes/{task}/{backbone}/ of all that a table is about
+reads     results/runs/<run>/, results/hidden_states/<run>/ or results/probes/{probe}/{of}/ of all that a table is
+          about
 produces  results/tables/{name}.csv, and its provenance
 """
 
@@ -30,6 +30,7 @@ rule table:
     params:
         **settings(study_rules.table),
         **code_params("make_table.py", table_modules),
+        caption=lambda w: Caption(STUDY.table(w.name)[0].caption()),
     message:
         "make table {wildcards.name}"
     shell:

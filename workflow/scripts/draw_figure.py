@@ -7,12 +7,11 @@ from pathlib import Path
 from thoughtscope.arguments import add_settings, folder
 from thoughtscope.artifacts import artifact_files, input_digests
 from thoughtscope.errors import one_line_errors
-from thoughtscope.figures.inputs import read_inputs
+from thoughtscope.figures.base import Figure
 from thoughtscope.figures.looks import Series
 from thoughtscope.figures.save import SUFFIXES, save
 from thoughtscope.figures.style import readable
 from thoughtscope.parsing import parse
-from thoughtscope.plugins import implementation
 from thoughtscope.provenance import record
 
 
@@ -21,20 +20,17 @@ def main() -> None:
     """Draw one figure."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--figure", required=True, help="its name, for messages")
-    add_settings(parser, "kind, title, options, series, methods")
-    parser.add_argument(
-        "--inputs", type=folder, nargs="+", required=True, help="folders of runs, hidden states or probes and task"
-    )
+    add_settings(parser, "kind, title, settings, series, methods")
+    parser.add_argument("--inputs", type=folder, nargs="+", required=True, help="runs, hidden states or probes")
     parser.add_argument("--output-stem", type=Path, required=True, help="the files' path without suffix")
     arguments = parser.parse_args()
-    settings = arguments.settings
-    where = f"figures.{arguments.figure}"
-    kind = implementation("figures", settings["kind"], where)
-    options = parse(kind.Settings, settings.get("options", {}), f"{where}.options")
-    series = {key: Series.model_validate(one) for key, one in settings.get("series", [])}
-    data = read_inputs(settings["kind"], arguments.inputs, options, series, dict(settings.get("methods", [])))
-    title = settings.get("title")
-    figure, points = kind.draw(*data, options, None if title is None else readable(title))
+    settings, where = arguments.settings, f"figures.{arguments.figure}"
+    kind = Figure.find(settings["kind"], where)
+    options = parse(kind.Settings, settings["settings"], f"{where}.options")
+    series = {key: Series.model_validate(one) for key, one in settings["series"]}
+    title = None if settings["title"] is None else readable(settings["title"])
+    drawing = kind(options, series, dict(settings["methods"]), title)
+    figure, points = drawing.draw(drawing.read(arguments.inputs))
     stem = arguments.output_stem
     made_by = record("draw_figure", settings, figure=arguments.figure, inputs=input_digests(arguments.inputs))
     targets = (stem.with_name(stem.name + suffix) for suffix in SUFFIXES)

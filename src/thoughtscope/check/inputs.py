@@ -10,6 +10,7 @@ from huggingface_hub import get_token
 
 from thoughtscope import schemas
 from thoughtscope.backbones.make import make_tiny, refer
+from thoughtscope.config.analysis import check_statements, statements_of
 from thoughtscope.config.load import Study
 from thoughtscope.errors import UserError
 from thoughtscope.tasks.prepare import EXAMPLES, write_task
@@ -45,6 +46,17 @@ def find_backbones(study: Study, tasks: Path, folder: Path) -> None:
         else:
             check_access(study, name)
             refer(settings, place)
+
+
+def check_figures(study: Study, tasks: Path) -> None:
+    """Refuse figures of probed statements that name something which these lack.
+
+    Raises:
+        UserError: a question or an attribute that no displayed statement has.
+    """
+    for figure in study.config.figures:
+        if task := statements_of(study, figure):
+            check_statements(study, figure, schemas.read(tasks / task / EXAMPLES, schemas.STATEMENTS).to_pylist())
 
 
 def check_access(study: Study, backbone: str) -> None:

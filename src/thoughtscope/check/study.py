@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.table import Table
 from transformers.utils import logging
 
-from thoughtscope.check.inputs import check_disk, find_backbones, prepare_tasks, rows_of
+from thoughtscope.check.inputs import check_disk, check_figures, find_backbones, prepare_tasks, rows_of
 from thoughtscope.check.trial import Trial, attempt
 from thoughtscope.config.load import Study
 from thoughtscope.config.run_settings import run_settings
@@ -44,6 +44,7 @@ def check_study(study: Study, results: Path, ranks: int) -> int:
         tasks, backbones = Path(place) / "tasks", Path(place) / "backbones"
         for name, sizes in prepare_tasks(study, tasks).items():
             console.print(f"task {name}: " + ", ".join(f"{size} {split}" for split, size in sizes.items()))
+        check_figures(study, tasks)
         find_backbones(study, tasks, backbones)
         console.print(f"backbones: {', '.join(study.named('backbones'))}")
         found = {run: _try(study, run, tasks, backbones, ranks) for run in distinct(study.runs)}

@@ -15,15 +15,19 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from thoughtscope.backbones.settings import Pretraining
 from thoughtscope.backbones.settings import Settings as BackboneSettings
+from thoughtscope.config import analysis
 from thoughtscope.config.revisions import KINDS, LOCK, read_lock
-from thoughtscope.config.schema import Config, Figure, RunFilter, RunGrid
+from thoughtscope.config.schema import Config, RunFilter, RunGrid, Runs, TableEntry
 from thoughtscope.config.series import figure_series
 from thoughtscope.errors import UserError
-from thoughtscope.figures.settings import INPUT, OPTIONS, SHARED
+from thoughtscope.figures.base import Figure
+from thoughtscope.kind import Kind
 from thoughtscope.parsing import merge, parse, read_yaml
 from thoughtscope.plugins import read_settings
+from thoughtscope.probes.base import Probe
 from thoughtscope.run_id import RunId
 from thoughtscope.settings import Hosted, Strict, collect
+from thoughtscope.tables.base import Table
 from thoughtscope.training.deepspeed import DeepSpeed
 from thoughtscope.training.hyperparameters import Training
 
@@ -31,6 +35,7 @@ MAIN = Path("config/config.yaml")
 GROUPS = ("tasks", "backbones", "methods", "deepspeed")
 P = ParamSpec("P")
 T = TypeVar("T")
+K = TypeVar("K", bound=Kind)
 
 
 def _once(method: Callable[Concatenate[Study, P], T]) -> Callable[Concatenate[Study, P], T]:
@@ -85,7 +90,7 @@ class Study:
         """Every run of the config, sorted, each once."""
         return sorted({run for grid in self.config.runs for run in _expand(grid)})
 
-    def select(self, filters: RunFilter | list[RunFilter] | None, where: str) -> list[RunId]:
+    def select(self, filters: Runs, where: str) -> list[RunId]:
         """Return the runs that match any of `filters`.
 
         Raises:
@@ -160,15 +165,44 @@ class Study:
             parse(Training, merged, f"{where}: training")
         return parse(Training, merged, f"{where}: training")
 
+    @_once
+    def probe(self, name: str) -> tuple[type[Probe], Strict]:
+        """Return the kind of a probe, and its settings as the kind defines them."""
+        entry, where = self.config.probes[name], f"{self.source}: probes.{name}"
+        return self._configured(Probe.find(entry.kind, where), entry.model_extra, where)
+
+    @_once
+    def table(self, name: str) -> tuple[type[Table], Strict]:
+        """Return the kind of a table, and its settings as the kind defines them."""
+        entry, where = self.config.tables.get(name) or TableEntry(), f"{self.source}: tables.{name}"
+        return self._configured(Table.find(entry.kind or name, where), entry.model_extra, where)
+
+    @_once
+    def figure(self, name: str) -> tuple[type[Figure], Strict]:
+        """Return the kind of a figure, and its settings as the kind defines them."""
+        entry, where = self.config.figures[name], f"{self.source}: figures.{name}"
+        return self._configured(Figure.find(entry.kind, where), entry.options, f"{where}.options")
+
+    def _configured(self, kind: type[K], raw: Mapping[str, Any] | None, where: str) -> tuple[type[K], Strict]:
+        """Return a kind and its settings, with the levels of `evaluation` where it has such and `raw` names none."""
+        common = {"confidence", "solved_at"} & set(kind.Settings.model_fields)
+        settings = {**self.config.evaluation.model_dump(include=common), **(raw or {})}
+        return kind, parse(kind.Settings, settings, where)
+
+    @cached_property
+    def read_statements(self) -> list[tuple[str, str]]:
+        """Every (task, backbone) whose statements are probed."""
+        pairs = {(one.task, one.backbone) for one in self.config.probes.values()}
+        return sorted((task, backbone) for task, backbone in pairs if task and backbone)
+
     def named(self, group: str) -> list[str]:
-        """Return the tasks or backbones that runs, pre-training and truth probes use."""
-        truth = self.config.truth_probes
-        backbones = {run.backbone for run in self.runs} | ({truth.backbone} if truth else set())
+        """Return the tasks or backbones that runs, pre-training and probes use."""
+        backbones = {run.backbone for run in self.runs} | {backbone for _, backbone in self.read_statements}
         if group == "backbones":
             return sorted(backbones)
         tiny = [name for name in backbones if self.backbone(name).source == "tiny"]
         learned = {task for name in tiny for task in self.pretraining(name).tasks}
-        return sorted({run.task for run in self.runs} | ({truth.task} if truth else set()) | learned)
+        return sorted({run.task for run in self.runs} | {task for task, _ in self.read_statements} | learned)
 
     def hosted(self, group: str, name: str) -> list[Hosted]:
         """Return what a task or a backbone loads from a hub, wherever its settings name it."""
@@ -218,19 +252,9 @@ class Study:
             self._check_folder(backbone)
         for task in self.named("tasks"):
             self.task(task)
-        for name, figure in self.config.figures.items():
-            self._check_figure(f"figures.{name}", figure)
-        if self.config.latent_probes:
-            self.select(self.config.latent_probes.runs, "latent_probes.runs")
-        if self.config.truth_probes:
-            self._check_statements(self.config.truth_probes.task)
-
-    def _check_statements(self, task: str) -> None:
-        where = self.file("tasks", task)
-        if self.plugin("tasks", task)[0].CONTRACT != "statements":
-            raise UserError(
-                f"{self.source}: truth_probes.task", f"{where} has no true and false statements", "name a task that has"
-            )
+        analysis.check(self)
+        for name in self.config.figures:
+            figure_series(self, name)
 
     def _check_folder(self, backbone: str) -> None:
         """Refuse a given folder that is no model folder, before anything is built."""
@@ -253,37 +277,6 @@ class Study:
                             f"{one.hub_id} is not pinned: no commit here or in {self.folder / LOCK}",
                             f"run make pin CONFIG={self.source} on a connected machine",
                         )
-
-    def _check_layer(self, where: str, options: Strict) -> None:
-        """Refuse a figure of a layer that extraction does not store."""
-        layer, stored = getattr(options, "layer", None), self.config.hidden_states.layers
-        if layer is not None and (stored == "last" or (stored != "all" and layer not in stored)):
-            raise UserError(
-                f"{self.source}: {where}.options.layer",
-                f"hidden_states.layers does not store layer {layer}",
-                "add it there, or leave layer out for the one after the final norm",
-            )
-
-    def _check_figure(self, where: str, figure: Figure) -> None:
-        if figure.kind not in OPTIONS:
-            raise UserError(
-                f"{self.source}: {where}.kind", f"no kind {figure.kind!r}", f"use one of {', '.join(sorted(OPTIONS))}"
-            )
-        self._check_layer(where, parse(OPTIONS[figure.kind], figure.options, f"{self.source}: {where}.options"))
-        if INPUT[figure.kind] == "activity":
-            if self.config.truth_probes is None:
-                raise UserError(
-                    f"{self.source}: {where}", "it draws truth_probes, which are not set", "add truth_probes"
-                )
-            return
-        runs = self.select(figure.runs, f"{where}.runs")
-        figure_series(self, where.removeprefix("figures."))
-        for key in SHARED[figure.kind]:
-            several = sorted({str(getattr(run, key)) for run in runs})
-            if len(several) > 1:
-                raise UserError(
-                    f"{self.source}: {where}.runs", f"they mix {key} {', '.join(several)}", f"name one {key}"
-                )
 
 
 def _expand(grid: RunGrid) -> Iterator[RunId]:

@@ -14,8 +14,11 @@ from pydantic_core import PydanticUndefined
 
 from thoughtscope.backbones.settings import Settings as BackboneSettings
 from thoughtscope.config.schema import Config
+from thoughtscope.figures.base import Figure
 from thoughtscope.parsing import models_of, variant_of
 from thoughtscope.plugins import implementation, kinds
+from thoughtscope.probes.base import Probe
+from thoughtscope.tables.base import Table
 from thoughtscope.training.deepspeed import DeepSpeed
 
 MODELS: dict[str, type[BaseModel]] = {
@@ -48,6 +51,10 @@ def _models() -> Iterator[tuple[str, type[BaseModel]]]:
     for group in ("tasks", "methods"):
         for kind in kinds(group):
             yield f"{group}/{{name}}.yaml, kind {kind}", implementation(group, kind, group).Settings
+    for base, key in ((Probe, "probes.{name}"), (Table, "tables.{name}"), (Figure, "figures.{name}.options")):
+        for name, one in base.all().items():
+            if one.Settings.model_fields:
+                yield f"config.yaml: {key}, kind {name}", one.Settings
 
 
 def _table(title: str, model: type[BaseModel]) -> str:

@@ -7,12 +7,10 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
 from thoughtscope.backbones.settings import Pretraining
-from thoughtscope.evaluation.settings import Published
 from thoughtscope.hidden_states.settings import HiddenStates
-from thoughtscope.probes.settings import LatentSettings, TruthSettings
 from thoughtscope.settings import Count, OneOrMany, Positive, PositiveFloat, Strict
 from thoughtscope.training.hyperparameters import Evaluation, Lora, Training
 
@@ -39,33 +37,40 @@ class RunFilter(Strict):
     seed: OneOrMany[Count] | None = None
 
 
-class LatentProbes(LatentSettings):
-    """Linear probes: which intermediate value can be read at each latent, by cross-validation over questions."""
-
-    runs: RunFilter | list[RunFilter]
+Runs = RunFilter | list[RunFilter] | None
 
 
-class TruthProbes(TruthSettings):
-    """Directions that separate true from false statements, for each layer, split by subject."""
-
-    task: str
-    backbone: str
-
-
-class BenchmarkTable(Strict):
-    """`benchmark.csv`: all test sets and their mean, for every backbone and method."""
-
-    baseline: str = Field("cot", description="the method that others are compared with, pair by pair")
-    published: list[Published] = Field([], description="accuracies that stand beside ours")
-
-
-class Figure(Strict):
-    """One figure: its kind (a module of `thoughtscope.figures`), the runs it draws and its options."""
+class Entry(Strict):
+    """One probe, table or figure: its kind, a module of `thoughtscope.<group>`, and what it is about."""
 
     kind: str
-    runs: RunFilter | list[RunFilter] | None = None
+    runs: Runs = Field(None, description="which runs; null: all")
+
+
+class ProbeEntry(Entry):
+    """A probe of some runs, or of a backbone that reads a task's statements; more keys are those of its kind."""
+
+    model_config = ConfigDict(extra="allow")
+
+    runs: Runs = Field(None, description="whose latents are probed")
+    task: str | None = Field(None, description="whose statements are probed")
+    backbone: str | None = Field(None, description="which backbone reads them")
+
+
+class TableEntry(Entry):
+    """A table; more keys are those of its kind."""
+
+    model_config = ConfigDict(extra="allow")
+
+    kind: str = Field("", description="a module of `thoughtscope.tables`; left out: the table's name")
+
+
+class FigureEntry(Entry):
+    """A figure."""
+
+    probe: str | None = Field(None, description="which probe's tables are drawn; null: the only one that has them")
     title: str | None = None
-    options: dict[str, object] = {}
+    options: dict[str, object] = Field({}, description="settings of its kind")
 
 
 class Compute(Strict):
@@ -94,10 +99,11 @@ class Config(Strict):
     evaluation: Evaluation
     pretraining: Pretraining
     hidden_states: HiddenStates = HiddenStates()
-    latent_probes: LatentProbes | None = None
-    truth_probes: TruthProbes | None = None
-    figures: dict[str, Figure]
-    benchmark: BenchmarkTable | None = None
+    probes: dict[str, ProbeEntry] = {}
+    tables: dict[str, TableEntry | None] = Field(
+        {}, description="beside those that every study has; null leaves one of these out"
+    )
+    figures: dict[str, FigureEntry]
     tensorboard: bool = Field(
         False, description="write event files of every run while it trains, to results/tensorboard; retrains nothing"
     )

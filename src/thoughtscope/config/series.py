@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
+from thoughtscope.config.analysis import figure_runs
 from thoughtscope.figures.looks import Series, assign
-from thoughtscope.figures.settings import SERIES
 
 if TYPE_CHECKING:
     from thoughtscope.config.load import Study
-    from thoughtscope.config.schema import Figure
+    from thoughtscope.config.schema import FigureEntry
     from thoughtscope.settings import Look
 
 Own = tuple[str, str, "Look | None", str]  # key of the series, label, look, and where the look is set
@@ -22,10 +22,7 @@ def figure_series(study: Study, name: str) -> dict[str, Series]:
     Raises:
         UserError: two of them look alike, or one has no look and no spare one is left.
     """
-    figure = study.config.figures[name]
-    if figure.kind not in SERIES:
-        return {}
-    found = list(_own(study, name, figure))
+    found = list(_own(study, name, study.config.figures[name]))
     looks = assign({where: look for _, _, look, where in found}, f"{study.source}: figures.{name}")
     return {key: Series(label=label, look=looks[where]) for key, label, _, where in found}
 
@@ -33,19 +30,22 @@ def figure_series(study: Study, name: str) -> dict[str, Series]:
 def figure_methods(study: Study, name: str) -> dict[str, str]:
     """Return the label of each method that a figure draws, in order."""
     figure = study.config.figures[name]
-    runs = study.select(figure.runs, f"figures.{name}.runs")
+    runs = figure_runs(study, name)
     return {one: study.method_label(one) for one in _in_order(study, figure, "method", {run.method for run in runs})}
 
 
-def _own(study: Study, name: str, figure: Figure) -> Iterator[Own]:
-    if SERIES[figure.kind] == "methods":
+def _own(study: Study, name: str, figure: FigureEntry) -> Iterator[Own]:
+    series = study.figure(name)[0].SERIES
+    if series is None:
+        return
+    if series == "methods":
         for method in figure_methods(study, name):
             look: Look | None = getattr(study.method(method), "look", None)
             yield method, study.method_label(method), look, f"{study.file('methods', method)}: look"
         return
-    runs = study.select(figure.runs, f"figures.{name}.runs")
+    runs = figure_runs(study, name)
     backbones = _in_order(study, figure, "backbone", {run.backbone for run in runs})
-    if SERIES[figure.kind] == "backbones":
+    if series == "backbones":
         for backbone in backbones:
             settings = study.backbone(backbone)
             yield backbone, settings.label, settings.look, f"{study.file('backbones', backbone)}: look"
@@ -59,7 +59,7 @@ def _own(study: Study, name: str, figure: Figure) -> Iterator[Own]:
             yield f"{trainable} {backbone}", label, getattr(settings, key), where
 
 
-def _in_order(study: Study, figure: Figure, key: str, names: Iterable[str]) -> list[str]:
+def _in_order(study: Study, figure: FigureEntry, key: str, names: Iterable[str]) -> list[str]:
     """Return names as the config lists them: in the figure's own filters first, then in `runs`."""
     filters = figure.runs if isinstance(figure.runs, list) else [figure.runs] if figure.runs else []
     listed: list[str] = []

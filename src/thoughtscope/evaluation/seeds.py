@@ -18,7 +18,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.stats import t as student
 
 from thoughtscope.statistics import exact_interval, paired_difference_interval, wilson_interval
 
@@ -105,6 +104,8 @@ def _student(values: Values, confidence: float) -> Values:
     """Return how far below and above their mean Student's interval of `values` ``[seeds]`` reaches."""
     if len(values) == 1:
         return np.zeros(2)
+    from scipy.stats import t as student  # takes a second, and the config imports this module
+
     half = student.ppf((1 + confidence) / 2, len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values))
     return np.full(2, half)
 

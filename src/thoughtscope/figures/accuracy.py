@@ -1,6 +1,6 @@
-"""The points of the accuracy figures: one line a (trainable, backbone), its stage switches, and how many seeds solve.
+"""What the accuracy figures share: one line a (trainable, backbone), its stage switches, and how many seeds solve.
 
-Shared by the accuracy figures; which runs belong to one, and how lines look, is theirs to say.
+Which runs belong to a figure, and how its lines look, is stated by the figure.
 """
 
 from __future__ import annotations
@@ -9,11 +9,13 @@ from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
+from pydantic import Field
 
 from thoughtscope.errors import UserError
 from thoughtscope.evaluation.seeds import accuracy_interval, solved
+from thoughtscope.evaluation.settings import Solving
+from thoughtscope.figures.base import Figure
 from thoughtscope.figures.looks import Series
-from thoughtscope.figures.settings import Accuracy
 from thoughtscope.schemas import LAST
 
 MEASURED, SWITCH = "measured", "stage switch"
@@ -24,7 +26,29 @@ POINTS = [
 Keys = tuple[str, ...]
 
 
-def curves(rows: pd.DataFrame, series: Mapping[str, Series], by: Keys, options: Accuracy) -> pd.DataFrame:
+class AccuracySettings(Solving):
+    """Settings of the accuracy figures."""
+
+    split: str = Field("test", description="which split's accuracy is drawn")
+
+
+class AccuracyFigure(Figure):
+    """Accuracy against training step; a kind says what its lines are."""
+
+    READS = "runs"
+    Settings = AccuracySettings
+    CAPTION = """
+    Every point answers with the layout of the method's last stage, also before that stage has begun, so that lines
+    compare at one step; a tick marks where a stage ends. With one seed the band is the Wilson interval over questions.
+    With several, the line is their mean, the band reaches from the lowest to the highest seed, and the legend counts
+    the seeds that solve the task, with the Wilson interval of their share; a line of which some seeds solve it and
+    some do not is thin. The CSV holds the intervals of the mean over questions and seeds too. ``curves.csv`` describes
+    each stage.
+    """
+    settings: AccuracySettings
+
+
+def curves(rows: pd.DataFrame, series: Mapping[str, Series], by: Keys, options: AccuracySettings) -> pd.DataFrame:
     """Return the points of every line, seeds averaged.
 
     Args:
@@ -55,7 +79,7 @@ def curves(rows: pd.DataFrame, series: Mapping[str, Series], by: Keys, options: 
     return pd.concat(points, ignore_index=True)[POINTS]
 
 
-def _line(rows: pd.DataFrame, options: Accuracy) -> pd.DataFrame:
+def _line(rows: pd.DataFrame, options: AccuracySettings) -> pd.DataFrame:
     seeds = rows["seed"].nunique()
     rows = _extended(rows.reset_index(drop=True))
     grouped = rows.groupby("step").agg(

@@ -2,31 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import pandas as pd
-from matplotlib.figure import Figure
 
 from thoughtscope.errors import UserError
-from thoughtscope.figures.accuracy import curves
-from thoughtscope.figures.accuracy_lines import draw_lines
-from thoughtscope.figures.looks import Series
-from thoughtscope.figures.settings import Accuracy as Settings
+from thoughtscope.figures.accuracy import AccuracyFigure, curves
+
+if TYPE_CHECKING:
+    from thoughtscope.figures.base import Drawn
 
 
-def draw(
-    rows: pd.DataFrame, series: Mapping[str, Series], options: Settings, title: str | None = None
-) -> tuple[Figure, pd.DataFrame]:
-    """Return the figure and its points: a line for each backbone.
+class AccuracyBackbones(AccuracyFigure):
+    """One line for each backbone, all trained alike."""
 
-    Args:
-        rows: `schemas.ACCURACY` of one task, one method and one trainable.
-        series: label and look of each backbone, in the order of the legend.
-
-    Raises:
-        UserError: live and frozen runs are mixed.
+    SERIES = "backbones"
+    SHARED = ("task", "method", "trainable")
+    CAPTION = """
+    Accuracy on held-out test questions against the optimiser step, step 0 included: one line for each backbone, with
+    the same method and data order, and equal updates unless a backbone's file sets its own.
     """
-    if rows["trainable"].nunique() > 1:
-        raise UserError("accuracy_backbones", "its runs mix live and frozen", "name one trainable in its runs")
-    points = curves(rows, series, ("backbone",), options)
-    return draw_lines(points, series, 0.0, "upper right", options, title), points
+
+    def draw(self, data: pd.DataFrame) -> Drawn:
+        """Return the figure and its points: a line for each backbone.
+
+        Args:
+            data: `schemas.ACCURACY` of one task, one method and one trainable.
+
+        Raises:
+            UserError: live and frozen runs are mixed.
+        """
+        from thoughtscope.figures.accuracy_lines import draw_lines
+
+        if data["trainable"].nunique() > 1:
+            raise UserError("accuracy_backbones", "its runs mix live and frozen", "name one trainable in its runs")
+        points = curves(data, self.series, ("backbone",), self.settings)
+        return draw_lines(points, self.series, 0.0, "upper right", self.settings, self.title), points

@@ -14,9 +14,8 @@ from matplotlib.figure import Figure
 
 from thoughtscope.evaluation.seeds import Solved, short
 from thoughtscope.figures import style
-from thoughtscope.figures.accuracy import MEASURED, SWITCH
+from thoughtscope.figures.accuracy import MEASURED, SWITCH, AccuracySettings
 from thoughtscope.figures.looks import Series
-from thoughtscope.figures.settings import Accuracy
 
 Corner = Literal["lower right", "upper right"]
 THIN = 0.5  # share of the usual width, for lines of which some seeds solve the task and some do not
@@ -27,7 +26,7 @@ def draw_lines(
     series: Mapping[str, Series],
     bottom: float,
     corner: Corner,
-    options: Accuracy,
+    options: AccuracySettings,
     title: str | None,
 ) -> Figure:
     """Return a chart of the lines in the order of `series`.
@@ -102,7 +101,7 @@ def _label(name: str, line: pd.Series) -> str:
     return f"{name}  {found.text}"
 
 
-def legend_title(points: pd.DataFrame, options: Accuracy) -> str:
+def legend_title(points: pd.DataFrame, options: AccuracySettings) -> str:
     """Return how many seeds a line has, what its band is, and what the counts behind the names are."""
     seeds = points.groupby("series")["seeds"].max()
     low, high = int(seeds.min()), int(seeds.max())

@@ -2,25 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import pandas as pd
-from matplotlib.figure import Figure
 
-from thoughtscope.figures.accuracy import curves
-from thoughtscope.figures.accuracy_lines import draw_lines
-from thoughtscope.figures.looks import Series
-from thoughtscope.figures.settings import Accuracy as Settings
+from thoughtscope.figures.accuracy import AccuracyFigure, curves
+
+if TYPE_CHECKING:
+    from thoughtscope.figures.base import Drawn
 
 
-def draw(
-    rows: pd.DataFrame, series: Mapping[str, Series], options: Settings, title: str | None = None
-) -> tuple[Figure, pd.DataFrame]:
-    """Return the figure and its points: a line for each (trainable, backbone).
+class AccuracyLiveFrozen(AccuracyFigure):
+    """A line for each trainable and backbone."""
 
-    Args:
-        rows: `schemas.ACCURACY` of one task and one method.
-        series: label and look of each line by ``full <backbone>`` or ``lora <backbone>``, in the legend's order.
+    SERIES = "lines"
+    SHARED = ("task", "method")
+    CAPTION = """
+    Accuracy on held-out test questions against the optimiser step, step 0 included. The live line trains every
+    parameter of its backbone, frozen lines train an adapter on a fixed backbone, often with other updates and another
+    learning rate: read the two kinds as two recipes.
     """
-    points = curves(rows, series, ("trainable", "backbone"), options)
-    return draw_lines(points, series, 0.2, "lower right", options, title), points
+
+    def draw(self, data: pd.DataFrame) -> Drawn:
+        """Return the figure and its points: a line for each (trainable, backbone).
+
+        Args:
+            data: `schemas.ACCURACY` of one task and one method.
+        """
+        from thoughtscope.figures.accuracy_lines import draw_lines
+
+        points = curves(data, self.series, ("trainable", "backbone"), self.settings)
+        return draw_lines(points, self.series, 0.2, "lower right", self.settings, self.title), points

@@ -7,19 +7,24 @@ from __future__ import annotations
 
 import itertools
 import textwrap
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
+from pydantic import Field
 
 from thoughtscope.errors import UserError
-from thoughtscope.figures import style
-from thoughtscope.figures.settings import Activity
+from thoughtscope.figures.base import Figure, frame
+from thoughtscope.settings import Strict
 
 POINTS = [
     *("panel", "example_id", "label", "layer", "position", "distance", "token", "score"),
     *("n", "auroc", "accuracy", "p", "p_corrected", "evidence"),
 ]
+READ = ["direction", "fitted_on", "attribute", "question", "response", *POINTS[1:]]
 MEANING = {
     "tokens": "0: midway between true and false predicate tokens at the same distance from the end; above 0: true",
     "last": "0: midway between the last tokens of true and false statements, calibrated there only; above 0: true",
@@ -28,6 +33,40 @@ READABLE, UNREADABLE = (
     "grey: held-out statements are not told apart by truth there",
     "no cell tells true from false held-out statements: the scores show nothing",
 )
+
+
+class ActivitySettings(Strict):
+    """Settings of the activity figures."""
+
+    direction: Literal["difference-of-means", "whitened-difference"] = Field(
+        "whitened-difference", description="which direction's scores are drawn"
+    )
+    fitted_on: Literal["tokens", "last"] = Field(
+        "tokens", description="the direction of all predicate tokens, or of the last token, which colours the last only"
+    )
+    question: str | None = Field(None, description="the displayed query; null: the first with both answers")
+    attribute: str | None = Field(
+        None, description="draw two answers with this attribute (of `facts`: profile or origin); null: the first two"
+    )
+
+
+class ActivityFigure(Figure):
+    """The scores of a false and a true response to one query; a kind says how they are drawn."""
+
+    READS = "probes"
+    PROBE_TABLE = "activity"
+    Settings = ActivitySettings
+    settings: ActivitySettings
+
+    def read(self, folders: Sequence[Path]) -> pd.DataFrame:
+        """Return the scores of every displayed token."""
+        return frame([folder / f"tables/{self.PROBE_TABLE}.parquet" for folder in folders], READ)
+
+    @classmethod
+    def check(cls, settings: ActivitySettings, statements: Iterable[Mapping[str, Any]]) -> None:
+        """Refuse a question or an attribute that no displayed pair of statements has."""
+        shown = [one for one in statements if one["split"] == "display" and one["label"] is not None]
+        _pair(pd.DataFrame(shown, columns=["attribute", "question", "label"]), settings)
 
 
 @dataclass(frozen=True)
@@ -56,6 +95,8 @@ class Grid:
 
     def title(self, width: int) -> str:
         """Return query and response, wrapped to `width` characters and cut off after some lines."""
+        from thoughtscope.figures import style
+
         spoken = ((f"User: {self.question}", 2), (f"Assistant: {self.response}", 3))
         lines = (
             textwrap.wrap(style.readable(text), width, max_lines=most, placeholder=" ...") for text, most in spoken
@@ -63,12 +104,11 @@ class Grid:
         return "\n".join(itertools.chain(*lines))
 
 
-def grids(rows: pd.DataFrame, statements: pd.DataFrame, options: Activity) -> tuple[list[Grid], pd.DataFrame]:
+def grids(rows: pd.DataFrame, options: ActivitySettings) -> tuple[list[Grid], pd.DataFrame]:
     """Return the false response's grid, then the true one's, and the points they hold (columns `POINTS`).
 
     Args:
-        rows: `schemas.ACTIVITY`.
-        statements: `schemas.STATEMENTS`, at least of the displayed examples.
+        rows: columns `READ`.
 
     Raises:
         UserError: no scores of that direction, a cell is missing, or no query with a false and a true response.
@@ -76,8 +116,8 @@ def grids(rows: pd.DataFrame, statements: pd.DataFrame, options: Activity) -> tu
     rows = rows[(rows["direction"] == options.direction) & (rows["fitted_on"] == options.fitted_on)]
     if rows.empty:
         problem = f"no scores along {options.direction!r} fitted on {options.fitted_on}"
-        raise UserError("figure: direction", problem, "fit the truth probes again")
-    shown = statements[statements["example_id"].isin(rows["example_id"]) & statements["label"].notna()]
+        raise UserError("figure: direction", problem, "fit the probe again")
+    shown = rows.drop_duplicates("example_id")
     found, parts = [], []
     for truth, example in enumerate(_pair(shown, options)):
         part = rows[rows["example_id"] == example["example_id"]].sort_values(["layer", "position"])
@@ -89,7 +129,7 @@ def grids(rows: pd.DataFrame, statements: pd.DataFrame, options: Activity) -> tu
 def _grid(part: pd.DataFrame, example: pd.Series, truth: bool) -> Grid:
     scores, evidence = (part.pivot(index="layer", columns="position", values=name) for name in ("score", "evidence"))
     if scores.isna().to_numpy().any():
-        raise UserError("figure", f"cells of {example['example_id']} are missing", "fit the truth probes again")
+        raise UserError("figure", f"cells of {example['example_id']} are missing", "fit the probe again")
     return Grid(
         truth=truth,
         question=str(example["question"]),
@@ -102,7 +142,7 @@ def _grid(part: pd.DataFrame, example: pd.Series, truth: bool) -> Grid:
     )
 
 
-def _pair(shown: pd.DataFrame, options: Activity) -> tuple[pd.Series, pd.Series]:
+def _pair(shown: pd.DataFrame, options: ActivitySettings) -> tuple[pd.Series, pd.Series]:
     """Return the first false and the first true response to one query, with the wanted attribute if there is one."""
     if options.attribute is not None:
         shown = shown[shown["attribute"] == options.attribute]
@@ -110,11 +150,11 @@ def _pair(shown: pd.DataFrame, options: Activity) -> tuple[pd.Series, pd.Series]
         false, true = group[group["label"] == 0], group[group["label"] == 1]
         if len(false) and len(true) and options.question in (None, query):
             return false.iloc[0], true.iloc[0]
-    wanted = "no query" if options.question is None else f"{options.question!r}"
     form = "" if options.attribute is None else f" of attribute {options.attribute!r}"
+    wanted = "no query has both" if options.question is None else f"{options.question!r} does not have both"
     raise UserError(
         "figure: question, attribute",
-        f"{wanted} has a false and a true response{form} with scores",
+        f"{wanted} a false and a true response{form}",
         "name others or leave them out",
     )
 
@@ -126,7 +166,7 @@ def bound(found: list[Grid]) -> float:
     return float(np.concatenate(coloured if any(map(len, coloured)) else every).max()) or 1.0
 
 
-def foot(found: list[Grid], options: Activity, title: str | None) -> str:
+def foot(found: list[Grid], options: ActivitySettings, title: str | None) -> str:
     """Return what the colours mean, for the foot of the figure."""
     evidence = READABLE if any(grid.readable.any() for grid in found) else UNREADABLE
     lines = [f"{MEANING[options.fitted_on]}", f"{evidence}; direction: {options.direction}"]

@@ -2,47 +2,60 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-from matplotlib import colormaps
-from matplotlib.cm import ScalarMappable
-from matplotlib.colors import Normalize, to_rgba
-from matplotlib.figure import Figure
-from matplotlib.patches import Rectangle
 
-from thoughtscope.figures import style
-from thoughtscope.figures.activity import Grid, bound, foot, grids
-from thoughtscope.figures.settings import Activity as Settings
+from thoughtscope.figures.activity import ActivityFigure, Grid, bound, foot, grids
+
+if TYPE_CHECKING:
+    from thoughtscope.figures.base import Drawn
 
 
-def draw(
-    rows: pd.DataFrame, statements: pd.DataFrame, options: Settings, title: str | None = None
-) -> tuple[Figure, pd.DataFrame]:
-    """Return the figure and its points; the false response above, the true one below.
+class ActivityHeatmap(ActivityFigure):
+    """Heat maps with the tokens on the axis, one below the other."""
 
-    Args:
-        rows: `schemas.ACTIVITY`.
-        statements: `schemas.STATEMENTS`.
+    CAPTION = """
+    The scores of the two surfaces as heat maps, with the tokens on the axis: the false response above, the true one
+    below, on one colour scale; above 0 is the side of true statements. In grey, hatched cells held-out statements are
+    not told apart by truth.
     """
-    found, points = grids(rows, statements, options)
-    limit = bound(found)
-    colours = ScalarMappable(Normalize(-limit, limit), colormaps[style.DIVERGING_MAP])
-    with style.applied():
-        figure = style.new_figure(style.PAGE, 5.2)
-        longest = max(len(grid.positions) for grid in found)
-        for place, grid in enumerate(found):
-            width = 0.8 * len(grid.positions) / longest
-            axes = figure.add_axes((0.07, 0.64 - 0.47 * place, width, 0.25))
-            _heatmap(axes, grid, colours)
-        bar = figure.colorbar(colours, cax=figure.add_axes((0.9, 0.3, 0.016, 0.4)))
-        bar.set_label("Activity Score", labelpad=3)
-        figure.text(0.5, 0.008, foot(found, options, title), ha="center", fontsize=style.SMALL)
-    return figure, points
+
+    def draw(self, data: pd.DataFrame) -> Drawn:
+        """Return the figure and its points; the false response above, the true one below.
+
+        Args:
+            data: the table `activity` of a probe.
+        """
+        from matplotlib import colormaps
+        from matplotlib.cm import ScalarMappable
+        from matplotlib.colors import Normalize
+
+        from thoughtscope.figures import style
+
+        found, points = grids(data, self.settings)
+        limit = bound(found)
+        colours = ScalarMappable(Normalize(-limit, limit), colormaps[style.DIVERGING_MAP])
+        with style.applied():
+            figure = style.new_figure(style.PAGE, 5.2)
+            longest = max(len(grid.positions) for grid in found)
+            for place, grid in enumerate(found):
+                width = 0.8 * len(grid.positions) / longest
+                axes = figure.add_axes((0.07, 0.64 - 0.47 * place, width, 0.25))
+                _heatmap(axes, grid, colours)
+            bar = figure.colorbar(colours, cax=figure.add_axes((0.9, 0.3, 0.016, 0.4)))
+            bar.set_label("Activity Score", labelpad=3)
+            figure.text(0.5, 0.008, foot(found, self.settings, self.title), ha="center", fontsize=style.SMALL)
+        return figure, points
 
 
-def _heatmap(axes: Any, grid: Grid, colours: ScalarMappable) -> None:
+def _heatmap(axes: Any, grid: Grid, colours: Any) -> None:
+    from matplotlib.colors import to_rgba
+    from matplotlib.patches import Rectangle
+
+    from thoughtscope.figures import style
+
     cells = colours.to_rgba(grid.scores)
     cells[~grid.readable] = to_rgba(style.MUTED)
     axes.imshow(cells, origin="lower", aspect="auto", interpolation="nearest")
@@ -58,5 +71,7 @@ def _heatmap(axes: Any, grid: Grid, colours: ScalarMappable) -> None:
 
 
 def _visible(token: str) -> str:
+    from thoughtscope.figures import style
+
     text = token.strip(" ") or "␣"
     return style.readable(text.replace("\n", "↵"))

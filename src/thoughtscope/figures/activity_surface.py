@@ -2,61 +2,78 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-from matplotlib import colormaps
-from matplotlib.cm import ScalarMappable
-from matplotlib.colors import Normalize, to_rgba
-from matplotlib.figure import Figure
-from mpl_toolkits.mplot3d import Axes3D
 
-from thoughtscope.figures import style
-from thoughtscope.figures.activity import Grid, bound, foot, grids
-from thoughtscope.figures.settings import Activity as Settings
+from thoughtscope.figures.activity import ActivityFigure, Grid, bound, foot, grids
+
+if TYPE_CHECKING:
+    from thoughtscope.figures.base import Drawn
 
 FINE = 2  # drawn facets along each side of a cell
 
 
-def draw(
-    rows: pd.DataFrame, statements: pd.DataFrame, options: Settings, title: str | None = None
-) -> tuple[Figure, pd.DataFrame]:
-    """Return the figure and its points, the true cells. Facets between cells are interpolated linearly.
+class ActivitySurface(ActivityFigure):
+    """Two surfaces side by side."""
 
-    Args:
-        rows: `schemas.ACTIVITY`.
-        statements: `schemas.STATEMENTS`.
+    CAPTION = """
+    Truth score of every layer at every token of two responses to one query, a false one on the left and a true one on
+    the right, on common limits. The score is the projection on a direction fitted on other subjects' labelled
+    statements, less the middle between true and false tokens at the same distance from the end; above 0 is the side of
+    true statements. In grey cells, held-out statements are not told apart by truth (p corrected for the choice among
+    all cells), or both responses still read the same: they show nothing. ``activity.csv`` holds every cell with its
+    evidence and the trends, ``probes.csv`` each layer's AUROC beside that of surprisal alone; the heat map shows the
+    cells that a surface hides.
     """
-    found, points = grids(rows, statements, options)
-    limit = bound(found)
-    height = max(limit, *(float(np.abs(grid.scores).max()) for grid in found))
-    colours = ScalarMappable(Normalize(-limit, limit), colormaps[style.SCORE_MAP])
-    layers = (min(grid.layers.min() for grid in found), max(grid.layers.max() for grid in found))
-    positions = (0, max(grid.positions.max() for grid in found))
-    with style.applied():
-        figure = style.new_figure(style.PAGE, 3.9)
-        for place, grid in enumerate(found):
-            axes: Any = figure.add_axes((0.435 * place, 0.07, 0.43, 0.77), projection=Axes3D.name)
-            _surface(axes, grid, colours)
-            axes.set_xlim(*layers)
-            axes.set_ylim(*positions)
-            axes.set_zlim(-height, height)
-            _dress(axes)
-            axes.set_title(_head(grid), y=1.0, pad=0, va="top", fontsize=style.NORMAL - 0.5).set_y(1.19)
-        bar = figure.colorbar(colours, cax=figure.add_axes((0.915, 0.18, 0.016, 0.5)))
-        bar.set_label("Activity Score", labelpad=3)
-        bar.ax.tick_params(labelsize=style.SMALL)
-        figure.text(0.5, 0.008, foot(found, options, title), ha="center", fontsize=style.SMALL)
-    return figure, points
+
+    def draw(self, data: pd.DataFrame) -> Drawn:
+        """Return the figure and its points, the true cells. Facets between cells are interpolated linearly.
+
+        Args:
+            data: the table `activity` of a probe.
+        """
+        from matplotlib import colormaps
+        from matplotlib.cm import ScalarMappable
+        from matplotlib.colors import Normalize
+        from mpl_toolkits.mplot3d import Axes3D
+
+        from thoughtscope.figures import style
+
+        found, points = grids(data, self.settings)
+        limit = bound(found)
+        height = max(limit, *(float(np.abs(grid.scores).max()) for grid in found))
+        colours = ScalarMappable(Normalize(-limit, limit), colormaps[style.SCORE_MAP])
+        layers = (min(grid.layers.min() for grid in found), max(grid.layers.max() for grid in found))
+        positions = (0, max(grid.positions.max() for grid in found))
+        with style.applied():
+            figure = style.new_figure(style.PAGE, 3.9)
+            for place, grid in enumerate(found):
+                axes: Any = figure.add_axes((0.435 * place, 0.07, 0.43, 0.77), projection=Axes3D.name)
+                _surface(axes, grid, colours)
+                axes.set_xlim(*layers)
+                axes.set_ylim(*positions)
+                axes.set_zlim(-height, height)
+                _dress(axes)
+                axes.set_title(_head(grid), y=1.0, pad=0, va="top", fontsize=style.NORMAL - 0.5).set_y(1.19)
+            bar = figure.colorbar(colours, cax=figure.add_axes((0.915, 0.18, 0.016, 0.5)))
+            bar.set_label("Activity Score", labelpad=3)
+            bar.ax.tick_params(labelsize=style.SMALL)
+            figure.text(0.5, 0.008, foot(found, self.settings, self.title), ha="center", fontsize=style.SMALL)
+        return figure, points
 
 
 def _head(grid: Grid) -> str:
     return f"{grid.title(56)}\n({grid.name})"
 
 
-def _surface(axes: Any, grid: Grid, colours: ScalarMappable) -> None:
+def _surface(axes: Any, grid: Grid, colours: Any) -> None:
     """Draw the scores; a facet takes the colour of its mean, or grey where its nearest cell has no evidence."""
+    from matplotlib.colors import to_rgba
+
+    from thoughtscope.figures import style
+
     across, along = _finer(grid.layers), _finer(grid.positions)
     rough = np.array([np.interp(along, grid.positions, row) for row in grid.scores])
     fine = np.array([np.interp(across, grid.layers, column) for column in rough.T])  # [positions, layers]
@@ -83,6 +100,8 @@ def _finer(values: np.ndarray) -> np.ndarray:
 
 
 def _dress(axes: Any) -> None:
+    from thoughtscope.figures import style
+
     names = (("x", "Layer"), ("y", "Generated Token Position"), ("z", "Activity Score"))
     for axis, name in names:
         getattr(axes, f"set_{axis}label")(name, labelpad=-6, fontsize=style.SMALL + 0.5)

@@ -6,48 +6,63 @@ its first latent stage to its end, so that a panel compares methods at equal pro
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
-from matplotlib.figure import Figure
+from pydantic import Field
 
 from thoughtscope.errors import UserError
-from thoughtscope.figures.looks import Series
-from thoughtscope.figures.projection import Panel
-from thoughtscope.figures.scatter_panels import draw_panels
-from thoughtscope.figures.settings import LatentScatterTraining as Settings
+from thoughtscope.figures.scatter import Latents, Projection, Scatter
+from thoughtscope.settings import Positive
+
+if TYPE_CHECKING:
+    from thoughtscope.figures.base import Drawn
 
 PANELS = 4
 
 
-def draw(
-    table: pd.DataFrame,
-    vectors: np.ndarray,
-    questions: Mapping[str, int],
-    series: Mapping[str, Series],
-    checkpoints: Mapping[str, Sequence[int]],
-    options: Settings,
-    title: str | None = None,
-) -> tuple[Figure, pd.DataFrame]:
-    """Return the figure and its points; arguments as in `latent_scatter.draw`.
+class OneStep(Projection):
+    """Which latent is drawn, and how."""
 
-    A method that makes no latents yet at a checkpoint has no points in its panel.
+    step: Positive = Field(1, description="which latent of a response")
 
-    Args:
-        checkpoints: the updates after which each method's model was kept.
+    @property
+    def latents(self) -> list[int]:
+        """Which latents of a response are read, from 1."""
+        return [self.step]
 
-    Raises:
-        UserError: a method has fewer than four checkpoints.
+
+class LatentScatterTraining(Scatter):
+    """A panel for each of four kept checkpoints."""
+
+    Settings = OneStep
+    CAPTION = """
+    One latent while training. As the scatter by step, but each panel shows the same latent at one kept checkpoint.
+    Panels stand at the same fractions of each method's way from its first latent stage to its end; where these are
+    different updates, the title gives one for each method, in the order of the legend. Whether that latent carries
+    something that the answer needs is not tested here.
     """
-    chosen = (table["latent_index"] == options.step).fillna(False).to_numpy(dtype=bool)
-    steps = {name: _checkpoints(name, checkpoints[name]) for name in series if name in questions}
-    panels = []
-    for place in range(PANELS):
-        wanted = table["method"].map({name: own[place] for name, own in steps.items()})
-        rows = np.flatnonzero(chosen & (table["checkpoint_step"] == wanted).to_numpy(dtype=bool))
-        panels.append(Panel(_panel_title([own[place] for own in steps.values()]), rows))
-    return draw_panels(table, vectors, questions, series, panels, options, title)
+    settings: OneStep
+
+    def draw(self, data: Latents) -> Drawn:
+        """Return the figure and its points. A method without latents at a checkpoint has no points in its panel.
+
+        Raises:
+            UserError: a method has fewer than four checkpoints.
+        """
+        from thoughtscope.figures.projection import Panel
+        from thoughtscope.figures.scatter_panels import draw_panels
+
+        table = data.table
+        chosen = (table["latent_index"] == self.settings.step).fillna(False).to_numpy(dtype=bool)
+        steps = {name: _checkpoints(name, data.checkpoints[name]) for name in self.series if name in data.questions}
+        panels = []
+        for place in range(PANELS):
+            wanted = table["method"].map({name: own[place] for name, own in steps.items()})
+            rows = np.flatnonzero(chosen & (table["checkpoint_step"] == wanted).to_numpy(dtype=bool))
+            panels.append(Panel(_panel_title([own[place] for own in steps.values()]), rows))
+        return draw_panels(data, self.series, panels, self.settings, self.title)
 
 
 def _checkpoints(method: str, steps: Sequence[int]) -> list[int]:

@@ -13,7 +13,7 @@ import pandas as pd
 from sklearn.decomposition import PCA
 
 from thoughtscope.errors import UserError
-from thoughtscope.figures.settings import Projection
+from thoughtscope.figures.scatter import Projection
 
 COMPONENTS = ["pc1", "pc2", "pc3"]
 

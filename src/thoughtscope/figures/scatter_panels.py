@@ -1,6 +1,6 @@
 """Draws a 2 x 2 grid of 3-D scatter plots of methods' latents, with counts in each panel.
 
-Shared by the two latent scatters; which rows a panel shows is theirs to say.
+Shared by the two latent scatters, which say what rows a panel shows.
 """
 
 from __future__ import annotations
@@ -17,31 +17,26 @@ from mpl_toolkits.mplot3d import Axes3D
 from thoughtscope.figures import style
 from thoughtscope.figures.looks import Series
 from thoughtscope.figures.projection import COMPONENTS, Panel, project
-from thoughtscope.figures.settings import Projection
+from thoughtscope.figures.scatter import Latents, Projection
 
 _HEIGHT, _TOP = 6.6, 0.915  # inches; share of the height below the legend
 
 
 def draw_panels(
-    table: pd.DataFrame,
-    vectors: np.ndarray,
-    questions: Mapping[str, int],
+    data: Latents,
     series: Mapping[str, Series],
     panels: Sequence[Panel],
     options: Projection,
     title: str | None,
 ) -> tuple[Figure, pd.DataFrame]:
-    """Return the figure and its points: the rows of `table` that are shown, with panel, components and questions.
+    """Return the figure and its points: the rows of `data.table` that are shown, with panel, components and questions.
 
     Args:
-        table: one row a vector: method, label, example_id, latent_index, checkpoint_step, next_token, next_role.
-        vectors: `[n, width]`.
-        questions: how many questions each method answered.
         series: label and look of each method, in the order of the legend.
     """
-    points, explained = project(table, vectors, panels, options)
-    points["questions"] = points["method"].map(dict(questions))
-    there = set(table["method"])
+    points, explained = project(data.table, data.vectors, panels, options)
+    points["questions"] = points["method"].map(dict(data.questions))
+    there = set(data.table["method"])
     order = [name for name in series if name in there]
     limits = _limits(points) if options.pca == "common" else None
     with style.applied():
@@ -64,7 +59,7 @@ def draw_panels(
                     depthshade=False,
                     label=style.readable(series[method].label),
                 )
-                counts.append((look.colour, _count(mine, questions[method], options.fewest)))
+                counts.append((look.colour, _count(mine, data.questions[method], options.fewest)))
             _dress(axes, panel.title, shares, limits or _limits(part), counts)
         _legend(figure, [series[name] for name in order], _note(options, explained), title)
     return figure, points

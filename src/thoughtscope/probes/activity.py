@@ -28,12 +28,12 @@ from thoughtscope.probes.tokens import Evidence, TokenProbe
 
 
 def activity_rows(statements: Statements, probe: TokenProbe) -> Iterator[dict[str, Any]]:
-    """Yield the rows of `schemas.ACTIVITY`, without the run's columns: every cell of every displayed response."""
+    """Yield a row for every cell of every displayed response: the table `activity` of `truth_direction`."""
     index, evidence = statements.index, probe.evidence
     display = statements.where("display")
     shared = np.zeros(len(statements.rows), dtype=np.int64)
     shared[display] = undecided([index.texts_of(row) for row in display], statements.rows.iloc[display])
-    about = statements.rows[["example_id", "label"]].to_dict("records")
+    about = statements.rows[["example_id", "attribute", "question", "response", "label"]].to_dict("records")
     for layer, scores in probe.displayed.items():
         for token, values in zip(probe.scored, scores, strict=True):
             statement, distance = index.statements[token], int(index.distances[token])
@@ -42,7 +42,7 @@ def activity_rows(statements: Statements, probe: TokenProbe) -> Iterator[dict[st
                 yield {
                     "direction": name,
                     "fitted_on": probe.fitted_on,
-                    "example_id": about[statement]["example_id"],
+                    **about[statement],
                     "label": int(about[statement]["label"]),
                     "layer": layer,
                     "position": int(index.positions[token]),
@@ -60,7 +60,7 @@ def _measured(cell: Evidence | None, shared: bool) -> dict[str, Any]:
 
 
 def trend_rows(statements: Statements, probe: TokenProbe) -> Iterator[dict[str, Any]]:
-    """Yield the rows of `schemas.TRENDS`, without the run's columns: slopes of each test statement's scores.
+    """Yield slopes of each test statement's scores: the table `trends` of `truth_direction`.
 
     Only cells with evidence count. Over layers: the mean of the cells of a layer, per layer. Over tokens: the mean of
     the cells at a distance from the end, per token.

@@ -1,8 +1,8 @@
-"""Latent probes: which intermediate value of a chain can be read at which latent.
+"""Which values that belong to a question can be read at which of its latents.
 
-For each latent index, layer and kind, a linear discriminant reads each step's value, by cross-validation over
-questions. Its null is the same after the values were exchanged between questions: everything that depends on labels
-has a closed form, so all refits are a few matrix products. Knows nothing about models.
+For each latent index, layer and kind, a linear discriminant reads each value, by cross-validation over questions. Its
+null is the same after the values were exchanged between questions: everything that depends on labels has a closed form,
+so all refits are a few matrix products. Knows nothing about models.
 """
 
 from __future__ import annotations
@@ -41,41 +41,45 @@ class Cell:
     correct: Array
 
 
-def latent_rows(folder: Path, rows: Sequence[Mapping[str, Any]], settings: LatentSettings) -> Iterator[dict[str, Any]]:
-    """Yield the rows of `schemas.LATENT_PROBES`, without the run's columns, for the last checkpoint of a run.
+def latent_rows(
+    folder: Path, values: Mapping[str, Sequence[str]], settings: LatentSettings
+) -> Iterator[dict[str, Any]]:
+    """Yield rows of evidence with checkpoint_step, kind, layer, latent_index, target, classes and null_mean.
 
-    Latents that fewer than two questions a fold reach, and values that never vary, are left out.
+    The last checkpoint of a run is read. Latents that fewer than two questions a fold reach, and values that never
+    vary, are left out.
 
     Args:
         folder: the run's hidden states.
-        rows: `schemas.REASONING`, with `step_values`.
+        values: of each question, by its id; target k is the k-th of them.
 
     Raises:
         UserError: a question has two vectors at one latent.
     """
-    cells = list(_cells(folder, rows, settings))
+    cells = list(_cells(folder, values, settings))
     rates = np.stack([cell.correct / cell.n for cell in cells], axis=1) if cells else np.zeros((2, 0))
     for cell, p, corrected in zip(cells, *p_values(rates[0], rates[1:]), strict=True):
         correct = int(cell.correct[0])
         low, high = wilson_interval(correct, cell.n, settings.confidence)
         yield {
             **cell.place,
-            "n": cell.n,
             "classes": cell.classes,
-            "accuracy": correct / cell.n,
+            "null_mean": float(cell.correct[1:].mean()) / cell.n,
+            "n": cell.n,
+            "measure": "accuracy",
+            "value": correct / cell.n,
             "ci_low": low,
             "ci_high": high,
-            "null_mean": float(cell.correct[1:].mean()) / cell.n,
             "p": float(p),
             "p_corrected": float(corrected),
             "passes_null": bool(corrected <= settings.level),
+            "note": None,
         }
 
 
-def _cells(folder: Path, rows: Sequence[Mapping[str, Any]], settings: LatentSettings) -> Iterator[Cell]:
+def _cells(folder: Path, values: Mapping[str, Sequence[str]], settings: LatentSettings) -> Iterator[Cell]:
     facts = describe_states(folder)
     step = int(facts["checkpoints"][-1])
-    values = {row["example_id"]: row["step_values"] or [] for row in rows}
     keys = dict(zip(values, _random_keys(len(values), settings.permutations), strict=True))
     places: list[tuple[Kind, int | None]] = [("input", None), *(("output", int(layer)) for layer in facts["layers"])]
     for kind, layer in places:
@@ -103,7 +107,7 @@ def _random_keys(questions: int, permutations: int, seed: int = 0) -> Array:
 def _targets(
     names: NDArray[np.object_], values: Mapping[str, Sequence[str]], folds: int
 ) -> Iterator[tuple[int, NDArray[np.bool_]]]:
-    """Yield each step, counted from 1, whose values can be probed, and which questions have it."""
+    """Yield each target, counted from 1, whose values can be probed, and which questions have it."""
     for target in range(1, max((len(values[name]) for name in names), default=0) + 1):
         has = np.array([len(values[name]) >= target for name in names])
         if has.sum() >= 2 * folds and len({values[name][target - 1] for name in names[has]}) > 1:

@@ -173,7 +173,7 @@ class TokenProbe:
         return found
 
     def rows(self) -> Iterator[dict[str, Any]]:
-        """Yield the rows of `schemas.TRUTH_PROBES` for all test tokens together, without the run's columns."""
+        """Yield the evidence of all test tokens together, with `auroc` as its value."""
         if not self.matched:
             yield note_row(None, "all", UNMATCHED, "token")
         surprisals = -self.statements.token_surprisals[self.test.tokens]

@@ -84,7 +84,7 @@ class TruthProbe:
         for split, rows in (("train", self.train), ("test", plain)):
             if len(set(statements.labels(rows))) < 2:
                 problem = f"the {len(rows)} plain statements of split {split} are not both true and false"
-                raise UserError("truth_probes: task", problem, "give more statements, or another seed of the task")
+                raise UserError("probe: task", problem, "give more statements, or another seed of the task")
         self.test = np.concatenate([plain, negated, *(statements.where(name, False) for name in ("unseen", "guessed"))])
         frame = statements.rows.iloc[self.train]
         self.pairs = subject_pairs(frame)
@@ -177,7 +177,7 @@ class TruthProbe:
         return without(subset.excess, scores) if name == CONTROLLED else scores
 
     def rows(self) -> Iterator[dict[str, Any]]:
-        """Yield the rows of `schemas.TRUTH_PROBES`, without the run's columns."""
+        """Yield the evidence of each subset, layer and direction, with `auroc` as its value."""
         yield from self.notes
         for subset in (*self.controls, *self.subsets.values()):
             yield from tested_rows(subset.family, subset.rows, self.settings.level)

@@ -13,9 +13,26 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from pydantic import Field
 
+from thoughtscope.evaluation.settings import Intervals
 from thoughtscope.hidden_states.read import Kind, describe_states, read_vectors
 from thoughtscope.hidden_states.roles import TEXT_ROLES
+from thoughtscope.settings import Count, Positive
+
+
+class Sampling(Intervals):
+    """How many vectors a statistic of hidden states uses, and how its interval is found."""
+
+    most: Positive = Field(256, description="vectors that a statistic uses at most")
+    fewest: Positive = Field(50, description="questions that must reach a step before it gets numbers")
+    resamples: Positive = Field(100, description="resamples behind an interval")
+    seed: Count = Field(0, description="of all resampling")
+
+    def enough(self, examples: int) -> int:
+        """Return how many of `examples` questions must reach a step: `fewest`, or half of them if that is less."""
+        return max(4, min(self.fewest, examples // 2))
+
 
 KINDS: tuple[Kind, ...] = ("input", "output")
 Vectors = NDArray[np.float32]

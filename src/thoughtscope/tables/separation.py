@@ -16,34 +16,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.spatial.distance import cdist
 
 from thoughtscope.errors import UserError
-from thoughtscope.evaluation.cells import KINDS, Cell, RunCells, read_cells, unit_rows
-from thoughtscope.evaluation.identity import as_table, named, run_of
-from thoughtscope.evaluation.settings import TableSettings
 from thoughtscope.run_id import RunId
 from thoughtscope.statistics import half_sample_interval
+from thoughtscope.tables.base import Table
+from thoughtscope.tables.cells import KINDS, Cell, RunCells, Sampling, read_cells, unit_rows
+from thoughtscope.tables.identity import as_table, named, run_of
 
-COLUMNS = [
-    "measure",
-    "other",
-    "other_seed",
-    "kind",
-    "layer",
-    "unit_norm",
-    "questions",
-    "latent_index",
-    "n",
-    "n_other",
-    "value",
-    "ci_low",
-    "ci_high",
-    "floor",
-    "floor_lowest",
-    "floor_highest",
-    "floor_pairs",
-]
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 Row = dict[str, Any]
@@ -66,33 +46,69 @@ class Group:
         return {run: _unit(cell) for run, cell in found.items()} if self.unit_norm else found
 
 
-def separation(folders: Sequence[Path], settings: TableSettings) -> pd.DataFrame:
-    """Return one row for each measure, method (and other method), kind and step k of each group of runs.
+class Separation(Table):
+    """How far apart methods' latents lie, beside the distance of two seeds of one method."""
 
-    Compared are the methods of one task, backbone, trainable and seed, and the seeds of one method; widths must agree.
-
-    - `distance`: between the centroids of `method` and `other` at step k, over the spread within: the root of
-      the mean of both runs' mean squared distance to their centroid. What finite samples add to the
-      squared distance is taken away, so two samples of one distribution give about 0.
-    - `silhouette`: of the two runs' vectors at step k (Rousseeuw 1987), -1 to 1.
-    - `movement`: between the centroids of one method at steps k-1 and k, over the questions that reach k,
-      with the same scaling; `other` is empty.
-    - other, other_seed: what `method` and `seed` are compared with. Where `other` is the method itself, the row
-      compares two of its seeds.
-    - floor, floor_lowest, floor_highest: mean and range of the same measure over the `floor_pairs` pairs of seeds of
-      `method` and of `other`. A distance that does not exceed it says nothing about the methods. Empty where
-      neither method has two seeds.
-    - unit_norm: whether vectors were scaled to length 1 first (normed states and fused vectors differ in scale).
-    - questions: `all` that reach step k, or only those where all runs compared that have a step k reach it
-      (`common`; these rows are left out where it makes no difference).
-    - n, n_other: vectors used, at most 256. A cell that fewer than 50 questions reach (or half of those asked,
-      if that is less) has no value. ci_low, ci_high: delete-half jackknife interval over questions.
+    READS = "hidden_states"
+    DEFAULT = True
+    Settings = Sampling
+    COLUMNS = [
+        "measure",
+        "other",
+        "other_seed",
+        "kind",
+        "layer",
+        "unit_norm",
+        "questions",
+        "latent_index",
+        "n",
+        "n_other",
+        "value",
+        "ci_low",
+        "ci_high",
+        "floor",
+        "floor_lowest",
+        "floor_highest",
+        "floor_pairs",
+    ]
+    CAPTION = """
+    How far apart methods' latents lie at each step k (distance of centroids over the spread within, silhouette) and
+    how far one method's latents move from step to step, on all questions and on those where all methods reach the
+    step, with intervals over questions. Any two trained networks differ: ``floor`` is the same measure between two
+    seeds of one method. Where it is empty, the study has one seed, and no distance between methods can be called
+    large.
     """
-    rows = [row for kind in KINDS for row in _rows(folders, kind, settings)]
-    return as_table(rows, COLUMNS)
+    settings: Sampling
+
+    def make(self, folders: Sequence[Path]) -> pd.DataFrame:
+        """Return one row for each measure, method (and other method), kind and step k of each group of runs.
+
+        Compared are the methods of one task, backbone, trainable and seed, and the seeds of one method; widths must
+        agree.
+
+        - `distance`: between the centroids of `method` and `other` at step k, over the spread within: the root of
+          the mean of both runs' mean squared distance to their centroid. What finite samples add to the
+          squared distance is taken away, so two samples of one distribution give about 0.
+        - `silhouette`: of the two runs' vectors at step k (Rousseeuw 1987), -1 to 1.
+        - `movement`: between the centroids of one method at steps k-1 and k, over the questions that reach k,
+          with the same scaling; `other` is empty.
+        - other, other_seed: what `method` and `seed` are compared with. Where `other` is the method itself, the row
+          compares two of its seeds.
+        - floor, floor_lowest, floor_highest: mean and range of the same measure over the `floor_pairs` pairs of seeds
+          of `method` and of `other`. A distance that does not exceed it says nothing about the methods. Empty where
+          neither method has two seeds.
+        - unit_norm: whether vectors were scaled to length 1 first (normed states and fused vectors differ in scale).
+        - questions: `all` that reach step k, or only those where all runs compared that have a step k reach it
+          (`common`; these rows are left out where it makes no difference).
+        - n, n_other: vectors used, at most 256. A cell that fewer than 50 questions reach (or half of those asked,
+          if that is less) has no value. ci_low, ci_high: delete-half jackknife interval over questions.
+        """
+        rows = [row for kind in KINDS for row in _rows(folders, kind, self.settings)]
+        labels = ({"label": self.methods.get(row["method"], row["method"])} for row in rows)
+        return as_table((row | label for row, label in zip(rows, labels, strict=True)), self.COLUMNS)
 
 
-def _rows(folders: Sequence[Path], kind: Any, settings: TableSettings) -> list[Row]:
+def _rows(folders: Sequence[Path], kind: Any, settings: Sampling) -> list[Row]:
     read = {run_of(folder): read_cells(folder, kind, settings.seed) for folder in folders}
     methods = [row for group in _groups(read, by_method=False) for row in _group_rows(group, settings)]
     seeds = [row for group in _groups(read, by_method=True) for row in _group_rows(group, settings) if "other" in row]
@@ -151,7 +167,7 @@ def _of_seeds(row: Row, method: str, floors: dict[tuple[Any, ...], list[float]])
     return common or floors.get(_measured(row, method, "all"), [])
 
 
-def _group_rows(group: Group, settings: TableSettings) -> Iterator[Row]:
+def _group_rows(group: Group, settings: Sampling) -> Iterator[Row]:
     most = max((len(cells.latents) for cells in group.runs.values()), default=0)
     everything = replace(group, questions="all")
     for step in range(1, most + 1):
@@ -168,7 +184,7 @@ def _group_rows(group: Group, settings: TableSettings) -> Iterator[Row]:
             "latent_index": step,
         }
         for one, other in itertools.combinations(chosen, 2):
-            facts = {**named(one, settings.methods), **common, "other": other.method, "other_seed": other.seed}
+            facts = {**named(one, {}), **common, "other": other.method, "other_seed": other.seed}
             facts |= {"n": len(chosen[one]), "n_other": len(chosen[other])}
             pair = Pair(chosen[one], chosen[other])
             fits = min(facts["n"], facts["n_other"]) >= enough
@@ -176,12 +192,12 @@ def _group_rows(group: Group, settings: TableSettings) -> Iterator[Row]:
             yield {**facts, "measure": "distance", **_root(_interval(pair.squared_distance, n, fits, settings))}
             yield {**facts, "measure": "silhouette", **_interval(pair.silhouette, n, fits, settings)}
         for run, cell in chosen.items() if step > 1 else ():
-            facts = {**named(run, settings.methods), **common, "measure": "movement", "n": len(cell)}
+            facts = {**named(run, {}), **common, "measure": "movement", "n": len(cell)}
             yield facts | _root(_interval(_squared_movement(cell), len(cell), len(cell) >= enough, settings))
 
 
 def _interval(
-    statistic: Callable[[NDArray[np.intp]], float], n: int, fits: bool, settings: TableSettings
+    statistic: Callable[[NDArray[np.intp]], float], n: int, fits: bool, settings: Sampling
 ) -> dict[str, float]:
     if not fits:
         return {}
@@ -202,7 +218,7 @@ class Pair:
         self.universe = np.union1d(one.questions, other.questions)
         self.places = [np.searchsorted(self.universe, cell.questions) for cell in (one, other)]
         both = np.concatenate([self.one, self.other])
-        self.distances = cdist(both, both)
+        self.distances = _distances(both)
 
     def squared_distance(self, questions: NDArray[np.intp]) -> float:
         """Return the squared distance of the centroids over the squared spread within."""
@@ -222,6 +238,14 @@ class Pair:
         drawn = np.zeros(len(self.universe), dtype=bool)
         drawn[questions] = True
         return drawn[self.places[0]], drawn[self.places[1]]
+
+
+def _distances(vectors: Array) -> Array:
+    """Return the distances between all rows of ``vectors [n, width]``, ``[n, n]``."""
+    from scipy.spatial.distance import cdist
+
+    found: Array = cdist(vectors, vectors)
+    return found
 
 
 def shared_covariance(one: Array, other: Array) -> float:

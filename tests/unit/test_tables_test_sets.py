@@ -1,4 +1,4 @@
-"""benchmark.csv and its figure, from runs whose answers are known."""
+"""test_sets.csv and its figure, from runs whose answers are known."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ import pytest
 from synthetic import write_run
 
 from thoughtscope.errors import UserError
-from thoughtscope.evaluation.benchmark import COLUMNS, benchmark
-from thoughtscope.evaluation.settings import TableSettings
-from thoughtscope.figures.benchmark import draw
-from thoughtscope.figures.inputs import accuracy_rows
+from thoughtscope.evaluation.settings import Solving
 from thoughtscope.figures.looks import Series
-from thoughtscope.figures.settings import Benchmark
+from thoughtscope.figures.test_sets import AllTestSets
 from thoughtscope.run_id import RunId
 from thoughtscope.settings import Look
+from thoughtscope.tables import test_sets as tables
 
 SERIES = {"b": Series(label="B", look=Look(colour="#1f5fc4", marker="s"))}
 PUBLISHED = {"backbone": "b", "method": "coconut", "split": "mean", "accuracy": 0.252, "source": "arXiv 2602.10229"}
-SETTINGS = TableSettings.model_validate({"methods": {"coconut": "Coconut"}, "published": [PUBLISHED]})
+MAKE = tables.AllTestSets(tables.Comparison.model_validate({"published": [PUBLISHED]}), {"coconut": "Coconut"}).make
+
+FIGURE = AllTestSets(Solving(), SERIES, {"coconut": "Coconut", "cot": "cot"})
 
 
 def run(method: str, seed: int = 0, trainable: str = "full") -> RunId:
@@ -42,8 +42,8 @@ def row(table: pd.DataFrame, method: str, split: str) -> pd.Series:
 
 
 def test_seeds_are_taken_together_and_sets_weigh_alike(folders: list[Path]) -> None:
-    table = benchmark(folders, SETTINGS)
-    assert list(table.columns) == COLUMNS
+    table = MAKE(folders)
+    assert list(table.columns) == tables.AllTestSets.COLUMNS
     test, svamp, mean = (row(table, "coconut", split) for split in ("test", "test-svamp", "mean"))
     assert (test["n"], test["accuracy"], test["seeds"]) == (10, 0.8, 2)
     assert (svamp["n"], svamp["accuracy"]) == (4, 0.5)
@@ -60,7 +60,7 @@ def test_seeds_are_taken_together_and_sets_weigh_alike(folders: list[Path]) -> N
 
 
 def test_differences_are_paired_over_the_seeds_that_both_have(folders: list[Path]) -> None:
-    table = benchmark(folders, SETTINGS)
+    table = MAKE(folders)
     test = row(table, "coconut", "test")
     assert test["difference"] == pytest.approx(0.4), "seed 0 alone: nine right against five"
     assert test["difference_low"] < 0.4 < test["difference_high"]
@@ -71,7 +71,7 @@ def test_differences_are_paired_over_the_seeds_that_both_have(folders: list[Path
 
 
 def test_published_values_stand_beside_ours_with_their_source(folders: list[Path]) -> None:
-    table = benchmark(folders, SETTINGS)
+    table = MAKE(folders)
     mean = row(table, "coconut", "mean")
     assert (mean["published"], mean["published_source"]) == (0.252, "arXiv 2602.10229")
     assert table["published"].notna().sum() == 1
@@ -80,11 +80,11 @@ def test_published_values_stand_beside_ours_with_their_source(folders: list[Path
 def test_different_items_are_refused(tmp_path: Path) -> None:
     made = [write_run(tmp_path, run(name), {0: [True] * n, 9: [True] * n}) for name, n in (("cot", 4), ("coconut", 5))]
     with pytest.raises(UserError, match="measured on different items of test"):
-        benchmark(made, SETTINGS)
+        MAKE(made)
 
 
 def test_the_figure_has_a_panel_for_each_set(folders: list[Path]) -> None:
-    figure, points = draw(accuracy_rows(folders), SERIES, {"coconut": "Coconut", "cot": "cot"}, Benchmark())
+    figure, points = FIGURE.draw(FIGURE.read(folders))
     assert [axes.get_title() for axes in figure.axes] == ["test", "svamp"]
     assert len(points) == 4
     note = "mean of 1 to 2 seeds; bars: 95% interval over questions and seeds; k/n: seeds that end at .95 or above"
@@ -96,4 +96,4 @@ def test_the_figure_has_a_panel_for_each_set(folders: list[Path]) -> None:
 def test_live_and_frozen_runs_are_not_mixed(tmp_path: Path) -> None:
     made = [write_run(tmp_path, run("cot", 0, way), {0: [True], 9: [True]}) for way in ("full", "lora")]
     with pytest.raises(UserError, match="mix several of trainable"):
-        draw(accuracy_rows(made), SERIES, {"cot": "cot"}, Benchmark())
+        FIGURE.draw(FIGURE.read(made))

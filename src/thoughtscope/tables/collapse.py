@@ -15,10 +15,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from thoughtscope.evaluation.cells import KINDS, Cell, RunCells, read_cells, unit_rows
-from thoughtscope.evaluation.identity import as_table, named, run_of
-from thoughtscope.evaluation.settings import TableSettings
 from thoughtscope.statistics import half_sample_interval
+from thoughtscope.tables.base import Table
+from thoughtscope.tables.cells import KINDS, Cell, RunCells, Sampling, read_cells, unit_rows
+from thoughtscope.tables.identity import as_table, named, run_of
 
 MEASURES = (
     "cosine",
@@ -28,62 +28,80 @@ MEASURES = (
     "components_95",
     "relative_norm",
 )
-COLUMNS = [
-    "checkpoint_step",
-    "kind",
-    "layer",
-    "vectors",
-    "latent_index",
-    "role",
-    "next_token",
-    "next_token_share",
-    "reached",
-    "share_reached",
-    "n",
-    *(f"{measure}{suffix}" for measure in MEASURES for suffix in ("", "_low", "_high")),
-    "n_pairs",
-    *(f"step_cosine{suffix}" for suffix in ("", "_low", "_high")),
-]
 Array = NDArray[np.float64]
 
 
-def collapse(folders: Sequence[Path], settings: TableSettings) -> pd.DataFrame:
-    """Return one row for each hidden-states folder, kind and step k, and one for each role of its text tokens.
+class Collapse(Table):
+    """How much a method's latents still differ from one another."""
 
-    - role: of text rows, what the tokens are: `question`, `step`, `separator` or `answer` (`hidden_states.roles`).
-      A row holds one random token of each question. Kind `input` of text are the embeddings that were fed.
-    - next_token, next_token_share: of latent rows, the text token that most of these latents precede, and the share
-      of latents that precede it. Where it is near 1, step k is one fixed place of the response.
-    - reached, share_reached: questions whose response has a k-th latent (a token of that role), and their share.
-    - n: vectors used, the same in every row of the table: the fewest of any cell that enough questions reach
-      (50, or half of those asked), at most 256, drawn without replacement. Other cells get no numbers.
-    - cosine: mean cosine between the vectors of two questions (1 = all point the same way).
-    - cosine_centred: the same less the mean of the run's own text tokens of that kind (each role counted once), so
-      that a direction common to all of the model's vectors does not count.
-    - effective_rank: exponential of the entropy of the singular values of the centred vectors (Roy and Vetterli
-      2007); 1 = all on a line. first_component, components_95: the first component's share of their variance,
-      and how many components hold 95 % of it.
-    - relative_norm: mean norm over the mean norm of the embedding table's rows.
-    - step_cosine: mean cosine between a question's latents k-1 and k (text: between a token and the text token
-      before it), over the `n_pairs` of the n vectors that have one before them.
-    - _low, _high: delete-half jackknife interval over questions.
-    """
-    runs = [(folder, read_cells(folder, kind, settings.seed)) for folder in folders for kind in KINDS]
-    sizes = [len(cell) for _, run in runs for cell in _cells(run) if len(cell) >= settings.enough(run.examples)]
-    n = min([settings.most, *sizes])
-    rows = [
-        {**named(run_of(folder), settings.methods), **_row(run, cell, n, settings)}
-        for folder, run in runs
-        for cell in _cells(run)
+    READS = "hidden_states"
+    DEFAULT = True
+    Settings = Sampling
+    COLUMNS = [
+        "checkpoint_step",
+        "kind",
+        "layer",
+        "vectors",
+        "latent_index",
+        "role",
+        "next_token",
+        "next_token_share",
+        "reached",
+        "share_reached",
+        "n",
+        *(f"{measure}{suffix}" for measure in MEASURES for suffix in ("", "_low", "_high")),
+        "n_pairs",
+        *(f"step_cosine{suffix}" for suffix in ("", "_low", "_high")),
     ]
-    return as_table(rows, COLUMNS)
+    CAPTION = """
+    Whether a method's latents differ between questions, for each step k: mean pairwise cosine raw and centred,
+    effective rank, share of the first component, components that hold 95 % of the variance, norm relative to the
+    embedding table, and cosine with the step before. Reference rows are the model's own text tokens, one random token
+    of each question, by role: question, step, separator, answer; of kind ``input`` these are the embeddings that were
+    fed. ``next_token`` is what most latents of a step precede. The same number of vectors is used everywhere; where
+    few responses reach a step, there are no numbers. The table says how latents are spread, not whether they carry
+    something that the answer needs.
+    """
+    settings: Sampling
+
+    def make(self, folders: Sequence[Path]) -> pd.DataFrame:
+        """Return one row for each hidden-states folder, kind and step k, and one for each role of its text tokens.
+
+        - role: of text rows, what the tokens are: `question`, `step`, `separator` or `answer` (`hidden_states.roles`).
+          A row holds one random token of each question. Kind `input` of text are the embeddings that were fed.
+        - next_token, next_token_share: of latent rows, the text token that most of these latents precede, and the share
+          of latents that precede it. Where it is near 1, step k is one fixed place of the response.
+        - reached, share_reached: questions whose response has a k-th latent (a token of that role), and their share.
+        - n: vectors used, the same in every row of the table: the fewest of any cell that enough questions reach
+          (50, or half of those asked), at most 256, drawn without replacement. Other cells get no numbers.
+        - cosine: mean cosine between the vectors of two questions (1 = all point the same way).
+        - cosine_centred: the same less the mean of the run's own text tokens of that kind (each role counted once), so
+          that a direction common to all of the model's vectors does not count.
+        - effective_rank: exponential of the entropy of the singular values of the centred vectors (Roy and Vetterli
+          2007); 1 = all on a line. first_component, components_95: the first component's share of their variance,
+          and how many components hold 95 % of it.
+        - relative_norm: mean norm over the mean norm of the embedding table's rows.
+        - step_cosine: mean cosine between a question's latents k-1 and k (text: between a token and the text token
+          before it), over the `n_pairs` of the n vectors that have one before them.
+        - _low, _high: delete-half jackknife interval over questions.
+        """
+        settings = self.settings
+        runs = [(folder, read_cells(folder, kind, settings.seed)) for folder in folders for kind in KINDS]
+        sizes = [len(cell) for _, run in runs for cell in _cells(run) if len(cell) >= settings.enough(run.examples)]
+        n = min([settings.most, *sizes])
+        rows = [
+            {**named(run_of(folder), self.methods), **_row(run, cell, n, settings)}
+            for folder, run in runs
+            for cell in _cells(run)
+        ]
+        return as_table(rows, self.COLUMNS)
 
 
 def _cells(run: RunCells) -> list[Cell]:
     return [*run.latents, *run.text]
 
 
-def _row(run: RunCells, cell: Cell, n: int, settings: TableSettings) -> dict[str, Any]:
+def _row(run: RunCells, cell: Cell, n: int, settings: Sampling) -> dict[str, Any]:
     row: dict[str, Any] = {
         "checkpoint_step": run.checkpoint,
         "kind": run.kind,
@@ -110,7 +128,7 @@ def _row(run: RunCells, cell: Cell, n: int, settings: TableSettings) -> dict[str
 
 
 def _with_intervals(
-    names: Sequence[str], cell: Cell, settings: TableSettings, statistic: Callable[[Cell], Array]
+    names: Sequence[str], cell: Cell, settings: Sampling, statistic: Callable[[Cell], Array]
 ) -> dict[str, float]:
     value, low, high = half_sample_interval(
         lambda rows: statistic(cell.take(rows)), len(cell), settings.confidence, settings.resamples, settings.seed

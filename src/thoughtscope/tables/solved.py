@@ -5,13 +5,13 @@ from __future__ import annotations
 import pandas as pd
 
 from thoughtscope.evaluation.seeds import solved
-from thoughtscope.evaluation.settings import TableSettings
+from thoughtscope.evaluation.settings import Solving
 
 LINE = ["task", "backbone", "method", "trainable"]
 SOLVED = ["solved", "seeds", "seeds_solved", "solved_low", "solved_high"]
 
 
-def with_solved(table: pd.DataFrame, final: pd.Series, settings: TableSettings) -> pd.DataFrame:
+def with_solved(table: pd.DataFrame, final: pd.Series, settings: Solving) -> pd.DataFrame:
     """Return a table of runs with its columns `SOLVED` filled; they stay empty where `settings.solved_at` is null.
 
     `solved` says whether the row's run solves its task. The others are about all seeds of its `LINE`: how many there

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +30,7 @@ def named(run: RunId, methods: Mapping[str, str]) -> dict[str, Any]:
     }
 
 
-def as_table(rows: Iterable[Mapping[str, Any]], columns: list[str]) -> pd.DataFrame:
+def as_table(rows: Iterable[Mapping[Any, Any]], columns: Sequence[str]) -> pd.DataFrame:
     """Return rows as a frame with the run's columns first, sorted by run and else in their order."""
     frame = pd.DataFrame(list(rows), columns=[*NAMES, *columns])
     return frame.sort_values([name for name in NAMES if name != "label"], kind="stable", ignore_index=True)

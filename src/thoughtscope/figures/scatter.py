@@ -1,0 +1,91 @@
+"""What the latent scatters share: their settings, and how vectors are read for them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+from pydantic import Field, model_validator
+
+from thoughtscope.errors import UserError
+from thoughtscope.figures.base import Figure
+from thoughtscope.hidden_states.read import describe_states, read_vectors
+from thoughtscope.run_id import RunId
+from thoughtscope.settings import Positive, Strict
+
+COLUMNS = ["method", "label", "example_id", "latent_index", "checkpoint_step", "next_token", "next_role"]
+
+
+class Projection(Strict):
+    """How vectors become points of three dimensions."""
+
+    vectors: Literal["input", "output"] = Field("input", description="what is fed at a latent, or the state there")
+    layer: int | None = Field(None, ge=0, description="of kind output; null: the one after the final norm")
+    unit_norm: bool = Field(False, description="scale every vector to length 1 first")
+    pca: Literal["common", "panel"] = Field("common", description="one PCA for all panels, or each panel its own")
+    fewest: Positive = Field(50, description="points below which a panel warns")
+
+    @model_validator(mode="after")
+    def _what_is_fed_has_no_layer(self) -> Projection:
+        if self.vectors == "input" and self.layer is not None:
+            raise ValueError("layer is of hidden states: set vectors: output, or leave layer out")
+        return self
+
+    @property
+    def latents(self) -> list[int]:
+        """Which latents of a response are read, from 1."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class Latents:
+    """Vectors at the latents of several methods' responses.
+
+    Attributes:
+        table: one row a vector: method, label, example_id, latent_index (null for text), checkpoint_step, next_token
+            and next_role (what the latent precedes).
+        vectors: ``[n, width]``, in the order of `table`.
+        questions: how many questions each method answered.
+        checkpoints: the updates after which each method's model was kept and its states were stored.
+    """
+
+    table: pd.DataFrame
+    vectors: np.ndarray
+    questions: Mapping[str, int]
+    checkpoints: Mapping[str, Sequence[int]]
+
+
+class Scatter(Figure):
+    """Latents as points of three principal components; a kind says what its panels show."""
+
+    READS = "hidden_states"
+    SERIES = "methods"
+    SHARED = ("task", "backbone", "trainable", "seed")
+    settings: Projection
+
+    def read(self, folders: Sequence[Path]) -> Latents:
+        """Return the vectors of the latents that the settings name.
+
+        Raises:
+            UserError: two folders of one method, or vectors of different widths.
+        """
+        parts, vectors, questions, checkpoints = [], [], {}, {}
+        for folder in folders:
+            method, facts = RunId.parse("/".join(folder.parts[-5:])).method, describe_states(folder)
+            if method in questions:
+                raise UserError("figure", f"several runs of {method}", "name one task, backbone, trainable and seed")
+            questions[method], checkpoints[method] = int(facts["examples"]), list(facts["checkpoints"])
+            label = self.series[method].label if method in self.series else method
+            for step in self.settings.latents:
+                found, rows = read_vectors(folder, self.settings.vectors, self.settings.layer, latent_index=step)
+                vectors.append(found)
+                parts.append(rows.assign(method=method, label=label))
+        widths = {part.shape[1] for part in vectors}
+        if len(widths) > 1:
+            raise UserError("figure", f"vectors of widths {sorted(widths)}", "draw runs of one backbone")
+        table = pd.concat(parts, ignore_index=True)[COLUMNS]
+        return Latents(table, np.concatenate(vectors), questions, checkpoints)
