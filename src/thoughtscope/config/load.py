@@ -13,6 +13,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
+from thoughtscope.backbones.gguf_file import locate
 from thoughtscope.backbones.settings import Pretraining
 from thoughtscope.backbones.settings import Settings as BackboneSettings
 from thoughtscope.config.revisions import KINDS, LOCK, read_lock
@@ -233,9 +234,12 @@ class Study:
             )
 
     def _check_folder(self, backbone: str) -> None:
-        """Refuse a given folder that is no model folder, before anything is built."""
-        path = self.backbone(backbone).path
-        if self.backbone(backbone).source == "folder" and not (Path(str(path)) / "config.json").is_file():
+        """Refuse a given folder that is no model folder, or a file that is not there, before anything is built."""
+        settings = self.backbone(backbone)
+        path = settings.path
+        if settings.source == "gguf":
+            locate(settings, self.file("backbones", backbone))
+        if settings.source == "folder" and not (Path(str(path)) / "config.json").is_file():
             raise UserError(
                 f"{self.file('backbones', backbone)}: path",
                 f"{path} holds no config.json",
