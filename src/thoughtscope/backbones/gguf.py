@@ -33,6 +33,7 @@ DTYPES = {"F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
 DIGITS = {"smollm", "starcoder", "refact", "command-r", "codeshell"}  # each digit a token, then as GPT-2
 GPT2 = {"gpt-2", "gpt2", "default"}  # how Transformers splits what it has no rule for
 LLAMA3 = {"low_freq_factor": 1.0, "high_freq_factor": 4.0, "original_max_position_embeddings": 8192}
+KEY_LENGTH = {"qwen3"}  # Transformers leaves the width of heads at the class's default, though the file states it
 SCALES = "rope_freqs.weight"
 FIX = "use a complete GGUF file of the Llama, Qwen, Gemma or Mistral family, or the model's folder in safetensors"
 
@@ -56,14 +57,10 @@ def convert(settings: Settings, folder: Path, where: str) -> dict[str, Any]:
     for tensor in header.tensors:
         types[_type_name(tensor.ggml_type)] += int(torch.Size(tensor.shape).numel())
     stored = DTYPES[max(types, key=types.__getitem__)] if types.keys() <= DTYPES.keys() else torch.float16
-    with _one_line(path, f"Transformers does not read architecture {header.architecture!r}"):
-        model = AutoModelForCausalLM.from_pretrained(
-            str(path.parent), gguf_file=path.name, dtype=stored, quantization_config=GgufConfig(dequantize=True)
-        )
+    model = _load(path, metadata, header, stored)
     with _one_line(path, "Transformers does not read its tokenizer"):
         tokenizer = AutoTokenizer.from_pretrained(str(path.parent), gguf_file=path.name)
     _split_digits(tokenizer, str(metadata.get("tokenizer.ggml.pre", "default")), path)
-    _scale_positions(model, path, header)
     _make_ordinary(model)
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
@@ -89,6 +86,29 @@ def note(record: Mapping[str, Any]) -> str:
         return f"note: {record['file']}: weights are not quantised"
     parts = ", ".join(f"{count} in {name}" for name, count in record["weights"].items())
     return f"note: {record['file']}: weights were quantised ({parts}) and are stored as {record['stored']}"
+
+
+def _load(path: Path, metadata: Mapping[str, Any], header: GgufHeader, dtype: torch.dtype) -> Any:
+    """Return the causal LM of a file, its weights no longer quantised."""
+    architecture = header.architecture
+    scaling = metadata.get(f"{architecture}.rope.scaling.type", "none")
+    if scaling != "none":
+        where, factor = f"{path}: {architecture}.rope.scaling", metadata.get(f"{architecture}.rope.scaling.factor")
+        raise UserError(where, f"Transformers does not take rotary scaling ({scaling}, {factor}) from GGUF", FIX)
+    stated = {"head_dim": metadata.get(f"{architecture}.attention.key_length")} if architecture in KEY_LENGTH else {}
+    with _one_line(path, f"Transformers does not read architecture {architecture!r}"):
+        model, report = AutoModelForCausalLM.from_pretrained(
+            str(path.parent),
+            gguf_file=path.name,
+            dtype=dtype,
+            quantization_config=GgufConfig(dequantize=True),
+            output_loading_info=True,
+            **{key: value for key, value in stated.items() if value is not None},
+        )
+    if report["missing_keys"]:
+        raise UserError(str(path), f"weight {sorted(report['missing_keys'])[0]} is missing", FIX)
+    _scale_positions(model, path, header)
+    return model
 
 
 @contextlib.contextmanager
