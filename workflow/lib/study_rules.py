@@ -216,7 +216,7 @@ def table(study: Study, name: str) -> TableSettings:
 def wanted_tables(study: Study) -> list[str]:
     """Return the tables that the config asks for, by name."""
     config = study.config
-    tables = ["summary", "curves", *(["benchmark"] if config.benchmark else [])]
+    tables = ["summary", "curves", *(["benchmark"] if config.benchmark else [])] if study.runs else []
     if hidden_state_runs(study):
         tables += ["collapse", "separation"]
     if config.latent_probes or config.truth_probes:

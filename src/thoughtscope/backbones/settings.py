@@ -32,7 +32,7 @@ class Pretraining(Strict):
     published ones do, from a model that reasons in words.
     """
 
-    tasks: list[str] = Field(..., description="tasks whose pre-training texts are learned")
+    tasks: list[str] = Field([], description="tasks whose pre-training texts are learned")
     updates: Positive = 300
     batch_size: Positive = 64
     learning_rate: PositiveFloat = 3e-3

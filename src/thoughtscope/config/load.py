@@ -138,7 +138,11 @@ class Study:
     def pretraining(self, backbone: str) -> Pretraining:
         """Return how `backbone` is pre-trained: the common settings with the backbone's own on top."""
         raw = merge(self.config.pretraining.model_dump(), self.backbone(backbone).pretraining)
-        return parse(Pretraining, raw, f"{self.file('backbones', backbone)}: pretraining")
+        where = f"{self.file('backbones', backbone)}: pretraining"
+        found = parse(Pretraining, raw, where)
+        if self.backbone(backbone).source == "tiny" and not found.tasks:
+            raise UserError(f"{where}.tasks", "a tiny backbone learns its language from tasks", "name one at least")
+        return found
 
     @_once
     def common_training(self, backbone: str) -> Training:
