@@ -77,22 +77,24 @@ class Subject:
 
     Attributes:
         place: where it stands, for messages.
+        cells: all columns but the one of the subject.
         values: of each compared column, the values of the cell, in lower case.
     """
 
     name: str
     place: str
-    row: Row
+    cells: Row
     values: Mapping[str, frozenset[str]]
 
     def shares(self, other: Subject) -> bool:
         """Return whether a predicate of one could be true of the other: a common value in a compared column."""
         return any(values & other.values[column] for column, values in self.values.items())
 
-    def says(self, template: str, cells: Subject) -> str:
-        """Return a statement about this subject, with the other cells of `cells`."""
-        row = {**cells.row, **{column: value for column, value in self.row.items() if value == self.name}}
-        return ARTICLE.sub(_article, text_of(self.place, row, template, "statements"))
+
+def filled(settings: Settings, template: str, subject: Subject, other: Subject | None = None) -> str:
+    """Return a template with the name of a subject and its cells, or those of `other`."""
+    row = {**(other or subject).cells, settings.subject: subject.name}
+    return ARTICLE.sub(_article, text_of(subject.place, row, template, "template"))
 
 
 def examples(settings: Settings) -> Iterator[dict[str, Any]]:
@@ -117,12 +119,12 @@ def examples(settings: Settings) -> Iterator[dict[str, Any]]:
         for attribute, template in templates.items():
             others = _others(members, rng, f"split {split}")
             for number, (subject, other) in enumerate(zip(members, others, strict=True)):
-                for cells, label in ((subject, int(not negated)), (other, int(negated))):
+                for source, label in ((subject, int(not negated)), (other, int(negated))):
                     yield {
                         **_about(settings, subject, attribute, negated),
                         "example_id": f"{split}-{attribute}-{number:04d}-{'ft'[label]}",
                         "split": split,
-                        "response": subject.says(template, cells),
+                        "response": filled(settings, template, subject, source),
                         "label": label,
                     }
     yield from calibrating([_calibration(settings, one) for one in aside])
@@ -134,7 +136,7 @@ def pretraining(settings: Settings) -> Iterator[dict[str, Any]]:
     for subject in _subjects(settings):
         about = _about(settings, subject, "", False)
         for template in settings.statements.values():
-            yield {"question": about["question"], "response": subject.says(template, subject)}
+            yield {"question": about["question"], "response": filled(settings, template, subject)}
     yield {"question": settings.display.question, "response": settings.display.right}
 
 
@@ -147,7 +149,8 @@ def _subjects(settings: Settings) -> list[Subject]:
     def subject(place: str, row: Row) -> Subject:
         cells = {column: _cell(place, row, column) for column in (settings.subject, *compared)}
         values = {column: frozenset(part.strip().lower() for part in cells[column].split(";")) for column in compared}
-        return Subject(cells[settings.subject], place, {**row, **cells}, values)
+        rest = {column: value for column, value in {**row, **cells}.items() if column != settings.subject}
+        return Subject(cells[settings.subject], place, rest, values)
 
     where = "task predicates: table"
     found: dict[str, Subject] = {}
@@ -196,14 +199,14 @@ def _check_display(display: Display, subjects: Sequence[Subject]) -> None:
 
 
 def _about(settings: Settings, subject: Subject, attribute: str, negated: bool) -> dict[str, Any]:
-    question = ARTICLE.sub(_article, text_of(subject.place, subject.row, settings.question, "question"))
+    question = filled(settings, settings.question, subject)
     return {"subject": subject.name, "attribute": attribute, "negated": negated, "question": question}
 
 
 def _calibration(settings: Settings, subject: Subject) -> dict[str, Any]:
     attribute, template = next(iter(settings.statements.items()))
     about = _about(settings, subject, attribute, False)
-    return {**about, "split": "calibration", "response": subject.says(template, subject)}
+    return {**about, "split": "calibration", "response": filled(settings, template, subject)}
 
 
 def _displayed(display: Display) -> Iterator[dict[str, Any]]:
