@@ -60,7 +60,9 @@ def _write_tokenizer(writer: gguf.GGUFWriter, tokenizer: Any, pre: str) -> None:
     special = {one["content"] for one in described["added_tokens"] if one["special"]}
     types = [CONTROL if token in special else NORMAL for token in tokens]
     if described["model"]["byte_fallback"]:
-        types = [BYTE if re.fullmatch("<0x[0-9A-F]{2}>", token) else kind for token, kind in zip(tokens, types, strict=True)]
+        types = [
+            BYTE if re.fullmatch("<0x[0-9A-F]{2}>", token) else kind for token, kind in zip(tokens, types, strict=True)
+        ]
         types[tokenizer.unk_token_id] = UNKNOWN
         writer.add_tokenizer_model("llama")
         writer.add_token_scores([-float(i) for i in range(len(tokens))])

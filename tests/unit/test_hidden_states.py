@@ -135,7 +135,7 @@ def test_what_is_shared_changes_no_state_of_any_family(family):
     model = make_model(family)
     rng = np.random.default_rng(0)
     rows = [rng.integers(4, 50, size=length).tolist() for length in (3, 9, 1, 6)]
-    rows += [rows[1][:7] + [10, 11], rows[1][:7] + [10, 12, 13], rows[3][:2]]
+    rows += [[*rows[1][:7], 10, 11], [*rows[1][:7], 10, 12, 13], rows[3][:2]]
     shared = [1, 20, 30, 40, 21, 31, 41]
     sequences = [sequence(f"e{i}", [*shared, 5 + i % 2], row) for i, row in enumerate(rows)]
     assert shared_tokens(sequences) == shared
@@ -147,7 +147,9 @@ def test_what_is_shared_changes_no_state_of_any_family(family):
             plain = model(torch.tensor([one.token_ids]), output_hidden_states=True).hidden_states
             at = torch.arange(len(shared), len(one.token_ids))
             for layer, expected in enumerate(plain):
-                assert torch.allclose(read.at(layer, torch.full_like(at, row), at), expected[0, len(shared) :], atol=1e-9)
+                assert torch.allclose(
+                    read.at(layer, torch.full_like(at, row), at), expected[0, len(shared) :], atol=1e-9
+                )
 
 
 def test_texts_are_merged_where_they_begin_alike() -> None:

@@ -69,9 +69,12 @@ def test_each_predicate_stands_once_with_either_truth_in_its_split(tmp_path: Pat
             assert (row["response"].endswith(f"in {true_of[row['subject']]}.")) == bool(row["label"])
             assert row["question"] == f"Where is {row['subject']}?"
     for row in (row for row in rows if row["negated"]):
-        assert row["split"] == "test" and " is not in " in row["response"]
+        assert row["split"] == "test"
+        assert " is not in " in row["response"]
         assert (true_of[row["subject"]] in row["response"]) == (not row["label"])
-    of = {split: {row["subject"] for row in rows if row["split"] == split} for split in ("train", "test", "calibration")}
+    of = {
+        split: {row["subject"] for row in rows if row["split"] == split} for split in ("train", "test", "calibration")
+    }
     assert {name: len(subjects) for name, subjects in of.items()} == {"train": 22, "test": 14, "calibration": 4}
     assert len(set().union(*of.values())) == 40
     assert of["test"] == {row["subject"] for row in rows if row["split"] == "phrasing"}
@@ -100,7 +103,8 @@ def test_rows_that_share_a_value_never_exchange_predicates(tmp_path: Path) -> No
     for row in made(settings(tmp_path, rows, statements=template, differ=["size"])):
         if row["label"] == 0 and row["split"] != "display":
             own, other = size[row["subject"]], size[of[row["response"].split(" lies at ")[1].rstrip(".")]]
-            assert own[0] != other[0] and own[1] != other[1]
+            assert own[0] != other[0]
+            assert own[1] != other[1]
 
 
 def test_a_largest_matching_is_found() -> None:
@@ -162,10 +166,12 @@ def test_the_people_of_the_repository(tmp_path: Path) -> None:
     table = given.table.model_copy(update={"path": str(ROOT / str(given.table.path))})
     given = given.model_copy(update={"table": table})
     sizes = write_task("people", predicates, given, tmp_path)
-    assert sizes["train"] + sizes["test"] > 1000 and sizes["display"] == 2
+    assert sizes["train"] + sizes["test"] > 1000
+    assert sizes["display"] == 2
     with (ROOT / str(yaml.safe_load((ROOT / "config/tasks/people.yaml").read_text())["table"]["path"])).open() as file:
         rows = {row["name"]: row for row in csv.DictReader(file)}
-    assert len(rows) >= 200 and given.display.subject not in rows
+    assert len(rows) >= 200
+    assert given.display.subject not in rows
     by_predicate = {row["known_for"]: row for row in rows.values()}
     assert len(by_predicate) == len(rows)
     checked = 0

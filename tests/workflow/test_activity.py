@@ -23,7 +23,9 @@ def write_as_documented(folder: Path) -> None:
     """Write the files that the page shows, each after its name; the table is continued, and the model is a tiny one."""
     page = (ROOT / "docs/activity.md").read_text()
     shown = dict(re.findall(r"`([\w./]+)`[^`]*?:?\n\n```\w*\n(.*?)```", page, re.DOTALL))
-    assert {"data/rivers.csv", "config/backbones/mine.yaml", "config/tasks/rivers.yaml", "config/mine.yaml"} <= set(shown)
+    assert {"data/rivers.csv", "config/backbones/mine.yaml", "config/tasks/rivers.yaml", "config/mine.yaml"} <= set(
+        shown
+    )
     for name in shown:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(shown[name])
@@ -34,8 +36,8 @@ def write_as_documented(folder: Path) -> None:
     tokenizer = train_tokenizer([shown["data/rivers.csv"], *rivers], 320)
     torch.manual_seed(0)
     config = AutoConfig.for_model(
-        "llama", hidden_size=32, intermediate_size=48, num_hidden_layers=2, num_attention_heads=2, num_key_value_heads=1,
-        max_position_embeddings=128, vocab_size=len(tokenizer), eos_token_id=tokenizer.eos_token_id, pad_token_id=0,
+        "llama", hidden_size=32, intermediate_size=48, num_hidden_layers=2, num_attention_heads=2,
+        num_key_value_heads=1, max_position_embeddings=128, vocab_size=len(tokenizer), eos_token_id=tokenizer.eos_token_id, pad_token_id=0,
     )  # fmt: skip
     (folder / "models").mkdir()
     model = AutoModelForCausalLM.from_config(config)
@@ -50,7 +52,8 @@ def test_a_model_and_statements_of_ones_own_need_ten_lines(workspace: Workspace)
     assert (results / "figures/activity.png").stat().st_size > 10_000
     assert not (results / "runs").exists()
     made_by = json.loads((results / "backbones/mine/given/provenance.json").read_text())
-    assert made_by["weights"]["quantised"] == ["Q8_0"] and made_by["weights"]["file"] == "mine.gguf"
+    assert made_by["weights"]["quantised"] == ["Q8_0"]
+    assert made_by["weights"]["file"] == "mine.gguf"
     probes = pd.read_csv(results / "tables/probes.csv")
     assert set(probes["layer"].dropna()) == {0, 1, 2}
     assert not probes["passes_null"].eq(True).any(), "a model that was never trained knows no river"

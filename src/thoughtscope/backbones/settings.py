@@ -77,7 +77,9 @@ class Settings(Hosted):
     embedding_std: PositiveFloat = Field(1.0, description="tiny: spread of the initial input embeddings")
     pretraining: dict[str, Any] = Field({}, description="tiny: overrides of the main file's `pretraining`")
     path: str | None = Field(None, description="folder: a Hugging Face model folder; gguf: a file")
-    package: str | None = Field(None, description="gguf: instead of path, an installed Python package that has the file")
+    package: str | None = Field(
+        None, description="gguf: instead of path, an installed Python package that has the file"
+    )
     version: str | None = Field(None, description="gguf: the package's version")
     file: str | None = Field(None, description="gguf: the name of the file in the package")
     sha256: Digest | None = Field(None, description="gguf: SHA-256 of the file; a package needs it")

@@ -24,7 +24,8 @@ LARGEST_HEADER = 100_000_000  # bytes; the format's own limit
 def parameters(settings: Settings) -> int | None:
     """Return a given backbone's number of parameters: of its `facts`, its folder or the hub's cache, in this order.
 
-    A tiny backbone counts as 0, a GGUF file as the most that its bytes can hold. None: it is on a hub, not in the cache, and its file does not say.
+    A tiny backbone counts as 0, a GGUF file as the most that its bytes can hold. None: it is on a hub, not in the
+    cache, and its file does not say.
 
     Raises:
         UserError: a file of weights that cannot be read.

@@ -84,9 +84,7 @@ def extract_statements(
     describe(folder, model, tokenizer, stored=stored, layers=layers, steps=[0], examples=len(rows))
 
 
-def _read(
-    reader: Reader, tokenizer: Any, batch: Sequence[Tree], writer: StateWriter
-) -> Iterator[dict[str, Any]]:
+def _read(reader: Reader, tokenizer: Any, batch: Sequence[Tree], writer: StateWriter) -> Iterator[dict[str, Any]]:
     """Read a batch and store its states; yield the surprisal of each response token."""
     read, sequences = reader.read(batch), [text for tree in batch for text in tree.texts]
     places = [place for row, one in enumerate(sequences) for place in _places(row, one, read.start)]
