@@ -314,10 +314,23 @@ def test_a_layer_that_is_not_there_is_named(run, tmp_path):
 
 
 def test_bf16_states_are_stored_as_float32_and_overflow_is_refused(tmp_path):
-    assert storage_type("float16", "bfloat16") == "float32"
+    assert storage_type("float16", "bfloat16") == "bfloat16"
     assert storage_type("float16", "float32") == "float16"
     with StateWriter(tmp_path, "r", 2, "float16") as writer, pytest.raises(UserError, match="float16"):
         writer.append("output", 0, 0, [Position("e", 0, None, 1, "a", "step")], np.array([[1e6, 0.0]]))
+
+
+def test_bfloat16_is_stored_exactly_in_half_the_room(tmp_path):
+    vectors = np.random.default_rng(0).standard_normal((200, 64)).astype(np.float32)
+    vectors[0, :4] = [0.0, -0.0, 3.0e38, 1 + 2**-8]
+    sizes, about = {}, [Position("e0", i, None, i, "a") for i in range(200)]
+    for dtype in ("bfloat16", "float32"):
+        with StateWriter(tmp_path / dtype, "r", 64, dtype) as writer:
+            writer.append("output", 1, 0, about, vectors)
+        sizes[dtype] = (tmp_path / dtype / "kind=output/layer=1/part.parquet").stat().st_size
+    assert sizes["bfloat16"] < 0.6 * sizes["float32"]
+    read, _ = read_vectors(tmp_path / "bfloat16", "output", 1)
+    assert np.array_equal(read, torch.tensor(vectors).bfloat16().float().numpy())
 
 
 def test_float16_halves_are_read_back(tmp_path):

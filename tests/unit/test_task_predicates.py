@@ -177,7 +177,7 @@ def test_the_people_of_the_repository(tmp_path: Path) -> None:
     checked = 0
     for statement in predicates.examples(given):
         if statement["attribute"] == "profile" and statement["label"] == 0:
-            other = by_predicate[statement["response"].split(", known for ")[1].rstrip(".")]
+            other = by_predicate[statement["response"].split(" known around the world for ")[1].rstrip(".")]
             own = rows[statement["subject"]]
             for column in ("region", "field"):
                 assert not {*own[column].split(";")} & {*other[column].split(";")}
