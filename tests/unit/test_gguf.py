@@ -9,17 +9,19 @@ from typing import Any
 
 import pytest
 import torch
+import yaml
 from pydantic import ValidationError
 from tokenizers import Tokenizer, decoders, models, normalizers, trainers
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedTokenizerFast
 
 from tests.gguf_files import write_gguf
 from thoughtscope.artifacts import sha256
+from thoughtscope.backbones.facts import differences
 from thoughtscope.backbones.gguf import convert, note
 from thoughtscope.backbones.gguf_file import locate, verified
 from thoughtscope.backbones.load import load_backbone
 from thoughtscope.backbones.make import refer
-from thoughtscope.backbones.prompt import prompt_ids, response_ids
+from thoughtscope.backbones.prompt import decoded, prompt_ids, response_ids
 from thoughtscope.backbones.settings import Settings
 from thoughtscope.backbones.tokenizer import train_tokenizer
 from thoughtscope.errors import UserError
@@ -208,3 +210,20 @@ def test_a_package_must_be_installed_in_its_version_and_hold_the_file() -> None:
 def test_settings_name_one_file(given: dict[str, Any], message: str) -> None:
     with pytest.raises(ValidationError, match=message):
         Settings.model_validate({"source": "gguf", "label": "x", **given})
+
+
+def test_the_packaged_model_knows_the_capital_of_france(tmp_path: Path) -> None:
+    given = Settings.model_validate({**yaml.safe_load(SMOLLM2.read_text()), "label": "SmolLM2"})
+    record = convert(given, tmp_path / "model", "backbone smollm2-135m")
+    assert sum(record["weights"].values()) == given.facts.parameters
+    assert record["quantised"] == ["Q4_1", "Q8_0"]
+    loaded, tokenizer = load_backbone(tmp_path / "model")
+    prompt = prompt_ids(tokenizer, "What is the capital of France?", True, {})
+    assert decoded(tokenizer, prompt) == (
+        "<|im_start|>system\nYou are a helpful AI assistant named SmolLM, trained by Hugging Face<|im_end|>\n"
+        "<|im_start|>user\nWhat is the capital of France?<|im_end|>\n<|im_start|>assistant\n"
+    )
+    answer = loaded.generate(torch.tensor([prompt]), max_new_tokens=12, do_sample=False)[0, len(prompt) :].tolist()
+    assert decoded(tokenizer, answer) == "The capital of France is Paris.<|im_end|>"
+    assert list(differences(given, loaded, tokenizer)) == []
+    assert tokenizer.tokenize("1988") == [*"1988"]
