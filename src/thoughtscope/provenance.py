@@ -17,7 +17,7 @@ from thoughtscope.arguments import settings_of
 AFFECTS_RESULTS = False
 _STARTED = datetime.datetime.now(datetime.UTC)
 _NOTED = (
-    *("torch", "transformers", "tokenizers", "safetensors", "Jinja2", "deepspeed", "peft", "datasets"),
+    *("torch", "transformers", "tokenizers", "gguf", "safetensors", "Jinja2", "deepspeed", "peft", "datasets"),
     *("scikit-learn", "scipy", "pandas", "pyarrow", "matplotlib", "numpy"),
 )
 

@@ -7,7 +7,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-from thoughtscope.backbones.gguf_file import locate
 from thoughtscope.backbones.settings import GIVEN_FILES
 from thoughtscope.config.compute import (
     building_mb,
@@ -122,7 +121,7 @@ def given_files(wildcards):
     """The files of a backbone that is a folder or a GGUF file."""
     settings = STUDY.backbone(wildcards.backbone)
     if settings.source == "gguf":
-        return [str(locate(settings, f"backbone {wildcards.backbone}"))]
+        return [settings.path] if settings.path else []  # a package's file has its digest in the settings
     if settings.source != "folder":
         return []
     return sorted(
