@@ -121,7 +121,8 @@ def given_files(wildcards):
     """The files of a backbone that is a folder or a GGUF file."""
     settings = STUDY.backbone(wildcards.backbone)
     if settings.source == "gguf":
-        return [settings.path] if settings.path else []  # a package's file has its digest in the settings
+        # the settings hold the digest of a package's file
+        return [settings.path] if settings.path else []
     if settings.source != "folder":
         return []
     return sorted(
