@@ -68,5 +68,6 @@ rule extract_statements:
     message:
         "extract hidden states of {wildcards.backbone} on the statements of {wildcards.task}"
     shell:
-        "OMP_NUM_THREADS={threads} python workflow/scripts/extract_hidden_states.py --settings {params:q}"
+        # glibc would keep what is freed between batches, hundreds of MB
+        "OMP_NUM_THREADS={threads} MALLOC_MMAP_THRESHOLD_=1000000 python workflow/scripts/extract_hidden_states.py --settings {params:q}"
         " --backbone {input.backbone:q} --task {input.task:q} --output {output.manifest:q} > {log:q} 2>&1"
