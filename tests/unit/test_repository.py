@@ -36,6 +36,12 @@ def test_everything_asked_for_is_in_the_lock_at_the_version_asked_for() -> None:
                 assert not version or LOCK[package.lower()] == version
 
 
+def test_packaged_models_are_locked_in_the_version_that_their_backbones_read() -> None:
+    models = pinned((ROOT / "envs/requirements-models.lock").read_text())
+    files = [yaml.safe_load(file.read_text()) for file in (ROOT / "config/backbones").glob("*.yaml")]
+    assert {raw["package"]: raw["version"] for raw in files if "package" in raw} == models
+
+
 def test_the_reference_of_the_config_is_current() -> None:
     readme = (ROOT / "config/README.md").read_text()
     assert reference().strip()

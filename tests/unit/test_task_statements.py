@@ -200,7 +200,7 @@ def test_a_split_of_one_truth_is_refused_when_the_task_is_prepared(split):
     """Of any task, not only of this kind: it would end the probes, after all states were extracted."""
     shared = {"subject": "s", "attribute": "a", "negated": False, "question": "q", "response": "r"}
     rows = [
-        {**shared, "example_id": f"{name}-{label}", "split": name, "label": label}
+        {**shared, "example_id": f"{name}-{label}", "split": name, "label": label, "response": f"r{label}"}
         for name in ("train", "test", "calibration")
         for label in (0, 1)
         if (name, label) != (split, 0)

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from thoughtscope.backbones.gguf_file import locate
 from thoughtscope.backbones.settings import GIVEN_FILES
 from thoughtscope.config import analysis
 from thoughtscope.config.compute import (
@@ -122,8 +123,10 @@ def pretraining_tasks(wildcards):
 
 
 def given_files(wildcards):
-    """The files of a backbone that is a folder."""
+    """The files of a backbone that is a folder or a GGUF file."""
     settings = STUDY.backbone(wildcards.backbone)
+    if settings.source == "gguf":
+        return [str(locate(settings, f"backbone {wildcards.backbone}"))]
     if settings.source != "folder":
         return []
     return sorted(

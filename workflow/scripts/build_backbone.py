@@ -21,7 +21,7 @@ def main() -> None:
     parser.add_argument("--tasks", type=folder, nargs="*", default=[], help="folders of the tasks it learns from")
     arguments = parser.parse_args()
     raw, where = arguments.settings, f"backbone {arguments.backbone}"
-    settings = parse(Settings, {"label": "", **raw["backbone"]}, where)
+    settings = parse(Settings, {"label": arguments.backbone, **raw["backbone"]}, where)
     made_by = record("build_backbone", raw, inputs=input_digests(arguments.tasks))
     with artifact_folder(arguments.output, made_by) as made:
         learned: dict[str, Any] = {}
@@ -30,7 +30,7 @@ def main() -> None:
             pretraining = parse(Pretraining, raw["pretraining"], f"{where}: pretraining")
             learned = make_tiny(settings, pretraining, raw["seed"], arguments.tasks, made / MODEL, where)
         else:
-            refer(settings, made / MODEL)
+            made_by["weights"] = refer(settings, made / MODEL)
         write_json(made / "pretraining.json", learned)
 
 

@@ -2,6 +2,8 @@
 
 import sys
 
+import pyarrow as pa
+
 from thoughtscope import schemas
 from thoughtscope.arguments import folder, program, settings_of
 from thoughtscope.artifacts import artifact_folder, input_digests
@@ -23,6 +25,7 @@ def main() -> None:
     source.add_argument("--backbone", type=folder, help="a backbone's folder: its states on statements are stored")
     parser.add_argument("--task", type=folder, required=True)
     arguments = parser.parse_args()
+    pa.set_memory_pool(pa.system_memory_pool())  # the default one keeps what dozens of open files have freed
     raw = settings_of(arguments.settings)
     inputs = input_digests([arguments.run or arguments.backbone, arguments.task])
     with artifact_folder(arguments.output, record("extract_hidden_states", arguments.settings, inputs=inputs)) as made:

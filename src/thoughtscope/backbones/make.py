@@ -15,6 +15,7 @@ from thoughtscope.backbones.build import build_tiny
 from thoughtscope.backbones.comparison import check_config
 from thoughtscope.backbones.facts import differences
 from thoughtscope.backbones.folder import REFERENCE, find
+from thoughtscope.backbones.gguf import convert, note
 from thoughtscope.backbones.load import check_rows, load_backbone, rows_of
 from thoughtscope.backbones.pretrain import pretrain, reasoning_accuracy
 from thoughtscope.backbones.prompt import prompt_ids
@@ -83,30 +84,43 @@ def _validation_questions(task: Path) -> list[dict[str, str]]:
     ]
 
 
-def refer(settings: Settings, folder: Path, log: Callable[[str], None] = print) -> None:
-    """Write where a given backbone is, after loading its model and tokenizer once and trying its prompt.
+def refer(settings: Settings, folder: Path, log: Callable[[str], None] = print) -> dict[str, Any]:
+    """Write where a given backbone is, or convert its GGUF file; load model and tokenizer once and try the prompt.
 
     A folder is named with a digest of each of its files, so that a change there makes its runs stale.
     What `facts` say and the model does not is logged, and so is what the comparison of tokenizers found. The engine's
     verdict on the model is recorded in `VERIFICATION`.
 
+    Returns:
+        What provenance records of the weights; empty unless they come from a GGUF file.
+
     Raises:
         UserError: it does not load, a question does not go through its chat template, or the engine disagrees with
             the model's own forward pass or cannot run it.
     """
-    reference: dict[str, Any] = {"hub_id": settings.hub_id, "revision": settings.revision}
-    if settings.source == "folder":
-        place = Path(str(settings.path)).absolute()
-        files = sorted(file for pattern in GIVEN_FILES for file in place.glob(pattern) if file.is_file())
-        reference = {"path": str(place), "files": {file.name: sha256(file) for file in files}}
-    (folder / REFERENCE).write_text(json.dumps(reference, sort_keys=True) + "\n")
+    where, weights = f"backbone {settings.label}", dict[str, Any]()
+    if settings.source == "gguf":
+        weights = convert(settings, folder, where)
+        log(note(weights))
+    else:
+        (folder / REFERENCE).write_text(json.dumps(_reference(settings), sort_keys=True) + "\n")
     model, tokenizer = load_backbone(folder, attention=settings.attention, dtype="bfloat16")
     prompt = prompt_ids(tokenizer, "1 + 1 =", settings.chat, settings.chat_arguments)
     check_rows(rows_of(model), tokenizer, prompt, find(folder).name)
     _record_tokenizer(folder, log)
     for line in differences(settings, model, tokenizer):
         log(f"note: {line}")
-    write_json(folder / VERIFICATION, verify_backbone(model, f"backbone {settings.label}", log))
+    write_json(folder / VERIFICATION, verify_backbone(model, where, log))
+    return weights
+
+
+def _reference(settings: Settings) -> dict[str, Any]:
+    """Return where a model of a hub or a folder is."""
+    if settings.source == "hub":
+        return {"hub_id": settings.hub_id, "revision": settings.revision}
+    place = Path(str(settings.path)).absolute()
+    files = sorted(file for pattern in GIVEN_FILES for file in place.glob(pattern) if file.is_file())
+    return {"path": str(place), "files": {file.name: sha256(file) for file in files}}
 
 
 def _record_tokenizer(folder: Path, log: Callable[[str], None]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
@@ -13,7 +13,15 @@ USED = {  # keys that only some sources use
     "tiny": {"model_type", "config", "embedding_std", "pretraining"},
     "folder": {"path", "chat", "chat_arguments", "facts"},
     "hub": {"hub_id", "revision", "chat", "chat_arguments", "facts"},
+    "gguf": {"path", "package", "version", "file", "sha256", "chat", "chat_arguments", "facts"},
 }
+NEEDED = {
+    "tiny": ("model_type",),
+    "folder": ("path",),
+    "hub": ("hub_id",),
+    "gguf": ("package", "version", "file", "sha256"),
+}
+Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 SIXTEEN_BYTES = 16  # a parameter that AdamW trains in bf16: 2 + 2 + 12, ZeRO, arXiv 1910.02054, section 3.1
 
 
@@ -24,7 +32,7 @@ class Pretraining(Strict):
     published ones do, from a model that reasons in words.
     """
 
-    tasks: list[str] = Field(..., description="tasks whose pre-training texts are learned")
+    tasks: list[str] = Field([], description="tasks whose pre-training texts are learned")
     updates: Positive = 300
     batch_size: Positive = 64
     learning_rate: PositiveFloat = 3e-3
@@ -60,7 +68,7 @@ class Settings(Hosted):
     A tiny backbone is built once for each seed of the runs that use it.
     """
 
-    source: Literal["tiny", "folder", "hub"]
+    source: Literal["tiny", "folder", "hub", "gguf"]
     label: str = Field(..., description="the family's name as figures print it")
     look: Look | None = Field(None, description="how figures draw it; null: a look that no other there has")
     full_look: Look | None = Field(None, description="the same of its live runs, in a figure of live and frozen ones")
@@ -68,7 +76,13 @@ class Settings(Hosted):
     config: dict[str, Any] = Field({}, description="tiny: arguments of the model's configuration class")
     embedding_std: PositiveFloat = Field(1.0, description="tiny: spread of the initial input embeddings")
     pretraining: dict[str, Any] = Field({}, description="tiny: overrides of the main file's `pretraining`")
-    path: str | None = Field(None, description="folder: a Hugging Face model folder")
+    path: str | None = Field(None, description="folder: a Hugging Face model folder; gguf: a file")
+    package: str | None = Field(
+        None, description="gguf: instead of path, an installed Python package that has the file"
+    )
+    version: str | None = Field(None, description="gguf: the package's version")
+    file: str | None = Field(None, description="gguf: the name of the file in the package")
+    sha256: Digest | None = Field(None, description="gguf: SHA-256 of the file; a package needs it")
     hub_id: str | None = Field(None, description="hub: owner/name")
     revision: Commit | None = Field(None, description="hub: the commit to load; null: the one that `make pin` found")
     attention: Literal["eager", "sdpa"] = Field(
@@ -89,9 +103,11 @@ class Settings(Hosted):
 
     @model_validator(mode="after")
     def _source_has_what_it_needs(self) -> Settings:
-        needed = {"tiny": "model_type", "folder": "path", "hub": "hub_id"}[self.source]
-        if getattr(self, needed) is None:
-            raise ValueError(f"source {self.source} needs {needed}")
+        for key in NEEDED[self.source] if self.source != "gguf" or self.path is None else ():
+            if getattr(self, key) is None:
+                raise ValueError(f"source {self.source} needs {key}" + (", or path" if self.source == "gguf" else ""))
+        if self.path is not None and any((self.package, self.version, self.file)):
+            raise ValueError("give path, or package with version, file and sha256")
         return self
 
     @model_validator(mode="after")

@@ -12,17 +12,20 @@ import math
 from pathlib import Path
 from typing import Any
 
+from thoughtscope.backbones.gguf_file import locate
 from thoughtscope.backbones.settings import Settings
 from thoughtscope.errors import UserError
 
 WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
+MOST_PER_BYTE = 2  # weights in a byte of a GGUF file; four bits each is the usual least
 LARGEST_HEADER = 100_000_000  # bytes; the format's own limit
 
 
 def parameters(settings: Settings) -> int | None:
     """Return a given backbone's number of parameters: of its `facts`, its folder or the hub's cache, in this order.
 
-    A tiny backbone counts as 0. None: it is on a hub, not in the cache, and its file does not say.
+    A tiny backbone counts as 0, a GGUF file as the most that its bytes can hold. None: it is on a hub, not in the
+    cache, and its file does not say.
 
     Raises:
         UserError: a file of weights that cannot be read.
@@ -31,6 +34,8 @@ def parameters(settings: Settings) -> int | None:
         return 0
     if settings.facts.parameters is not None:
         return settings.facts.parameters
+    if settings.source == "gguf":
+        return MOST_PER_BYTE * locate(settings, "backbone").stat().st_size
     folder = Path(str(settings.path)) if settings.source == "folder" else _cached(settings)
     return count_parameters(folder) if weight_files(folder) else None
 

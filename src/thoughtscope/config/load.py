@@ -13,6 +13,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
+from thoughtscope.backbones.gguf_file import locate
 from thoughtscope.backbones.settings import Pretraining
 from thoughtscope.backbones.settings import Settings as BackboneSettings
 from thoughtscope.config import analysis
@@ -142,7 +143,11 @@ class Study:
     def pretraining(self, backbone: str) -> Pretraining:
         """Return how `backbone` is pre-trained: the common settings with the backbone's own on top."""
         raw = merge(self.config.pretraining.model_dump(), self.backbone(backbone).pretraining)
-        return parse(Pretraining, raw, f"{self.file('backbones', backbone)}: pretraining")
+        where = f"{self.file('backbones', backbone)}: pretraining"
+        found = parse(Pretraining, raw, where)
+        if self.backbone(backbone).source == "tiny" and not found.tasks:
+            raise UserError(f"{where}.tasks", "a tiny backbone learns its language from tasks", "name one at least")
+        return found
 
     @_once
     def common_training(self, backbone: str) -> Training:
@@ -257,9 +262,12 @@ class Study:
             figure_series(self, name)
 
     def _check_folder(self, backbone: str) -> None:
-        """Refuse a given folder that is no model folder, before anything is built."""
-        path = self.backbone(backbone).path
-        if self.backbone(backbone).source == "folder" and not (Path(str(path)) / "config.json").is_file():
+        """Refuse a given folder that is no model folder, or a file that is not there, before anything is built."""
+        settings = self.backbone(backbone)
+        path = settings.path
+        if settings.source == "gguf":
+            locate(settings, self.file("backbones", backbone))
+        if settings.source == "folder" and not (Path(str(path)) / "config.json").is_file():
             raise UserError(
                 f"{self.file('backbones', backbone)}: path",
                 f"{path} holds no config.json",

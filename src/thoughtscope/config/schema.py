@@ -93,11 +93,11 @@ class Compute(Strict):
 class Config(Strict):
     """The main config file: what is studied and with which settings."""
 
-    runs: list[RunGrid] = Field(..., min_length=1)
-    training: Training
+    runs: list[RunGrid] = Field([], description="what is trained; nothing, if a study only probes given backbones")
+    training: Training = Training()
     lora: Lora = Lora()
-    evaluation: Evaluation
-    pretraining: Pretraining
+    evaluation: Evaluation = Evaluation()
+    pretraining: Pretraining = Pretraining()
     hidden_states: HiddenStates = HiddenStates()
     probes: dict[str, ProbeEntry] = {}
     tables: dict[str, TableEntry | None] = Field(

@@ -38,11 +38,11 @@ class ActivityHeatmap(ActivityFigure):
         limit = bound(found)
         colours = ScalarMappable(Normalize(-limit, limit), colormaps[style.DIVERGING_MAP])
         with style.applied():
-            figure = style.new_figure(style.PAGE, 5.2)
+            figure = style.new_figure(style.PAGE, 5.6)
             longest = max(len(grid.positions) for grid in found)
             for place, grid in enumerate(found):
                 width = 0.8 * len(grid.positions) / longest
-                axes = figure.add_axes((0.07, 0.64 - 0.47 * place, width, 0.25))
+                axes = figure.add_axes((0.07, 0.66 - 0.45 * place, width, 0.24))
                 _heatmap(axes, grid, colours)
             bar = figure.colorbar(colours, cax=figure.add_axes((0.9, 0.3, 0.016, 0.4)))
             bar.set_label("Activity Score", labelpad=3)

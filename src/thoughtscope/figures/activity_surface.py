@@ -43,7 +43,6 @@ class ActivitySurface(ActivityFigure):
 
         found, points = grids(data, self.settings)
         limit = bound(found)
-        height = max(limit, *(float(np.abs(grid.scores).max()) for grid in found))
         colours = ScalarMappable(Normalize(-limit, limit), colormaps[style.SCORE_MAP])
         layers = (min(grid.layers.min() for grid in found), max(grid.layers.max() for grid in found))
         positions = (0, max(grid.positions.max() for grid in found))
@@ -54,7 +53,7 @@ class ActivitySurface(ActivityFigure):
                 _surface(axes, grid, colours)
                 axes.set_xlim(*layers)
                 axes.set_ylim(*positions)
-                axes.set_zlim(-height, height)
+                axes.set_zlim(-limit, limit)
                 _dress(axes)
                 axes.set_title(_head(grid), y=1.0, pad=0, va="top", fontsize=style.NORMAL - 0.5).set_y(1.19)
             bar = figure.colorbar(colours, cax=figure.add_axes((0.915, 0.18, 0.016, 0.5)))
@@ -69,13 +68,16 @@ def _head(grid: Grid) -> str:
 
 
 def _surface(axes: Any, grid: Grid, colours: Any) -> None:
-    """Draw the scores; a facet takes the colour of its mean, or grey where its nearest cell has no evidence."""
+    """Draw the scores; a facet takes the colour of its mean, or grey where its nearest cell has no evidence.
+
+    Cells without evidence lie flat at 0, so that they hide no other.
+    """
     from matplotlib.colors import to_rgba
 
     from thoughtscope.figures import style
 
     across, along = _finer(grid.layers), _finer(grid.positions)
-    rough = np.array([np.interp(along, grid.positions, row) for row in grid.scores])
+    rough = np.array([np.interp(along, grid.positions, row) for row in np.where(grid.readable, grid.scores, 0)])
     fine = np.array([np.interp(across, grid.layers, column) for column in rough.T])  # [positions, layers]
     facets = (fine[:-1, :-1] + fine[1:, :-1] + fine[:-1, 1:] + fine[1:, 1:]) / 4
     faces = colours.to_rgba(facets)
@@ -109,5 +111,5 @@ def _dress(axes: Any) -> None:
         side.set_pane_color((0.975, 0.975, 0.975, 1.0))
         side.set_major_locator(style.ticks(6, integer=axis != "z"))
         axes.tick_params(axis=axis, labelsize=style.SMALL, pad=-3, length=2)
-    axes.view_init(elev=26, azim=-52)
+    axes.view_init(elev=34, azim=-58)
     axes.set_box_aspect((1, 1.1, 0.8), zoom=0.97)

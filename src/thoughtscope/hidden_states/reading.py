@@ -1,12 +1,18 @@
-"""Reads texts that begin with the same tokens: what they share is computed once, the rest of each text after it.
+"""Reads texts that begin alike: every token is computed once for all texts in which the same tokens come before it.
 
-A chat template puts the same tokens before every question, often more than the question and its answer have.
+A chat template puts the same tokens before every question, often more than the question and its answer have: they are
+read first. Texts with the same prompt are then read together as a tree, in which each token sees those before it.
+
+    Who is X?  X is a  ┬ painter
+                       └ physicist  ┬ .
+                                    └ and chemist.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Any
 
 import torch
@@ -19,22 +25,94 @@ from thoughtscope.latents.forward import forward
 from thoughtscope.latents.layout import TokenSequence, sequence
 from thoughtscope.latents.packing import pack
 
+LARGEST = 16  # texts of a tree
+
+
+@dataclass(frozen=True)
+class Tree:
+    """Texts of one prompt, merged where they begin alike.
+
+    Attributes:
+        texts: the texts.
+        tokens: ``[nodes]``, ids; parents: ``[nodes]``, the node before each, -1 after the shared tokens.
+        depths: ``[nodes]``, how many tokens after the shared ones a node stands.
+        paths: of each text, the node of each token after the shared ones.
+    """
+
+    texts: Sequence[TokenSequence]
+    tokens: list[int]
+    parents: list[int]
+    depths: list[int]
+    paths: list[list[int]]
+
+    @classmethod
+    def of(cls, texts: Sequence[TokenSequence], start: int) -> Tree:
+        """Merge texts after their first `start` tokens."""
+        tree, known = cls(texts, [], [], [], []), dict[tuple[int, int], int]()
+        for text in texts:
+            node, path = -1, []
+            for depth, token in enumerate(text.token_ids[start:]):
+                if (node, token) not in known:
+                    known[node, token] = len(tree.tokens)
+                    tree.tokens.append(token)
+                    tree.parents.append(node)
+                    tree.depths.append(depth)
+                node = known[node, token]
+                path.append(node)
+            tree.paths.append(path)
+        return tree
+
+    def visible(self) -> Tensor:
+        """Return ``[nodes, nodes]``: whether the first is the second or comes after it in a text."""
+        seen = torch.eye(len(self.tokens), dtype=torch.bool)
+        for node, parent in enumerate(self.parents):
+            if parent >= 0:
+                seen[node] |= seen[parent]
+        return seen
+
+
+def trees(sequences: Sequence[TokenSequence], start: int, size: int) -> Iterator[list[Tree]]:
+    """Yield batches of trees of texts with the same prompt, each batch with at least `size` texts if there are.
+
+    Trees of a batch have about as many nodes.
+    """
+
+    def prompt(one: TokenSequence) -> Sequence[int]:
+        return one.token_ids[: one.prompt_length]
+
+    found = []
+    for _, group in groupby(sorted(sequences, key=lambda one: (*prompt(one), -1, *one.token_ids)), key=prompt):
+        texts = list(group)
+        found += [Tree.of(texts[i : i + LARGEST], start) for i in range(0, len(texts), LARGEST)]
+    found.sort(key=lambda tree: len(tree.tokens))
+    batch: list[Tree] = []
+    for tree in found:
+        batch.append(tree)
+        if sum(len(one.texts) for one in batch) >= size:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
+
 
 @dataclass(frozen=True)
 class Read:
     """What a model computes at the tokens after the shared ones.
 
     Attributes:
-        layers: for each layer ``[rows, longest rest, d]``, 0 = embedding output, the last one after the final norm.
-        start: position of the first token in every row.
+        layers: for each layer ``[trees, nodes, d]``, 0 = embedding output, the last one after the final norm.
+        nodes: ``[texts, tokens]``, the place of each token of each text, in the order of the trees, in
+            ``[trees * nodes]``; what fills the end is 0.
+        start: position of the first token in every text.
     """
 
     layers: list[Tensor]
+    nodes: Tensor
     start: int
 
     def at(self, layer: int, rows: Tensor, positions: Tensor) -> Tensor:
-        """Return the states ``[n, d]`` of a layer at `positions` ``[n]`` of `rows` ``[n]``."""
-        return self.layers[layer][rows, positions - self.start]
+        """Return the states ``[n, d]`` of a layer at `positions` ``[n]`` of the texts `rows` ``[n]``."""
+        return self.layers[layer].flatten(0, 1)[self.nodes[rows, positions - self.start]]
 
 
 class Reader:
@@ -51,31 +129,37 @@ class Reader:
         self.batch = pack([sequence("shared", self.shared, [])], None, device=model.device) if shared else None
         self.cache = forward(model, self.batch, None).cache if self.batch else None
 
-    def read(self, sequences: Sequence[TokenSequence]) -> Read:
+    def read(self, batch: Sequence[Tree]) -> Read:
         """Compute the hidden states of all layers at what follows the shared tokens.
 
         Raises:
             UserError: a text is longer than the model's context.
         """
         device, start = self.model.device, len(self.shared)
-        rest = [torch.tensor(one.token_ids[start:], device=device) for one in sequences]
-        ids = torch.nn.utils.rnn.pad_sequence(rest, batch_first=True)  # what fills the end, no token before it sees
-        self._check(start + ids.shape[1])
-        keys = torch.arange(start + ids.shape[1], device=device)
-        queries = keys[start:].expand_as(ids)
+        ids, depths = (_padded([getattr(tree, name) for tree in batch]).to(device) for name in ("tokens", "depths"))
+        rows, nodes = ids.shape
+        self._check(start + int(depths.max()) + 1)
+        seen = torch.eye(nodes, dtype=torch.bool).repeat(rows, 1, 1)
+        for row, tree in enumerate(batch):
+            seen[row, : len(tree.tokens), : len(tree.tokens)] = tree.visible()
+        seen = torch.cat([torch.ones(rows, nodes, start, dtype=torch.bool), seen], dim=2).to(device)
+        queries = start + depths
+        keys = torch.cat([torch.arange(start, device=device).expand(rows, -1), queries], dim=1)
         embedded = self.model.get_input_embeddings()(ids)
         cache = None
         if self.cache is not None and self.batch is not None:
-            cache = self.cache.unpacked(self.batch.index.expand(len(sequences), -1))
+            cache = self.cache.unpacked(self.batch.index.expand(rows, -1))
         out = decoder_of(self.model)(
             inputs_embeds=embedded,
-            attention_mask=attention_mask(self.windows, queries, keys[None], embedded.dtype),
+            attention_mask=attention_mask(self.windows, queries, keys, embedded.dtype, seen),
             position_ids=queries,
             past_key_values=cache,
             use_cache=cache is not None,
             output_hidden_states=True,
         )
-        return Read([layer_states(out, layer) for layer in range(len(out.hidden_states))], start)
+        layers = [layer_states(out, layer) for layer in range(len(out.hidden_states))]
+        paths = [[row * nodes + node for node in path] for row, tree in enumerate(batch) for path in tree.paths]
+        return Read(layers, _padded(paths).to(device), start)
 
     def _check(self, longest: int) -> None:
         config = self.model.config.get_text_config()
@@ -86,6 +170,10 @@ class Reader:
                 f"a text of {longest} tokens exceeds its context of {context}",
                 "shorten or remove it",
             )
+
+
+def _padded(rows: Sequence[Sequence[int]]) -> Tensor:
+    return torch.nn.utils.rnn.pad_sequence([torch.tensor(row, dtype=torch.long) for row in rows], batch_first=True)
 
 
 def shared_tokens(sequences: Sequence[TokenSequence]) -> list[int]:

@@ -17,5 +17,7 @@ class HiddenStates(Strict):
         "last", description="hidden-state layers, 0 = embeddings; the last, after the final norm, is always stored"
     )
     text_tokens: Positive = Field(4, description="text tokens of each role that are stored of a response, at random")
-    dtype: Literal["float16", "float32"] = "float32"
+    dtype: Literal["bfloat16", "float16", "float32"] = Field(
+        "float32", description="precision that is stored; bfloat16 and float16 take half the room"
+    )
     batch_size: Positive = 64

@@ -22,8 +22,8 @@ from thoughtscope.backbones.prompt import decoded, prompt_ids, response_ids
 from thoughtscope.backbones.spellings import SPELLINGS, spellings
 from thoughtscope.backbones.spellings import notes as spelling_notes
 from thoughtscope.errors import UserError
-from thoughtscope.hidden_states.capture import batches, depth, describe, positions
-from thoughtscope.hidden_states.reading import Read, Reader, shared_tokens
+from thoughtscope.hidden_states.capture import depth, describe, positions
+from thoughtscope.hidden_states.reading import Read, Reader, Tree, shared_tokens, trees
 from thoughtscope.hidden_states.roles import QUESTION, STATEMENT, Place
 from thoughtscope.hidden_states.settings import HiddenStates
 from thoughtscope.hidden_states.write import SURPRISALS, StateWriter, storage_type
@@ -52,7 +52,7 @@ def extract_statements(
 
     A row without a response (calibration) is stored at its question's tokens, without surprisals. The tokens with
     which all rows begin are left out, and so is the first of the sequence: models use it as a sink of attention, and
-    its states are far larger than all others. Rows are read in order of length.
+    its states are far larger than all others.
 
     Args:
         rows: `schemas.STATEMENTS`, all splits.
@@ -68,16 +68,15 @@ def extract_statements(
     write_json(folder / SPELLINGS, spelled)
     for line in spelling_notes(spelled):
         print(line, flush=True)
-    sequences = sorted(
-        (_statement(tokenizer, settings.prompting, row) for row in rows), key=lambda one: len(one.token_ids)
-    )
+    sequences = [_statement(tokenizer, settings.prompting, row) for row in rows]
     with (
         torch.no_grad(),
         StateWriter(folder, settings.run, model.config.get_text_config().hidden_size, stored) as writer,
         pq.ParquetWriter(folder / SURPRISALS, schemas.SURPRISALS) as surprisals,
     ):
-        reader = Reader(model, shared_tokens(sequences))
-        for part in batches(sequences, settings.states.batch_size):
+        shared = shared_tokens(sequences)
+        reader = Reader(model, shared)
+        for part in trees(sequences, len(shared), settings.states.batch_size):
             found = _read(reader, tokenizer, part, writer)
             table = pa.Table.from_pylist([{"run": settings.run, **row} for row in found], schema=schemas.SURPRISALS)
             surprisals.write_table(table)
@@ -85,11 +84,9 @@ def extract_statements(
     describe(folder, model, tokenizer, stored=stored, layers=layers, steps=[0], examples=len(rows))
 
 
-def _read(
-    reader: Reader, tokenizer: Any, sequences: Sequence[TokenSequence], writer: StateWriter
-) -> Iterator[dict[str, Any]]:
+def _read(reader: Reader, tokenizer: Any, batch: Sequence[Tree], writer: StateWriter) -> Iterator[dict[str, Any]]:
     """Read a batch and store its states; yield the surprisal of each response token."""
-    read = reader.read(sequences)
+    read, sequences = reader.read(batch), [text for tree in batch for text in tree.texts]
     places = [place for row, one in enumerate(sequences) for place in _places(row, one, read.start)]
     pieces = [[decoded(tokenizer, [token]) for token in one.token_ids] for one in sequences]
     about = positions(sequences, places, pieces, None)
@@ -118,17 +115,24 @@ def _places(row: int, one: TokenSequence, shared: int) -> list[Place]:
     return [Place(row, t, None, role) for t in range(start, length)]
 
 
-def _indices(places: Sequence[Place], device: torch.device, before: int = 0) -> tuple[Tensor, Tensor]:
+def _indices(places: Sequence[Place], device: torch.device) -> tuple[Tensor, Tensor]:
     rows = torch.tensor([place.row for place in places], dtype=torch.long, device=device)
-    return rows, torch.tensor([place.position - before for place in places], dtype=torch.long, device=device)
+    return rows, torch.tensor([place.position for place in places], dtype=torch.long, device=device)
 
 
 def _surprisals(model: Any, read: Read, sequences: Sequence[TokenSequence], places: Sequence[Place]) -> Iterator[float]:
     """Yield the negative log-likelihood of the token at each place, in nats."""
-    states = read.at(-1, *_indices(places, model.device, before=1))
-    targets = torch.tensor([sequences[one.row].token_ids[one.position] for one in places], device=model.device)
-    for some, wanted in zip(torch.split(states, SCORED_AT_ONCE), torch.split(targets, SCORED_AT_ONCE), strict=True):
-        yield from F.cross_entropy(logits(model, some).float(), wanted, reduction="none").tolist()
+    rows, positions = _indices(places, model.device)
+    pairs = torch.stack([read.nodes[rows, positions - read.start - back] for back in (1, 0)])
+    once, places_of = torch.unique(pairs, dim=1, return_inverse=True)  # texts that begin alike are scored once
+    first = torch.empty_like(once[0]).scatter_(0, places_of, torch.arange(len(places), device=model.device))
+    targets = torch.tensor([sequences[one.row].token_ids[one.position] for one in places], device=model.device)[first]
+    states = read.layers[-1].flatten(0, 1)[once[0]]
+    found = [
+        F.cross_entropy(logits(model, some).float(), wanted, reduction="none")
+        for some, wanted in zip(torch.split(states, SCORED_AT_ONCE), torch.split(targets, SCORED_AT_ONCE), strict=True)
+    ]
+    yield from torch.cat(found)[places_of].tolist()
 
 
 def _statement(tokenizer: Any, prompting: Prompting, row: Mapping[str, Any]) -> TokenSequence:

@@ -3,7 +3,7 @@
     kind=output/layer=3/part.parquet
 
 Knows nothing about models. bf16 values that overflow float16 would become inf: they are refused where
-float16 was asked for a float32 model, and a bf16 model's states are stored as float32 (see `storage_type`).
+float16 was asked for a float32 model, and a bf16 model's states are stored as bfloat16 (see `storage_type`).
 """
 
 from __future__ import annotations
@@ -47,8 +47,16 @@ class Position:
 
 
 def storage_type(asked: str, computed: str) -> str:
-    """Return the type to store: bf16 has a wider range than float16, so its states are kept as float32."""
-    return "float32" if computed == "bfloat16" else asked
+    """Return the type to store: what a model computes in bf16 is stored whole in that, and may not fit float16."""
+    return "bfloat16" if computed == "bfloat16" else asked
+
+
+def rounded(vectors: np.ndarray) -> np.ndarray:
+    """Return float32 values rounded to the nearest bfloat16, halves to even."""
+    bits = np.ascontiguousarray(vectors, dtype=np.float32).view(np.uint32)
+    kept = (bits + np.uint32(0x7FFF) + ((bits >> np.uint32(16)) & np.uint32(1))) & np.uint32(0xFFFF0000)
+    found: np.ndarray = kept.view(np.float32)
+    return found
 
 
 class StateWriter:
@@ -56,7 +64,8 @@ class StateWriter:
 
     Args:
         width: entries of a vector.
-        dtype: ``float16`` or ``float32``.
+        dtype: ``bfloat16``, ``float16`` or ``float32``. Parquet has no bfloat16: values are rounded to it and stored
+            as float32, whose lower halves are then zero and take no room.
         kinds: those that are stored; each has a folder, even if there is nothing to store.
     """
 
@@ -114,7 +123,7 @@ class StateWriter:
 
     def _cast(self, vectors: np.ndarray) -> np.ndarray:
         with np.errstate(over="ignore"):
-            stored = vectors.astype(self.dtype)
+            stored = rounded(vectors) if self.dtype == "bfloat16" else vectors.astype(self.dtype)
         if not np.isfinite(stored).all():
             raise UserError(
                 "hidden_states.dtype", f"a hidden state does not fit {self.dtype}", "set hidden_states.dtype to float32"

@@ -61,10 +61,12 @@ def attention_mask(
     Args:
         query_positions: ``[rows, queries]``.
         key_positions: ``[rows or 1, keys]``.
-        key_valid: ``[rows, keys]``, False at padding.
+        key_valid: ``[rows, keys]``, False at padding; or ``[rows, queries, keys]``, what each query may see.
     """
     queries, keys = query_positions[:, :, None], key_positions[:, None, :]
-    causal = queries >= keys if key_valid is None else (queries >= keys) & key_valid[:, None, :]
+    causal = queries >= keys
+    if key_valid is not None:
+        causal = causal & (key_valid if key_valid.ndim == 3 else key_valid[:, None, :])
     masks = {}
     for kind, size in windows.items():
         if size is None:

@@ -8,8 +8,8 @@ one predicate, with the maximum over all cells and directions.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Literal
 
@@ -21,7 +21,7 @@ from thoughtscope.probes.pairing import codes, common_prefix, exchangeable, pred
 from thoughtscope.probes.permutation import Family, Resampling, permuted_labels
 from thoughtscope.probes.settings import TruthSettings
 from thoughtscope.probes.statements import Array, Rows, Statements, Vectors
-from thoughtscope.probes.truth import SURPRISAL, blank_row, note_row, tested_rows
+from thoughtscope.probes.truth import OWN, SURPRISAL, blank_row, note_row, tested_rows
 
 Fitted = Literal["tokens", "last"]
 FEWEST = 5  # true and as many false tokens below which a cell is not tested
@@ -101,6 +101,42 @@ class Evidence:
     passes: bool
 
 
+@dataclass
+class Whole:
+    """All tokens of a sample told apart together.
+
+    Attributes:
+        subset: as `truth` names it.
+        rows: what is known of each AUROC, in the order in which the family has them.
+    """
+
+    subset: str
+    sample: Sample
+    permuted: Array
+    resampling: Resampling
+    family: Family
+    rows: list[dict[str, Any]] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, subset: str, sample: Sample, subjects: NDArray[np.int64], settings: TruthSettings) -> Whole:
+        """Prepare the tests of a sample; ``subjects [s]`` are those of its statements."""
+        permuted = permuted_labels(sample.labels, sample.keys, settings.permutations, seed=2)
+        units = sample.units
+        resampling = Resampling(subjects[units], sample.labels[units], settings.bootstrap)
+        return cls(subset, sample, permuted, resampling, Family(sample.labels, permuted))
+
+    def add(self, scores: Array, names: Iterable[str], layer: int | None, confidence: float) -> None:
+        """Measure scores ``[m, directions]`` of the tokens."""
+        for area, column, name in zip(self.family.add(scores, self.sample.units), scores.T, names, strict=True):
+            low, high = self.resampling.interval(column, confidence)
+            measured = {"n": len(self.sample.rows), "auroc": float(area), "ci_low": low, "ci_high": high}
+            self.rows.append({**blank_row(name, layer, self.subset, "token"), **measured})
+
+    def tested(self, level: float) -> Iterator[dict[str, Any]]:
+        """Yield the rows with their p-values."""
+        yield from tested_rows(self.family, self.rows, level)
+
+
 class TokenProbe:
     """Token directions, layer by layer: call `add` with each layer, then read what was found.
 
@@ -118,14 +154,17 @@ class TokenProbe:
         self.matched = fitted_on == "tokens" and all(_matched(statements, rows) for rows in (train, test))
         choose = last_tokens if fitted_on == "last" else predicate_tokens if self.matched else decided_tokens
         self.train, self.test = choose(statements, train), choose(statements, test)
-        self.permuted = permuted_labels(self.test.labels, self.test.keys, settings.permutations, seed=2)
-        self.whole, self.cells = Family(self.test.labels, self.permuted), Family(self.test.labels, self.permuted)
-        subjects = codes(statements.rows.iloc[self.test.rows], ["subject"])[self.test.units]
-        self.resampling = Resampling(subjects, self.test.labels[self.test.units], settings.bootstrap)
+        subjects = codes(statements.rows, ["subject"])
+        samples = {"all": self.test}
+        for split in sorted(set(statements.rows["split"]) - OWN):
+            rows = statements.where(split, negated=False)
+            if len(set(statements.labels(rows))) == 2 and not (self.matched and not _matched(statements, rows)):
+                samples[split] = choose(statements, rows)
+        self.wholes = [Whole.of(name, one, subjects[one.rows], settings) for name, one in samples.items()]
+        self.cells = Family(self.test.labels, self.wholes[0].permuted)
         index = statements.index
         self.scored = np.flatnonzero(np.isin(index.statements, statements.where("display")))
         self.calibration = np.flatnonzero(np.isin(index.statements, statements.where("calibration")))
-        self.whole_rows: list[dict[str, Any]] = []
         self.cell_rows: list[tuple[int, int, str, int, float]] = []
         self.displayed: dict[int, Array] = {}
         self.tested: dict[int, Array] = {}
@@ -139,18 +178,17 @@ class TokenProbe:
         axes /= np.where(spread > 0, spread, np.inf)[:, None]
         along = training.vectors @ axes.T
         centres = _centres(along, labels, self.train.distances, int(self.statements.index.distances.max()) + 1)
-        self.displayed[layer], self.tested[layer] = (
+        self.displayed[layer], *tested = (
             _project(vectors[tokens], training.centre, axes) - centres[self.statements.index.distances[tokens]]
-            for tokens in (self.scored, self.test.tokens)
+            for tokens in (self.scored, *(whole.sample.tokens for whole in self.wholes))
         )
+        self.tested[layer] = tested[0]
+        for whole, scores in zip(self.wholes, tested, strict=True):
+            whole.add(scores, LINEAR, layer, self.settings.confidence)
         self._test(layer, self.tested[layer])
 
     def _test(self, layer: int, scores: Array) -> None:
-        """Measure the scores ``[m, directions]`` of the test tokens: all together, and at each distance."""
-        for area, column, name in zip(self.whole.add(scores, self.test.units), scores.T, LINEAR, strict=True):
-            low, high = self.resampling.interval(column, self.settings.confidence)
-            measured = {"n": len(self.test.rows), "auroc": float(area), "ci_low": low, "ci_high": high}
-            self.whole_rows.append({**blank_row(name, layer, "all", "token"), **measured})
+        """Measure the scores ``[m, directions]`` of the test tokens at each distance."""
         truth = self.test.labels[self.test.units] == 1
         for distance in np.unique(self.test.distances):
             here = self.test.distances == distance
@@ -173,18 +211,16 @@ class TokenProbe:
         return found
 
     def rows(self) -> Iterator[dict[str, Any]]:
-        """Yield the evidence of all test tokens together, with `auroc` as its value."""
+        """Yield the evidence of all test tokens of each subset together, with `auroc` as its value."""
         if not self.matched:
             yield note_row(None, "all", UNMATCHED, "token")
-        surprisals = -self.statements.token_surprisals[self.test.tokens]
-        if not np.isnan(surprisals).any():
-            alone = Family(self.test.labels, self.permuted)
-            area = float(alone.add(surprisals[:, None], self.test.units)[0])
-            low, high = self.resampling.interval(surprisals, self.settings.confidence)
-            measured = {"n": len(self.test.rows), "auroc": area, "ci_low": low, "ci_high": high}
-            row = {**blank_row(SURPRISAL, None, "all", "token"), **measured}
-            yield from tested_rows(alone, [row], self.settings.level)
-        yield from tested_rows(self.whole, self.whole_rows, self.settings.level)
+        for whole in self.wholes:
+            surprisals = -self.statements.token_surprisals[whole.sample.tokens]
+            if not np.isnan(surprisals).any():
+                alone = replace(whole, family=Family(whole.sample.labels, whole.permuted), rows=[])
+                alone.add(surprisals[:, None], [SURPRISAL], None, self.settings.confidence)
+                yield from alone.tested(self.settings.level)
+            yield from whole.tested(self.settings.level)
 
 
 def _matched(statements: Statements, rows: Rows) -> bool:

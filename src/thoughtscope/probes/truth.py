@@ -5,8 +5,9 @@ Directions are fitted on plain (not negated) statements of the training subjects
     all             plain statements of the test subjects
     negated         their negated statements, same direction: does it follow truth, or the description's fit?
     length-matched  of `all`, as many true as false of every length
-    unseen          statements whose text, true or false, the backbone never read
-    guessed         statements that it read equally often, true and false, with the verdict
+    unseen          of `facts`: statements whose text, true or false, the backbone never read
+    guessed         of `facts`: statements that it read equally often, true and false, with the verdict
+    phrasing        of `people`: statements about the test subjects in words that no direction was fitted on
     surprisal-out   `all`, with what surprisal explains linearly taken out of the training vectors and the test scores;
                     it counts in excess of what subject and predicate have on average, because a state that knows the
                     predicate alone would otherwise pass: it tells how surprising the predicate is of anybody
@@ -35,6 +36,7 @@ from thoughtscope.probes.statements import Array, Rows, Statements, Vectors, len
 
 SURPRISAL, TEXT = "surprisal-only", "text-only"
 CONTROLLED = "surprisal-out"
+OWN = {"train", "test", "calibration", "display"}
 REFITTED = ("all", CONTROLLED)  # subsets with the null of directions fitted to permuted training labels
 NO_PAIRS = "left out: no training subject and attribute has both a true and a false statement"
 NO_NEGATION = "left out: the task has no negated statements"
@@ -79,13 +81,14 @@ class TruthProbe:
             UserError: the plain statements of a split are not both true and false.
         """
         self.statements, self.settings = statements, settings
+        self.others = sorted(set(statements.rows["split"]) - OWN)  # each is a subset of its own
         self.train = statements.where("train", negated=False)
         plain, negated = (statements.where("test", negated=turned) for turned in (False, True))
         for split, rows in (("train", self.train), ("test", plain)):
             if len(set(statements.labels(rows))) < 2:
                 problem = f"the {len(rows)} plain statements of split {split} are not both true and false"
                 raise UserError("probe: task", problem, "give more statements, or another seed of the task")
-        self.test = np.concatenate([plain, negated, *(statements.where(name, False) for name in ("unseen", "guessed"))])
+        self.test = np.concatenate([plain, negated, *(statements.where(name, False) for name in self.others)])
         frame = statements.rows.iloc[self.train]
         self.pairs = subject_pairs(frame)
         self.permuted = permuted_labels(statements.labels(self.train), exchangeable(frame), settings.permutations)
@@ -100,7 +103,7 @@ class TruthProbe:
     def _subsets(self, plain: Rows, negated: Rows) -> Iterator[tuple[str, Subset]]:
         matched = plain[length_matched(self.statements.index.counts[plain], self.statements.labels(plain))]
         chosen = {"all": plain, "negated": negated, "length-matched": matched, CONTROLLED: plain}
-        chosen |= {name: self.statements.where(name, False) for name in ("unseen", "guessed")}
+        chosen |= {name: self.statements.where(name, False) for name in self.others}
         for name, rows in chosen.items():
             if len(set(self.statements.labels(rows))) == 2:
                 yield name, self._subset(rows)

@@ -28,6 +28,7 @@ from pydantic import Field, field_validator, model_validator
 from thoughtscope.errors import UserError
 from thoughtscope.settings import Count, Positive, Probability, Strict
 from thoughtscope.tasks import people
+from thoughtscope.tasks.matching import match
 from thoughtscope.tasks.people import Person
 
 CONTRACT = "statements"
@@ -167,8 +168,6 @@ def world(settings: Settings) -> dict[str, list[Person]]:
 def strangers(persons: Sequence[Person], rng: random.Random) -> list[Person]:
     """Return a random permutation in which nobody stands at the place of one who shares a value with them.
 
-    A perfect matching by augmenting paths (Kuhn 1955), so one is found wherever there is one.
-
     Raises:
         UserError: there is none: too few people, and too many of them alike.
     """
@@ -177,22 +176,10 @@ def strangers(persons: Sequence[Person], rng: random.Random) -> list[Person]:
     for person in persons:
         rng.shuffle(order)
         candidates.append([other for other in order if not person.resembles(persons[other])])
-    taken: dict[int, int] = {}
-
-    def settle(one: int, tried: set[int]) -> bool:
-        """Give `one` somebody unlike them, moving others on where needed."""
-        for other in candidates[one]:
-            if other not in tried:
-                tried.add(other)
-                if other not in taken or settle(taken[other], tried):
-                    taken[other] = one
-                    return True
-        return False
-
-    if not all(settle(one, set()) for one in range(len(persons))):
+    found = match(candidates)
+    if None in found:
         raise UserError("facts: subjects", *TOO_ALIKE)
-    found = {one: persons[other] for other, one in taken.items()}
-    return [found[one] for one in range(len(persons))]
+    return [persons[place] for place in found if place is not None]
 
 
 def _pairs_of(split: str, groups: dict[str, list[Person]], settings: Settings) -> Iterator[Pair]:

@@ -84,11 +84,15 @@ def checked(
     """Yield the rows and refuse those that break the contract. With `overlap`, splits may share questions.
 
     Raises:
-        UserError: an empty split, an id that occurs twice, a question in two splits, an example without its answer,
-            a train or test split whose plain statements have one truth only.
+        UserError: an empty split, an id that occurs twice, a question in two splits, an example without its answer;
+            a statement that is labelled true and false, a displayed subject in another split, a train or test split
+            whose plain statements have one truth only.
     """
     where, ids, questions, splits = f"task {name}", set(), dict[int, str](), set()
     truths: set[tuple[str, int]] = set()
+    labels: dict[int, int] = {}
+    subjects: dict[str, str] = {}  # a split other than `display` that each is in
+    shown: set[str] = set()
     for row in rows:
         example = f"{where}: example {row['example_id']}"
         key = hash(row["example_id"])  # eight bytes each; the text itself would be several times as much
@@ -103,8 +107,19 @@ def checked(
             if split != row["split"] and not overlap:
                 problem = f"its question is in split {split} and in {row['split']}"
                 raise UserError(example, problem, "remove it from one of them")
-        elif not row["negated"]:
-            truths.add((row["split"], row["label"]))
+        else:
+            if row["label"] is not None:
+                if labels.setdefault(hash((row["question"], row["response"])), row["label"]) != row["label"]:
+                    raise UserError(example, "the same statement is labelled true and false", "correct one of the two")
+                if not row["negated"]:
+                    truths.add((row["split"], row["label"]))
+            if row["split"] == "display":
+                shown.add(row["subject"])
+            else:
+                subjects[row["subject"]] = row["split"]
+            for subject in shown & subjects.keys():
+                problem = f"its displayed subject {subject} is in split {subjects[subject]}"
+                raise UserError(where, problem, "display another one, or leave this one out of the splits")
         yield row
     for split in SPLITS[contract]:
         if split not in splits:

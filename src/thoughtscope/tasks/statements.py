@@ -94,7 +94,7 @@ def examples(settings: Settings) -> Iterator[dict[str, Any]]:
             problem = f"split {split} of {len(subjects)} subjects has not both true and false plain statements"
             raise UserError("task statements", problem, "give more rows, or change test, calibration or seed")
         yield from (row for row in spoken if row["split"] == split)
-    yield from _calibration([row for row in spoken if row["split"] == "calibration"])
+    yield from calibrating([row for row in spoken if row["split"] == "calibration"])
     yield from shown
 
 
@@ -201,7 +201,7 @@ def _first_pair(rows: Sequence[dict[str, Any]], rng: random.Random) -> tuple[dic
     )
 
 
-def _calibration(rows: Sequence[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+def calibrating(rows: Sequence[dict[str, Any]]) -> Iterator[dict[str, Any]]:
     """Yield each subject's question alone, and before what is said of another subject: neither has a truth."""
     first = list({row["subject"]: row for row in rows if not row["negated"]}.values())
     for number, (row, other) in enumerate(zip(first, [*first[1:], *first[:1]], strict=True)):

@@ -33,7 +33,7 @@ class Optimizer(Strict):
 class Training(Strict):
     """How a run trains. A backbone, a method or `trainable` may override any key of it."""
 
-    updates: Positive = Field(..., description="optimiser updates of the whole run, over all stages")
+    updates: Positive = Field(1000, description="optimiser updates of the whole run, over all stages")
     batch_size: Positive = Field(64, description="global: over all ranks and accumulation steps")
     micro_batch_size: Positive | None = Field(None, description="examples a rank holds at once; null: its whole share")
     optimizer: Optimizer = Optimizer()
@@ -67,7 +67,7 @@ class Lora(Strict):
 class Evaluation(Strict):
     """How accuracy is measured: batched greedy generation on a fixed held-out set."""
 
-    every: Positive = Field(..., description="updates between two measurements; step 0 and the end always count")
+    every: Positive = Field(100, description="updates between two measurements; step 0 and the end always count")
     examples: Positive | None = Field(None, description="test questions a measurement uses; null: the whole split")
     validation_examples: Positive = Field(128, description="questions that decide whether a stage is learned")
     check_every: Positive = Field(25, description="updates between two checks whether a stage is learned")
