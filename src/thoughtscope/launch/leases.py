@@ -1,8 +1,8 @@
 """Which devices of a workstation a run gets when several runs train at once.
 
 A workflow manager counts devices but does not assign them. Here each device has a lock file; a run holds the locks of
-its devices while it lives, and the kernel frees them however it ends. Inside a SLURM job, SLURM assigns devices and nothing
-is leased.
+its devices while it lives, and the kernel frees them however it ends. Inside a SLURM job, SLURM assigns devices and
+nothing is leased.
 """
 
 from __future__ import annotations
