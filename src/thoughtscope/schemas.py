@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 
 from thoughtscope.errors import UserError
 
-MEND = "delete its folder and run again"
+FIX = "delete its folder and run again"
 
 RUN = [
     ("run", pa.string()),
@@ -200,7 +200,7 @@ def read(path: Path, schema: pa.Schema, filters: Any = None) -> pa.Table:
     try:
         return table.select(schema.names).cast(schema)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError, ValueError) as error:
-        raise UserError(str(path), f"a column has the wrong type ({error})", MEND) from error
+        raise UserError(str(path), f"a column has the wrong type ({error})", FIX) from error
 
 
 def read_any(path: Path, columns: Iterable[str] = (), filters: Any = None) -> pa.Table:
@@ -214,8 +214,8 @@ def read_any(path: Path, columns: Iterable[str] = (), filters: Any = None) -> pa
     try:
         table = pq.read_table(path, filters=filters)
     except (pa.ArrowInvalid, OSError) as error:
-        raise UserError(str(path), f"not a whole Parquet file ({error})", MEND) from error
+        raise UserError(str(path), f"not a whole Parquet file ({error})", FIX) from error
     for name in columns:
         if name not in table.column_names:
-            raise UserError(str(path), f"column {name!r} is missing", MEND)
+            raise UserError(str(path), f"column {name!r} is missing", FIX)
     return table

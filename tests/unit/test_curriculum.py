@@ -69,7 +69,7 @@ def test_stages_share_one_budget_and_end_when_they_are_learned() -> None:
     assert [(one["first_step"], one["last_step"], one["tail"]) for one in easy.progress.realised] == [
         (0, 20, 0), (20, 35, 0), (35, 60, 10),
     ]  # fmt: skip
-    assert (easy.progress.step, easy.updates, easy.progress.stopped) == (60, 60, False)
+    assert (easy.progress.step, easy.updates, easy.unlearned) == (60, 60, None)
     late = until_learned(100, [20, 35, 95])
     assert (late.progress.step, late.progress.realised[-1]["tail"]) == (100, 5), "the budget holds"
 
@@ -79,7 +79,7 @@ def test_a_run_stops_in_the_stage_that_its_budget_did_not_suffice_for() -> None:
     assert [(one["name"], one["last_step"], one["learned"]) for one in stopped.progress.realised] == [
         ("0", 20, True), ("1", 100, False),
     ]  # fmt: skip
-    assert (stopped.progress.stopped, stopped.stage.name) == (True, "1")
+    assert (stopped.progress.stopped, stopped.unlearned) == (True, "1")
 
 
 def test_a_follower_of_a_run_that_stopped_stops_there_too_and_its_rate_falls_with_its_leaders() -> None:

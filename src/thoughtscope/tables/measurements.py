@@ -12,7 +12,7 @@ from thoughtscope import schemas
 from thoughtscope.errors import UserError
 
 SPLIT = "test"
-MEND = "train the run again"
+FIX = "train the run again"
 
 
 def read_accuracy(folder: Path) -> pd.DataFrame:
@@ -26,7 +26,7 @@ def read_accuracy(folder: Path) -> pd.DataFrame:
     frame = frame[(frame["split"] == SPLIT) & (frame["layout"] == schemas.LAST)]
     frame = frame.sort_values("step", ignore_index=True)
     if frame.empty or frame["step"].iloc[0] != 0:
-        raise UserError(str(path), "step 0 was not measured", MEND)
+        raise UserError(str(path), "step 0 was not measured", FIX)
     return frame
 
 
@@ -53,12 +53,12 @@ def read_correct(folder: Path, layout: str) -> pd.DataFrame:
         frame = frame[frame["layout"] == layout]
     wide = frame.pivot(index="example_id", columns="step", values="correct")
     if wide.isna().to_numpy().any():
-        raise UserError(str(folder / "predictions.parquet"), "its steps were measured on different items", MEND)
+        raise UserError(str(folder / "predictions.parquet"), "its steps were measured on different items", FIX)
     return wide.astype(float)
 
 
 def read_schedule(folder: Path) -> dict[str, Any]:
-    """Return a run's `schedule.json`: its stages as they happened, its updates and tokens.
+    """Return a run's `schedule.json`: its stages as they happened, its updates and tokens, and the stage not learned.
 
     Raises:
         UserError: it is missing or lacks one of them.
@@ -66,6 +66,7 @@ def read_schedule(folder: Path) -> dict[str, Any]:
     path = folder / "schedule.json"
     try:
         found: dict[str, Any] = json.loads(path.read_text())
-        return {key: found[key] for key in ("stages", "updates", "labelled_tokens", "positions")}
+        needed = {key: found[key] for key in ("stages", "updates", "labelled_tokens", "positions")}
+        return {**needed, "unlearned": found.get("unlearned")}
     except (OSError, ValueError, KeyError) as error:
-        raise UserError(str(path), "no readable schedule with stages, updates and tokens", MEND) from error
+        raise UserError(str(path), "no readable schedule with stages, updates and tokens", FIX) from error

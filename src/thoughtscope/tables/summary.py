@@ -27,13 +27,13 @@ class Summary(Table):
     READS = "runs"
     DEFAULT = True
     Settings = Solving
-    COLUMNS = [*_AT_THE_END, *SOLVED, *_COST, *_STOPPED, "start_accuracy", *_SPENT]
+    COLUMNS = [*_AT_THE_END, *SOLVED, *_COST, *_STOPPED, "start_accuracy", *_SPENT, "unlearned_stage"]
     CAPTION = """
     One row a run: final accuracy on the test split with its Wilson interval; whether the run solves the task, and how
     many seeds do, with the Wilson interval of their share; mean latents, text tokens and serial forward passes of a
     response; the shares of responses that ended by themselves, at the longest length, or as a loop; accuracy before
     training with the same layout; optimiser updates, labelled tokens (those that the loss is taken at) and positions
-    (prompts, text and latents).
+    (prompts, text and latents); and the stage that the run did not learn, if its budget of updates ended there.
     """
     settings: Solving
 
@@ -45,6 +45,7 @@ class Summary(Table):
           token, at `evaluation.max_new_tokens` and as a loop.
         - the columns `SOLVED`: whether the run's accuracy is at least `settings.solved_at`, and how many seeds' is.
         - start_accuracy: at step 0, with the same layout.
+        - unlearned_stage: the stage in which the run's budget of updates ended before it was learned; else empty.
         - updates, labelled_tokens (those that the loss is taken at), positions (prompts, text and latents): what the
           run used for training.
 
@@ -65,4 +66,5 @@ def _ended(folder: Path) -> dict[str, Any]:
         **{f"stopped_{how}": (ended == how).mean() for how in schemas.STOPPED},
         "start_accuracy": measured["accuracy"].iloc[0],
         **{name: schedule[name] for name in _SPENT},
+        "unlearned_stage": schedule["unlearned"],
     }

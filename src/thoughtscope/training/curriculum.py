@@ -105,6 +105,11 @@ class Curriculum:
         return self.progress.stage >= len(self.stages) - 1
 
     @property
+    def unlearned(self) -> str | None:
+        """The stage in which the budget of updates ended before it was learned, if it did."""
+        return self.stage.name if self.until_learned and self.progress.stopped else None
+
+    @property
     def reasoner(self) -> Reasoner:
         """The reasoner in the current stage."""
         return self._reasoners[min(self.progress.stage, len(self.stages) - 1)]

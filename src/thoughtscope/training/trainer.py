@@ -124,7 +124,7 @@ class Trainer:
         self.report.line(f"stage {ended.name!r} ended after update {ended.last_step}{', learned' * ended.learned}")
         if warning:
             self.report.line(warning)
-        if progress.stopped and curriculum.until_learned:
+        if curriculum.unlearned:
             later = len(curriculum.stages) - 1 - progress.stage
             self.report.line(
                 f"warning: its budget of updates ended before {ended.name!r} was learned; {later} stages never began"

@@ -122,7 +122,7 @@ def _write(trainer: Trainer, inputs: dict[str, str], arguments: argparse.Namespa
         schemas.write(folder / "metrics.parquet", schemas.METRICS, records.read("metrics"))
         spent = {"labelled_tokens": progress.labelled_tokens, "positions": progress.positions}
         schedule = {"stages": progress.realised, "updates": progress.step, "precision": trainer.dtype, **spent}
-        write_json(folder / SCHEDULE, schedule)
+        write_json(folder / SCHEDULE, {**schedule, "unlearned": trainer.curriculum.unlearned})
         write_json(folder / SPELLINGS, trainer.parts.spellings)
 
 
