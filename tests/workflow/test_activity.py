@@ -35,7 +35,7 @@ def write_as_documented(folder: Path) -> None:
     (folder / "data/rivers.csv").write_text(shown["data/rivers.csv"] + "\n".join(rivers) + "\n")
     tokenizer = train_tokenizer([shown["data/rivers.csv"], *rivers], 320)
     torch.manual_seed(0)
-    sizes = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "max_position_embeddings": 128}
+    sizes = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "max_position_embeddings": 128}
     heads, ids = {"num_attention_heads": 2, "num_key_value_heads": 1}, {"eos_token_id": tokenizer.eos_token_id}
     config = AutoConfig.for_model("llama", **sizes, **heads, **ids, vocab_size=len(tokenizer), pad_token_id=0)
     (folder / "models").mkdir()
