@@ -94,9 +94,12 @@ def table_folders(study: Study, name: str) -> list[str]:
 
 def figure_runs(study: Study, name: str) -> list[RunId]:
     """Return the runs that a figure is about."""
-    entry = study.config.figures[name]
-    chosen = study.select(entry.runs, f"figures.{name}.runs")
-    if study.figure(name)[0].READS != "probes":
+    entry, reads = study.config.figures[name], study.figure(name)[0].READS
+    if reads == "probes" and entry.runs is None:
+        chosen = study.runs  # there may be none: a probe may read a backbone
+    else:
+        chosen = study.select(entry.runs, f"figures.{name}.runs")
+    if reads != "probes":
         return chosen
     there = set(probed_runs(study, drawn_probe(study, name)))
     return [run for run in chosen if run in there]
