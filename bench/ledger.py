@@ -160,21 +160,24 @@ def _passes(rows: pd.DataFrame, k: int) -> bool:
 def truth(all_: Sequence[Execution]) -> str:
     """Return how well truth can be told: each direction at its best layer, what needs no layer, and the controls."""
     probes = all_[0].table("probes")
-    probes = probes[(probes["probe"] == "truth") & (probes["unit"] == "statement") & probes["value"].notna()]
+    probes = probes[(probes["probe"] == "truth") & probes["value"].notna()]
     whole = probes[(probes["subset"] == "all") & probes["layer"].notna()]
-    chosen = [part.nlargest(1, "value") for _, part in whole.groupby("direction")]
+    chosen = [part.nlargest(1, "value") for _, part in whole.groupby(["unit", "direction"])]
     if not chosen:
         return "No statements were probed."
-    best = pd.concat(chosen).nlargest(1, "value").iloc[0]
-    same = (probes["direction"] == best["direction"]) & (probes["layer"] == best["layer"])
-    chosen += [probes[probes["layer"].isna()], probes[same & (probes["subset"] != "all")]]
+    best = pd.concat(chosen).sort_values("value").groupby("unit").tail(1)
+    chosen.append(probes[probes["layer"].isna()])
+    for _, row in best.iterrows():
+        same = (probes[["unit", "direction", "layer"]] == row[["unit", "direction", "layer"]]).all(axis=1)
+        chosen.append(probes[same & (probes["subset"] != "all")])
     rows = []
     for _, row in pd.concat(chosen).iterrows():
         layer = "-" if pd.isna(row["layer"]) else f"{row['layer']:.0f}"
         auroc = f"{row['value']:.3f} [{row['ci_low']:.3f}, {row['ci_high']:.3f}]"
         p = "-" if pd.isna(row["p_corrected"]) else f"{row['p_corrected']:.3f}"
         rows.append(
-            {"direction": row["direction"], "layer": layer, "statements": row["subset"], "n": int(row["n"])}
+            {"unit": row["unit"], "direction": row["direction"], "layer": layer, "statements": row["subset"]}
+            | {"n": int(row["n"])}
             | {"AUROC": auroc, "p, corrected": p}
         )
     return markdown(pd.DataFrame(rows))

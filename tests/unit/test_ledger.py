@@ -105,12 +105,12 @@ def test_the_other_parts_hold_what_the_tables_hold(executions: list[Execution]) 
     assert "| A | abcdef0 | Test CPU |" in parts["executions"]
     assert "| coconut, qwen3, full, seed 1 | 2 | 20 | 10, 20 | 60 | 42 | 690 | 0.00 | 5.00 | 0.100 |" in parts["ledger"]
     assert "| coconut, qwen3, full, seed 0 | 1 | 1.00 | 0.99 | 0.15 (chance) |" in parts["latents"]
-    truth = [row.split(" | ")[:3] for row in parts["truth"].splitlines()[2:]]
+    truth = [row.split(" | ")[:4] for row in parts["truth"].splitlines()[2:]]
     assert truth == [
-        ["| logistic", "8", "all"],
-        ["| whitened-difference", "8", "all"],
-        ["| surprisal-only", "-", "all"],
-        ["| whitened-difference", "8", "unseen"],
+        ["| statement", "logistic", "8", "all"],
+        ["| statement", "whitened-difference", "8", "all"],
+        ["| statement", "surprisal-only", "-", "all"],
+        ["| statement", "whitened-difference", "8", "unseen"],
     ]
     assert "| B | coconut, llama3.2, full, seed 0 | stage 1 | 20 | 0.160 | -0.740 [" in parts["lost"]
     assert parts["costs"].splitlines()[-1] == "| runs | 5 | 210 | 42 | 690 |"
