@@ -129,9 +129,9 @@ def question(tokenizer: Any) -> torch.Tensor:
     row = next(iter(chain.examples(CHAIN)))
     example = encode(tokenizer, Prompting(), row)
     coconut = methods_settings("coconut")
-    ids = TokenIds(dict.fromkeys(step_removal.tokens(coconut), 2))  # any id: it is the length that counts
-    last = step_removal.stages(coconut, 3)[-1]
-    laid = step_removal.layout(coconut, last, example, ids, random.Random(0), None)
+    ids = TokenIds(dict.fromkeys(coconut.tokens, 2))  # any id: it is the length that counts
+    last = coconut.stages(3)[-1]
+    laid = coconut.layout(last, example, ids, random.Random(0), None)
     text = torch.tensor([example.prompt + example.response])
     assert len(laid.token_ids) == LENGTH
     return torch.cat([text, text], 1)[:, :LENGTH]

@@ -27,7 +27,7 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 
 def test_sharded_parameters_are_refused_to_a_frozen_run(folders: dict[str, Path]) -> None:
-    with pytest.raises(UserError, match=r"config/deepspeed/zero3\.yaml: .* stage 3 is for live runs"):
+    with pytest.raises(UserError, match=r"config/deepspeed/zero3\.yaml: .* stage 3 is for trainable: full"):
         assembled("qwen3-4b", folders["qwen3-4b"], "coconut", trainable="lora",
                   lora={"training": {"deepspeed": "zero3"}})  # fmt: skip
 
