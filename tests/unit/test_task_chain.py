@@ -49,6 +49,20 @@ def test_no_question_is_in_two_splits_and_none_is_repeated() -> None:
     assert len(set(questions)) == len(questions) == 400
 
 
+def test_pretraining_has_the_training_questions_in_words_and_every_single_operation_but_no_other_question() -> None:
+    rows = list(chain.examples(settings()))
+    train, held = ({row["question"] for row in rows if (row["split"] == "train") == own} for own in (True, False))
+    texts = list(chain.pretraining(settings()))
+    asked = [row["question"] for row in texts]
+    assert not held & set(asked)
+    assert train <= set(asked)
+    single = [question for question in asked if question not in train]
+    assert set(single) <= {f"{a} {o} {b} =" for a in range(7) for o in "+*" for b in range(1, 7)}
+    assert len(single) == len(train) // 3
+    whole = next(row for row in texts if row["question"] in train)
+    assert whole["response"].count(";") == 3, "every step is written"
+
+
 def test_the_same_seed_gives_the_same_questions_and_another_others() -> None:
     assert list(chain.examples(settings())) == list(chain.examples(settings()))
     assert list(chain.examples(settings())) != list(chain.examples(settings(seed=1)))

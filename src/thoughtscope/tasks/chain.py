@@ -11,16 +11,17 @@ it, nor a question with operands swapped helps there. Knows nothing about tokeni
 
 from __future__ import annotations
 
+import itertools
 import random
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
-from itertools import accumulate
 from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
 from thoughtscope.errors import UserError
 from thoughtscope.settings import Positive, Strict
+from thoughtscope.tasks.reasoning import response_text
 
 CONTRACT = "reasoning"
 OPERATORS = "+*"
@@ -79,7 +80,7 @@ def examples(settings: Settings) -> Iterator[dict[str, Any]]:
                 "lower the splits, or raise modulus or operations",
             )
         parts = [part for group in held for part in group]
-        ends = list(accumulate(map(len, parts)))
+        ends = list(itertools.accumulate(map(len, parts)))
         drawn: dict[int, None] = {}
         while len(drawn) < sizes[split]:
             place = rng.randrange(ends[-1])
@@ -162,6 +163,31 @@ def _shares(settings: Settings, groups: Sequence[Ending], sizes: dict[str, int])
             split = "train"
         held[split].append(group)
     return held
+
+
+def pretraining(settings: Settings) -> Iterator[dict[str, Any]]:
+    """Yield the training questions with their steps, and after every third one a single operation.
+
+    Single operations share no question with a split as long as `operations` is above 1. Without them, models whose
+    layers lack positions learn the steps late.
+    """
+    single = itertools.cycle(_single_operations(settings))
+    train = (row for row in examples(settings) if row["split"] == "train")
+    for i, row in enumerate(train):
+        yield {"question": row["question"], "response": response_text(row["steps"], row["answer"])}
+        if i % 3 == 2:
+            yield next(single)
+
+
+def _single_operations(settings: Settings) -> list[dict[str, Any]]:
+    """Return every operation on every value, in a random order."""
+    found = []
+    for left, operator, right in itertools.product(range(settings.modulus), OPERATORS, range(1, settings.modulus)):
+        value = _apply(left, operator, right, settings.modulus)
+        step = f"{left} {operator} {right} = {value}" if settings.steps == "equations" else str(value)
+        found.append({"question": f"{left} {operator} {right} =", "response": response_text([step], str(value))})
+    random.Random(settings.seed).shuffle(found)
+    return found
 
 
 def question_count(settings: Settings) -> int:
