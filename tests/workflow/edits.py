@@ -52,8 +52,8 @@ def pin(package: str, **cells: str) -> Edit:
 def reformatted(desk: Desk) -> None:
     """Change a comment, a docstring and the formatting of a module that every run imports."""
     name = "src/thoughtscope/training/trainer.py"
-    desk.replace(name, '"""One run', '"""Reworded: one run')
-    desk.replace(name, "    # the experiment", "\n\n    # other words")
+    desk.replace(name, '"""The training loop of a run', '"""Reworded: the training loop of a run')
+    desk.replace(name, "            # As Coconut does", "\n\n            # In other words")
     desk.append(name, "\n# the end\n")
 
 
