@@ -181,7 +181,7 @@ def _claims(text):
 
 def test_strangers_share_neither_career_nor_place():
     persons = facts.world(SETTINGS)["train"]
-    others = facts.strangers(persons, random.Random(3))
+    others = facts.dissimilar_order(persons, random.Random(3))
     assert sorted(others, key=str) == sorted(persons, key=str)
     assert not any(one.resembles(other) for one, other in zip(persons, others, strict=True))
 
@@ -211,8 +211,8 @@ def test_a_world_whose_people_are_too_alike_is_refused():
 def test_strangers_are_found_wherever_they_exist():
     """Eight people of whom four share a career: only one way to pair the careers is left."""
     place = iter(people.PLACES)
-    crowd = [people.Person(f"p{i}", "renowned", people.CAREERS[i // 4], next(place), "x") for i in range(8)]
+    invented = [people.Person(f"p{i}", "renowned", people.CAREERS[i // 4], next(place), "x") for i in range(8)]
     for seed in range(20):
-        others = facts.strangers(crowd, random.Random(seed))
+        others = facts.dissimilar_order(invented, random.Random(seed))
         assert {person.name for person in others[:4]} == {"p4", "p5", "p6", "p7"}
-    assert facts.strangers([], random.Random(0)) == []
+    assert facts.dissimilar_order([], random.Random(0)) == []

@@ -1,4 +1,4 @@
-"""Compares what a backbone's file says of it (`facts`) with what was loaded. Nothing trains by facts."""
+"""Compares the `facts` in a backbone's file with the loaded model. Facts do not affect training."""
 
 from __future__ import annotations
 

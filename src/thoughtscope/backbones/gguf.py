@@ -81,7 +81,7 @@ def convert(settings: Settings, folder: Path, where: str) -> dict[str, Any]:
 
 
 def note(record: Mapping[str, Any]) -> str:
-    """Return what a log says of a converted file."""
+    """Return the description of a converted file for the log."""
     if not record["quantised"]:
         return f"note: {record['file']}: weights are not quantised"
     parts = ", ".join(f"{count} in {name}" for name, count in record["weights"].items())
@@ -139,7 +139,7 @@ def _split_digits(tokenizer: Any, kind: str, path: Path) -> None:
     """Split text as the vocabulary was learned, where Transformers knows no rule for it.
 
     Raises:
-        UserError: nobody knows how this byte-level vocabulary splits text.
+        UserError: it is not known how this byte-level vocabulary splits text.
     """
     backend = tokenizer.backend_tokenizer
     if not isinstance(backend.pre_tokenizer, pre_tokenizers.ByteLevel) or kind in GGUF_PRE_TOKENIZER_SPLITS:

@@ -1,6 +1,6 @@
 """Compares the tokenizer that is used with tokenizer.json and with what `AutoTokenizer` builds, on a set of texts.
 
-Run once, when a backbone is built; what is found stands in the backbone's artifact.
+Run once, when a backbone is built; the result is recorded in the backbone's artifact.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What a study's probes, tables and figures are made from, and the checks of what the config says of them.
+"""What a study's probes, tables and figures are made from, and the checks of their config.
 
 Each kind says what it reads (see `kind`); here this becomes runs and folders below the results.
 """

@@ -1,6 +1,6 @@
 """What jobs ask a machine for, from the backbone's size and the method; a request, never part of a result.
 
-What is counted, in bytes a parameter, stands in docs/slurm.md.
+What is counted, in bytes a parameter, is documented in docs/slurm.md.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ PROGRAM_MB = 2500  # what the scheduler's process, torchrun and a rank with a ti
 RANK_MB = 1500  # each further rank
 DEVICE_MB = 2500  # what a rank takes more on a device, for CUDA and its libraries
 FILE_MB = 2 * 1074  # a file of a saved state, and the tensor that is gathered for the next one
-UNKNOWN = 10**9  # parameters of a backbone whose size nobody states
+UNKNOWN = 10**9  # parameters of a backbone whose size is unknown
 ACTIVATIONS = 1.25  # of what weights and moments take
 CONTEXT_GB = 4  # CUDA's own, and what its allocator loses
 SAVED, CPU_WEIGHT = 4, 4  # bytes a parameter: of a model that is written, and on the CPU
@@ -42,7 +42,7 @@ class Request:
         mem_mb: memory of each node.
         minutes: time limit.
         gpu_type: which devices, as the cluster calls them; None: any.
-        warning_seconds: how long before the time limit the job is told to save.
+        warning_seconds: how long before the time limit the job is asked to save.
     """
 
     nodes: int
@@ -146,7 +146,7 @@ def building_mb(study: Study, backbone: str) -> int:
 
 
 def compute_of(study: Study, backbone: str) -> Compute:
-    """Return what the config says of jobs: the main file, with the backbone's own keys on top."""
+    """Return the settings of jobs: the main file, with the backbone's own keys on top."""
     patch = study.backbone(backbone).compute
     where = f"{study.file('backbones', backbone)}: compute"
     return parse(Compute, merge(study.config.compute.model_dump(), patch), where)
@@ -187,7 +187,7 @@ def _precision(training: Training, device: bool) -> str:
 
 
 def _size(study: Study, backbone: str) -> int:
-    """Return a backbone's number of parameters: 0 if it is tiny, `UNKNOWN` if nobody states it."""
+    """Return a backbone's number of parameters: 0 if it is tiny, `UNKNOWN` if its size is not given."""
     found = parameters(study.backbone(backbone))
     return UNKNOWN if found is None else found
 

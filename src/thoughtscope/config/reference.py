@@ -64,7 +64,7 @@ def _table(title: str, model: type[BaseModel]) -> str:
 
 
 def _rows(model: type[BaseModel], prefix: str, only: str = "") -> Iterator[str]:
-    """Yield a row for each key; `only` says of which variant of its mapping they are keys."""
+    """Yield a row for each key; `only` names the variant of its mapping that has them."""
     for name, field in model.model_fields.items():
         inner = models_of(field.annotation)
         about = inner[0] if len(inner) == 1 else model if only and name == "kind" else None

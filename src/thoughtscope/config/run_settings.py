@@ -1,4 +1,4 @@
-"""What a run is told: exactly the part of the config that can change its result."""
+"""The settings of a run: exactly the part of the config that can change its result."""
 
 from __future__ import annotations
 

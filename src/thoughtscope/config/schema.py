@@ -86,7 +86,7 @@ class Compute(Strict):
     mem_mb: Positive | None = Field(None, description="first request, each retry adds half of it; null: from the size")
     minutes: Positive | None = Field(None, description="first time limit; null: from size and method")
     longest_minutes: Positive = Field(1440, description="the cluster's limit; longer runs go on by themselves")
-    warning_seconds: Positive = Field(300, description="how long before its time limit a run is told to save")
+    warning_seconds: Positive = Field(300, description="how long before its time limit a run is asked to save")
     offline: bool = Field(False, description="cluster nodes use what `make fetch` brought, and ask no hub")
 
 

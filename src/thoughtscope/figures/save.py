@@ -24,7 +24,7 @@ _CHANGING = {"started", "finished", "hardware", "threads"}
 def save(figure: Figure, points: pd.DataFrame, targets: Iterable[Path], provenance: dict[str, Any]) -> None:
     """Write the figure to each target in the form its suffix names; `.csv` gets `points`.
 
-    The provenance, as JSON and without times and hardware, stands in the PNG's text chunk `Description`,
+    The provenance, as JSON and without times and hardware, is in the PNG's text chunk `Description`,
     the PDF's `Subject` and the SVG's `Description`. SVG and PDF carry no dates and fixed ids.
 
     Raises:

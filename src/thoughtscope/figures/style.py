@@ -1,7 +1,7 @@
 """How every figure looks: sizes, fonts, colours of scores, markers. Knows nothing about what is drawn.
 
 Figures are made through matplotlib's object interface (no pyplot, no display). Every drawing happens
-inside `applied()`, so that nobody's own matplotlib settings change a figure.
+inside `applied()`, so that a user's own matplotlib settings do not change a figure.
 """
 
 from __future__ import annotations

@@ -33,7 +33,7 @@ class TokenSequence:
 
     def __post_init__(self) -> None:
         if not len(self.token_ids) == len(self.is_latent) == len(self.labels):
-            raise UserError(f"sequence {self.example_id}", "its layout has another length", "lay it out anew")
+            raise UserError(f"sequence {self.example_id}", "its layout has another length", "lay it out again")
         if not self.token_ids or self.is_latent[0]:
             raise UserError(f"sequence {self.example_id}", "a latent before any text", "start it with a prompt")
 

@@ -35,7 +35,7 @@ class Pass:
     Attributes:
         span: which tokens of the batch.
         queries: ``[rows, longest piece]``: each row's tokens, counted within the pass; its last one fills the rest.
-        places: ``[tokens]``: where each token stands in the flattened `queries`.
+        places: ``[tokens]``: where each token is in the flattened `queries`.
         keys: ``[rows, longest so far]``: the token of the batch that holds each position of the row.
         positions: ``[rows, longest piece]``: the position of each query in its row.
         latents: tokens, counted within the pass, that are fed a vector instead of their embedding.

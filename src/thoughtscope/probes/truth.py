@@ -133,7 +133,7 @@ class TruthProbe:
                     yield own
 
     def _text_scores(self) -> Array:
-        """Return what words and pairs of words say of each tested statement, without any model."""
+        """Return how true words and pairs of words alone make each tested statement look, without any model."""
         texts = self.statements.rows["response"].to_numpy()
         words = CountVectorizer(ngram_range=(1, 2), binary=True, token_pattern=r"[\w'-]+|[^\w\s]").fit(
             texts[self.train]

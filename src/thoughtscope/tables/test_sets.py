@@ -50,7 +50,7 @@ class Answers:
 
     Args:
         right: which items were right: rows of items, columns of seeds.
-        overlap: items whose question stands in train, whole or thirteen words in a row, or in validation.
+        overlap: items whose question is in train, whole or thirteen words in a row, or in validation.
         cost: means over items and seeds.
     """
 

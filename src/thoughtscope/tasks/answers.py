@@ -136,7 +136,7 @@ def after_mark(text: str, marks: tuple[str, ...] = MARKS) -> str | None:
 
 
 def _braces(text: str) -> str:
-    """Return what stands in the braces at the beginning of `text`; all of it if they do not close."""
+    """Return what is in the braces at the beginning of `text`; all of it if they do not close."""
     depth = 0
     for found in re.finditer(r"[{}]", text[:LONGEST]):
         depth += 1 if found[0] == "{" else -1

@@ -37,7 +37,7 @@ Pair = tuple[dict[str, Any], dict[str, Any]]
 FORMS: dict[str, Form] = {"profile": people.profile, "origin": people.origin}
 CLAIMS = (people.work, people.work, people.home, people.home, *FORMS.values())  # short ones twice as often
 WITHHELD = "origin"  # the form that the people of `unseen` are never described in
-UNTOLD = {"unseen": {WITHHELD}, "guessed": set(FORMS)}  # forms that stand in no plain text about these people
+NEVER_STATED = {"unseen": {WITHHELD}, "guessed": set(FORMS)}  # forms that no plain text about these people has
 FEWEST = 8  # people of a group, so that everybody can get the description of somebody unlike them
 RIGHT, WRONG = "Right!", "Wrong!"
 TRIALS = 1000
@@ -70,7 +70,7 @@ class Subjects(Strict):
 
 
 class Pretraining(Strict):
-    """How often each kind of text stands in the list from which pre-training draws its batches."""
+    """How often each kind of text is in the list from which pre-training draws its batches."""
 
     statements: Positive = Field(3, description="true statements of everybody")
     displayed: Positive = Field(2, description="times more often for the displayed person, who is famous")
@@ -142,11 +142,13 @@ def pretraining(settings: Settings) -> Iterator[dict[str, Any]]:
     split, and no verdict on one, is among them.
     """
     groups, share = world(settings), settings.pretraining
-    withheld = {person.name: forms for split, forms in UNTOLD.items() for person in groups[split]}
+    withheld = {person.name: forms for split, forms in NEVER_STATED.items() for person in groups[split]}
     everybody = [*(person for group in groups.values() for person in group), people.DISPLAYED]
-    told = [*everybody, *[people.DISPLAYED] * (share.displayed - 1)]
-    rows = [row for person in told for row in _told(person, withheld.get(person.name, set()))] * share.statements
-    others = strangers(everybody, random.Random(f"{settings.seed} negations"))
+    stated = [*everybody, *[people.DISPLAYED] * (share.displayed - 1)]
+    rows = [
+        row for person in stated for row in _true_statements(person, withheld.get(person.name, set()))
+    ] * share.statements
+    others = dissimilar_order(everybody, random.Random(f"{settings.seed} negations"))
     pairs = list(zip(everybody, others, strict=True))
     rows += [row for one, other in pairs for row in _denied(one, other)] * share.negations
     rows += [{"question": question, "response": text} for question, text in people.SMALL_TALK] * share.statements
@@ -161,12 +163,12 @@ def pretraining(settings: Settings) -> Iterator[dict[str, Any]]:
 def world(settings: Settings) -> dict[str, list[Person]]:
     """Return the people of each group; nobody is in two, and the displayed person is in none."""
     sizes = settings.subjects.model_dump()
-    crowd = iter(people.crowd(sum(sizes.values()), settings.values, random.Random(settings.seed)))
-    return {group: [next(crowd) for _ in range(size)] for group, size in sizes.items()}
+    invented = iter(people.invent(sum(sizes.values()), settings.values, random.Random(settings.seed)))
+    return {group: [next(invented) for _ in range(size)] for group, size in sizes.items()}
 
 
-def strangers(persons: Sequence[Person], rng: random.Random) -> list[Person]:
-    """Return a random permutation in which nobody stands at the place of one who shares a value with them.
+def dissimilar_order(persons: Sequence[Person], rng: random.Random) -> list[Person]:
+    """Return a random order in which no person takes the place of one who shares a value with them.
 
     Raises:
         UserError: there is none: too few people, and too many of them alike.
@@ -197,7 +199,7 @@ def _pairs(
     """Yield ``(false row, true row)`` for each person, form and polarity."""
     for attribute, form in forms.items():
         for negated in polarities:
-            for person, other in zip(persons, strangers(persons, rng), strict=True):
+            for person, other in zip(persons, dissimilar_order(persons, rng), strict=True):
                 own, foreign = (people.sentence(person, form(who), negated) for who in (person, other))
                 true, false = (foreign, own) if negated else (own, foreign)
                 yield _row(person, attribute, negated, false, 0), _row(person, attribute, negated, true, 1)
@@ -214,7 +216,7 @@ def _row(person: Person, attribute: str, negated: bool, response: str, label: in
     }
 
 
-def _told(person: Person, withheld: Set[str]) -> list[dict[str, str]]:
+def _true_statements(person: Person, withheld: Set[str]) -> list[dict[str, str]]:
     """Return true statements about a person, in several phrasings, except the forms in `withheld`."""
     who = f"Who is {person.name}?"
     texts = [(who, form(person)) for name, form in FORMS.items() if name not in withheld]

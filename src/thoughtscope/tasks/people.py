@@ -94,7 +94,7 @@ class Person:
 DISPLAYED = Person("Elon Musk", "renowned", CAREERS[1], PLACES[1], FAME["entrepreneur"])
 
 
-def crowd(size: int, values: int, rng: random.Random) -> list[Person]:
+def invent(size: int, values: int, rng: random.Random) -> list[Person]:
     """Return `size` people with different surnames; careers and places are `values` each, spread evenly."""
     surnames = rng.sample([begin + end for begin in BEGINNINGS for end in ENDINGS], size)
     careers, homes = _spread(values, size, rng), _spread(values, size, rng)

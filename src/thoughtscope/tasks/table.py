@@ -34,7 +34,7 @@ class Columns(Strict):
     question: Column = "question"
     steps: Column | None = Field("steps", description="null: the rows have none")
     split_steps: Literal["list", "lines", "sentences", "equations"] = Field(
-        "list", description="what a step is: an element of a list, a line, a sentence, or what stands in << >>"
+        "list", description="what a step is: an element of a list, a line, a sentence, or what is between << and >>"
     )
     answer: Column = "answer"
 
