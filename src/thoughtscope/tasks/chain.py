@@ -102,8 +102,8 @@ def endings(settings: Settings) -> list[Ending]:
 
     The ending of three or more operations is the last two, whatever value they start from: of a pair that were held
     out for some values alone, the missing answer could be derived from those of the other values. Two sums or two
-    products in either order are one ending. The ending of two operations is the value after the first, and the last operation;
-    of one, the operator and its operands in either order.
+    products in either order are one ending. The ending of two operations is the value after the first, and the last
+    operation; of one, the operator and its operands in either order.
     """
     operands, base = settings.modulus - 1, (settings.modulus - 1) * len(OPERATORS)
     groups: dict[tuple[int, ...], list[Sequence[int]]] = {}
