@@ -21,7 +21,7 @@ import pandas as pd
 
 from thoughtscope.evaluation.seeds import Solved
 
-PAGES = (Path("docs/default-run.md"), Path("docs/staleness.md"), Path("docs/gallery/README.md"))
+PAGES = tuple(Path("docs", name) for name in ("default-run.md", "activity.md", "staleness.md", "gallery/README.md"))
 MARKED = re.compile(r"<!-- ledger: ([\w-]+) -->\n.*?<!-- end -->", re.DOTALL)
 LINE = ["trainable", "method", "backbone"]
 RUN = ["task", *LINE, "seed"]
