@@ -16,7 +16,7 @@ from transformers import AutoModelForCausalLM
 from thoughtscope.backbones.build import build_tiny
 from thoughtscope.backbones.load import load_model, load_tokenizer
 from thoughtscope.backbones.make import make_tiny
-from thoughtscope.backbones.pretrain import pretrain, reasoning_accuracy
+from thoughtscope.backbones.pretrain import CHECK, TAIL, pretrain, reasoning_accuracy
 from thoughtscope.backbones.prompt import prompt_ids, response_ids
 from thoughtscope.backbones.settings import Pretraining, Settings
 from thoughtscope.backbones.tokenizer import train_tokenizer
@@ -225,6 +225,21 @@ def test_a_backbone_that_does_not_reason_well_enough_is_refused(tmp_path: Path) 
     strict = once.model_copy(update={"min_accuracy": 0.5})
     with pytest.raises(UserError, match=r"answers 0.000 of the validation questions of .*, not 0.5; raise pretraining"):
         make_tiny(settings("qwen3"), strict, 0, [tmp_path], tmp_path / "model", "backbone tiny")
+
+
+def test_pretraining_ends_soon_after_what_is_asked_is_learned(tokenizer: Any) -> None:
+    model, asked = build_tiny(settings("qwen3"), tokenizer, 0), []
+
+    def learned() -> bool:
+        asked.append(model.training)
+        return len(asked) == 2
+
+    budget = Pretraining(tasks=[], updates=500, batch_size=4)
+    curve = pretrain(model, tokenizer, TEXTS, budget, 0, lambda line: None, learned)
+    assert curve[-1]["step"] == 2 * CHECK + TAIL
+    assert asked == [False, False], "in evaluation mode, and no longer once it is learned"
+    curve = pretrain(model, tokenizer, TEXTS, budget.model_copy(update={"updates": 60}), 0, lambda line: None, bool)
+    assert curve[-1]["step"] == 60, "the budget holds"
 
 
 def test_greedy_decoding_and_one_pass_agree_on_what_is_answered(tokenizer: Any) -> None:

@@ -50,12 +50,20 @@ def make_tiny(
     tokenizer = train_tokenizer(f"{row['question']} {row['response']}" for row in rows)
     model = build_tiny(settings, tokenizer, seed, where)
     check_config(model.config.get_text_config(), where)
-    losses = pretrain(model, tokenizer, rows, pretraining, seed, lambda line: print(line, flush=True))
-    accuracy = {
-        task.name: reasoning_accuracy(model, tokenizer, questions, pretraining.batch_size)
-        for task in tasks
-        if (questions := _validation_questions(task))
-    }
+    asked = {task.name: questions for task in tasks if (questions := _validation_questions(task))}
+
+    def measured() -> dict[str, float]:
+        return {
+            task: reasoning_accuracy(model, tokenizer, questions, pretraining.batch_size)
+            for task, questions in asked.items()
+        }
+
+    def learned() -> bool:
+        return min(measured().values()) >= pretraining.min_accuracy
+
+    until = learned if asked and pretraining.min_accuracy > 0 else None
+    losses = pretrain(model, tokenizer, rows, pretraining, seed, lambda line: print(line, flush=True), until)
+    accuracy = measured()
     for task, share in accuracy.items():
         print(f"answers {share:.3f} of the validation questions of {task} in words", flush=True)
         if share < pretraining.min_accuracy:

@@ -20,6 +20,8 @@ from thoughtscope.latents.layout import TokenSequence, labelled_tokens, sequence
 from thoughtscope.latents.packing import pack
 from thoughtscope.latents.scoring import greedy_agrees, loss_sum
 
+CHECK, TAIL = 50, 100  # updates between two looks at what is learned, and after it is
+
 
 def pretrain(
     model: Any,
@@ -28,13 +30,18 @@ def pretrain(
     settings: Pretraining,
     seed: int,
     log: Callable[[str], None],
+    learned: Callable[[], bool] | None = None,
 ) -> list[dict[str, float]]:
     """Train `model` in place on question-response pairs, labels on the response; return its loss curve.
+
+    Without `learned` it trains for `settings.updates` updates, while the rate falls to 0. With it, that is the most:
+    the rate is held until `learned`, asked every `CHECK` updates, is true, and falls to 0 over the next `TAIL` updates.
 
     Args:
         rows: the pairs, with keys `question` and `response`.
         seed: of the order in which pairs are drawn.
         log: receives a line of progress now and then.
+        learned: returns whether the model, in its present state, has learned enough.
 
     Raises:
         UserError: there is nothing to learn from.
@@ -47,8 +54,10 @@ def pretrain(
     rng = random.Random(seed)
     model.train()
     curve = []
-    for update in range(settings.updates):
-        left = 1 - max(0, update - warmup) / max(1, settings.updates - warmup)
+    update, end = -1, settings.updates
+    fall = (settings.updates, 1) if learned else (warmup, max(1, settings.updates - warmup))  # first update, length
+    while (update := update + 1) < end:
+        left = 1 - max(0, update - fall[0]) / fall[1]
         for group in optimizer.param_groups:
             group["lr"] = settings.learning_rate * min(1.0, (update + 1) / warmup) * left
         chosen = rng.choices(texts, k=settings.batch_size)
@@ -58,11 +67,20 @@ def pretrain(
         loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
-        if update % 50 == 0 or update == settings.updates - 1:
+        if learned and end == settings.updates and (update + 1) % CHECK == 0 and _asked(learned, model):
+            end, fall = min(end, update + 1 + TAIL), (update + 1, TAIL)
+        if update % 50 == 0 or update == end - 1:
             curve.append({"step": update + 1, "loss": round(loss.item(), 6)})
             log(f"pre-training {update + 1}/{settings.updates}  loss {loss.item():.4f}")
     model.eval()
     return curve
+
+
+def _asked(learned: Callable[[], bool], model: Any) -> bool:
+    model.eval()
+    found = learned()
+    model.train()
+    return found
 
 
 def reasoning_accuracy(model: Any, tokenizer: Any, rows: Sequence[Mapping[str, str]], batch_size: int) -> float:

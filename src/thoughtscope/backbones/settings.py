@@ -39,7 +39,8 @@ class Pretraining(Strict):
     warmup: Probability = 0.05
     min_accuracy: Probability = Field(
         0.0,
-        description="share of validation questions that it must then answer in words, step by step; fewer are an error",
+        description="share of validation questions that it must answer in words, step by step: pre-training ends soon "
+        "after it does, and `updates` that do not suffice are an error; 0: it lasts all its `updates`",
     )
 
 
