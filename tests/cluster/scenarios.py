@@ -87,7 +87,7 @@ def control_c_cancels_what_was_submitted(site: Site) -> None:
     job = site.job_of(seed)
     site.trains(seed)
     campaign.press_control_c()
-    assert campaign.process.wait(timeout=240) != 0, "it ends when it would have asked for the job's state"
+    assert campaign.process.wait(timeout=480) != 0, "it ends when it would have asked for the job's state"
     site.slurm.wait(lambda: site.slurm.jobs()[job] == "CANCELLED", "a cancelled job")
     assert list((site.folder / "results/state").glob("*/step-*")), "and it has saved"
 
