@@ -29,6 +29,8 @@ from thoughtscope.latents.fills.fusion import Settings as Fusion
 from thoughtscope.latents.fills.hidden import Settings as Hidden
 from thoughtscope.latents.layout import TokenSequence, sequence
 from thoughtscope.latents.packing import pack
+from thoughtscope.methods.curriculum import Example
+from thoughtscope.methods.minibatch import Counts, MicroBatch, Row
 from thoughtscope.reasoner import device_and_dtype
 from thoughtscope.training.deepspeed import DeepSpeed
 from thoughtscope.training.engine import Engine
@@ -92,8 +94,12 @@ def measure(kind: str, asked: argparse.Namespace) -> dict[str, Any]:
     for step, laid in enumerate(_batches(kind, asked, model.config.vocab_size)):
         start = time.perf_counter()
         batch = pack(laid, settings, for_labels=True, device=device)
-        labels = sum(label >= 0 for one in laid for label in one.labels)
-        losses.append(engine.update([batch], fill, labels, 1e-4)[0])  # reading the loss waits for the card
+        made = [Row(Example(one.example_id, [], [], []), one) for one in laid]
+        counts = Counts.of(made)
+        labels = counts.labels
+        losses.append(
+            engine.update([MicroBatch(made, batch, counts)], fill, 1e-4)[0]
+        )  # reading the loss waits for the card
         if step >= asked.steps // 4:
             seconds.append(time.perf_counter() - start)
         tokens = sum(len(one.token_ids) for one in laid)

@@ -16,9 +16,8 @@ from thoughtscope.backbones.build import build_tiny
 from thoughtscope.backbones.load import load_backbone
 from thoughtscope.backbones.settings import Settings
 from thoughtscope.backbones.tokenizer import train_tokenizer
-from thoughtscope.latents.forward import forward
-from thoughtscope.latents.packing import Batch, pack
-from thoughtscope.latents.scoring import loss_sum
+from thoughtscope.latents.packing import pack
+from thoughtscope.methods.minibatch import Counts, Learner, MicroBatch, Row, cross_entropy
 from thoughtscope.reasoner import Prompting, Reasoner, encode, fill_modules, load_reasoner, read_method
 from thoughtscope.tasks import chain
 from thoughtscope.training.hyperparameters import Lora
@@ -44,19 +43,17 @@ def tokenizer() -> Any:
     return train_tokenizer(f"{row['question']} {row['response']}" for row in TEXTS)
 
 
-def laid_out(reasoner: Reasoner) -> Batch:
+def micro_batch(reasoner: Reasoner) -> MicroBatch:
     """Return examples as the reasoner's own tokenizer encodes them, in its stage."""
-    made = []
-    for row in ROWS:
-        example = encode(reasoner.tokenizer, reasoner.prompting, row)
-        made.append(reasoner.layout(example, random.Random(0), None))
-    return pack(made, reasoner.fill.settings if reasoner.fill else None, for_labels=True)
+    examples = [encode(reasoner.tokenizer, reasoner.prompting, row) for row in ROWS]
+    made = [Row(one, reasoner.layout(one, random.Random(0), None)) for one in examples]
+    fill = reasoner.fill.settings if reasoner.fill else None
+    return MicroBatch(made, pack([row.sequence for row in made], fill, for_labels=True), Counts.of(made))
 
 
 @torch.no_grad()
 def loss(reasoner: Reasoner) -> float:
-    batch = laid_out(reasoner)
-    return float(loss_sum(reasoner.model, forward(reasoner.model, batch, reasoner.fill), batch))
+    return float(cross_entropy(Learner(reasoner.model, reasoner.fill), micro_batch(reasoner)))
 
 
 def reasoner_of(model: Any, tokenizer: Any, raw: dict[str, Any]) -> Reasoner:
@@ -107,7 +104,7 @@ def test_a_trained_model_has_the_loss_it_had_before_its_adapter_was_merged_and_s
     optimizer = torch.optim.AdamW([value for value in network.parameters() if value.requires_grad], lr=1e-2)
     for _ in range(2):
         optimizer.zero_grad()
-        network(laid_out(reasoner), reasoner.fill).backward()
+        network(micro_batch(reasoner), reasoner.fill).backward()
         optimizer.step()
     network.eval()
     before = loss(reasoner)

@@ -11,7 +11,9 @@ import torch
 
 from thoughtscope.artifacts import artifact_files, artifact_folder, damaged
 from thoughtscope.errors import UserError
-from thoughtscope.latents.layout import labelled_tokens, sequence
+from thoughtscope.latents.layout import sequence
+from thoughtscope.methods.curriculum import Example
+from thoughtscope.methods.minibatch import Counts, Row
 from thoughtscope.training import guards
 from thoughtscope.training import state as states
 from thoughtscope.training.data import accumulation_steps, global_batch, micro_batches
@@ -31,16 +33,17 @@ def test_every_epoch_is_a_permutation_and_batches_run_on_across_its_end() -> Non
 
 @pytest.mark.parametrize("world", [1, 2, 4])
 def test_ranks_share_a_batch_whole_and_agree_on_its_passes(world: int) -> None:
-    rows = [sequence(str(i), [5], [3] * (i % 4) + [6], is_latent=[True] * (i % 4) + [False]) for i in range(16)]
+    laid = [sequence(str(i), [5], [3] * (i % 4) + [6], is_latent=[True] * (i % 4) + [False]) for i in range(16)]
+    rows = [Row(Example(one.example_id, [5], [], [6]), one) for one in laid]
     seen: list[str] = []
     passes = []
     for rank in range(world):
         mine = list(micro_batches(rows, 2, rank, world))
-        seen += [one.example_id for part, _ in mine for one in part]
+        seen += [one.sequence.example_id for part, _ in mine for one in part]
         passes.append([count for _, count in mine])
-    assert sorted(seen) == sorted(one.example_id for one in rows)
+    assert sorted(seen) == sorted(one.sequence.example_id for one in rows)
     assert all(one == passes[0] for one in passes)
-    assert labelled_tokens(rows) == sum(i % 4 + 1 for i in range(16))
+    assert Counts.of(rows).labels == sum(i % 4 + 1 for i in range(16))
 
 
 def test_a_batch_that_does_not_split_evenly_is_refused() -> None:

@@ -16,13 +16,14 @@ from transformers.utils import logging
 from thoughtscope.backbones.spellings import notes
 from thoughtscope.latents.fill import Fill
 from thoughtscope.latents.generate import Decoding
-from thoughtscope.latents.layout import TokenSequence
-from thoughtscope.latents.packing import Batch, pack
-from thoughtscope.methods.curriculum import Example, Stage, example_rng
+from thoughtscope.latents.packing import pack
+from thoughtscope.methods.curriculum import Example, Stage
+from thoughtscope.methods.minibatch import Counts, MicroBatch, Row
 from thoughtscope.reasoner import Reasoner, device_and_dtype
 from thoughtscope.training.assembly import Parts, assemble
 from thoughtscope.training.data import accumulation_steps
 from thoughtscope.training.settings import TrainSettings
+from thoughtscope.training.stage_data import lay_out_row
 
 MOMENTS, MASTER = 8, 4  # bytes a trained parameter: AdamW's two moments, and the float32 copy of a bf16 weight
 
@@ -69,11 +70,12 @@ def attempt(settings: TrainSettings, rows: Sequence[Mapping[str, Any]], backbone
         print(line, flush=True)
     steps = accumulation_steps(settings.training, world)
     size = settings.training.batch_size // (steps * world)
-    stage, sequences = _longest(parts, size)
+    stage, longest = _longest(parts, size)
     reasoner = parts.reasoner.at(stage)
-    batch = pack(sequences, stage.fill, for_labels=True, device=device)
+    batch = pack([row.sequence for row in longest], stage.fill, for_labels=True, device=device)
+    micro = MicroBatch(longest, batch, Counts.of(longest))
     parts.network.to(device).train()
-    seconds = min(_step(parts, batch, reasoner.fill) for _ in range(2))
+    seconds = min(_step(parts, micro, reasoner.fill) for _ in range(2))
     peak = torch.cuda.max_memory_allocated() if device == "cuda" else psutil.Process().memory_info().rss
     trained = sum(value.numel() for value in parts.network.parameters() if value.requires_grad)
     parameters = sum(value.numel() for value in parts.network.parameters())
@@ -93,18 +95,17 @@ def attempt(settings: TrainSettings, rows: Sequence[Mapping[str, Any]], backbone
     )
 
 
-def _longest(parts: Parts, size: int) -> tuple[Stage, list[TokenSequence]]:
+def _longest(parts: Parts, size: int) -> tuple[Stage, list[Row]]:
     """Return the stage with most latents and its longest examples, as if the model were unsure of every token."""
     examples = sorted(parts.splits.train, key=_length, reverse=True)[:size]
 
-    def laid(stage: Stage) -> list[TokenSequence]:
+    def laid(stage: Stage) -> list[Row]:
         made = []
         for one in examples:
-            rng, unsure = example_rng(0, stage.index, 0, one.example_id), [0.0] * len(one.response)
-            made.append(parts.reasoner.at(stage).layout(one, rng, unsure))
+            made.append(lay_out_row(parts.reasoner.at(stage), one, 0, 0, [0.0] * len(one.response)))
         return made
 
-    stage = max(parts.stages, key=lambda one: sum(made.latents for made in laid(one)))
+    stage = max(parts.stages, key=lambda one: sum(row.sequence.latents for row in laid(one)))
     return stage, laid(stage)
 
 
@@ -112,9 +113,9 @@ def _length(example: Example) -> int:
     return len(example.prompt) + len(example.response)
 
 
-def _step(parts: Parts, batch: Batch, fill: Fill | None) -> float:
+def _step(parts: Parts, micro: MicroBatch, fill: Fill | None) -> float:
     start = time.perf_counter()
-    parts.network(batch, fill).backward()
+    parts.network(micro, fill).backward()
     if torch.cuda.is_available():
         torch.cuda.synchronize()
     return time.perf_counter() - start

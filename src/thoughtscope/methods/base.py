@@ -1,16 +1,23 @@
-"""The base of all methods: what a method file may say, and what a kind of method decides. It sees token ids only."""
+"""The base of all methods: what a method file may say, and what a kind of method decides.
+
+A method sees token ids; its loss alone sees the model.
+"""
 
 from __future__ import annotations
 
 import random
 from abc import abstractmethod
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import Field, model_validator
 
 from thoughtscope.latents.layout import TokenSequence
 from thoughtscope.methods.curriculum import Example, Stage, TokenIds
+from thoughtscope.methods.minibatch import Learner, MicroBatch, cross_entropy
 from thoughtscope.settings import Look, Strict
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
 
 
 class BaseMethod(Strict):
@@ -18,7 +25,8 @@ class BaseMethod(Strict):
 
     A subclass named `Settings` in a module `methods/my_method.py` is the kind `my-method` of a method file. It sets
     `kind: Literal["my-method"]`, adds keys of its own, and defines `stages`, `layout` and `prompt`; a method that adds
-    tokens also defines `tokens` and, if it has latents, `latent_token`.
+    tokens also defines `tokens` and, if it has latents, `latent_token`. A method with a loss of its own defines `loss`,
+    and `companions` or `auxiliary` if the loss reads further sequences or trains further modules.
     """
 
     kind: str
@@ -67,6 +75,26 @@ class BaseMethod(Strict):
     @abstractmethod
     def prompt(self, stage: Stage, example: Example, ids: TokenIds) -> TokenSequence:
         """Return the model's input at test time, which may depend on `example.prompt` and the stage alone."""
+
+    def companions(self, stage: Stage, example: Example, ids: TokenIds) -> dict[str, TokenSequence]:
+        """Return further sequences of a training example that `loss` reads, by name, e.g. what a teacher sees."""
+        return {}
+
+    def auxiliary(self, model: Any) -> nn.Module | None:
+        """Return modules that train along with the model and are dropped after training; None: there are none.
+
+        Args:
+            model: a Transformers causal LM, with the method's tokens and, in a LoRA run, its adapter.
+        """
+        return None
+
+    def loss(self, learner: Learner, micro: MicroBatch) -> Tensor:
+        """Return a micro-batch's share of the loss of an update, a scalar ``[]``; by default the cross-entropy.
+
+        Raises:
+            UserError: a row has no label.
+        """
+        return cross_entropy(learner, micro)
 
     @model_validator(mode="after")
     def _name_added_tokens_only(self) -> BaseMethod:

@@ -96,7 +96,8 @@ def assemble(
     for fill in fills.values():
         fill.to(device)
     reasoner = Reasoner(model.to(device), tokenizer, method, stages[0], fills, settings.prompting, most)
-    network = Network(model, fills)
+    auxiliary = method.auxiliary(model)
+    network = Network(model, fills, method.loss, None if auxiliary is None else auxiliary.to(device))
     splits = _encode(reasoner, rows, settings)
     for one in splits.all:
         check_rows(embedded, tokenizer, [*one.prompt, *one.response], f"example {one.example_id}")

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 from functools import lru_cache
 
 from thoughtscope.errors import UserError
-from thoughtscope.latents.layout import TokenSequence
 from thoughtscope.latents.packing import in_order_of_shape
+from thoughtscope.methods.minibatch import Row
 from thoughtscope.training.hyperparameters import Training
 
 
@@ -44,16 +44,14 @@ def accumulation_steps(training: Training, world: int) -> int:
     return training.batch_size // (micro * world)
 
 
-def micro_batches(
-    sequences: Sequence[TokenSequence], steps: int, rank: int, world: int
-) -> Iterator[tuple[list[TokenSequence], int]]:
+def micro_batches(rows: Sequence[Row], steps: int, rank: int, world: int) -> Iterator[tuple[list[Row], int]]:
     """Split a global batch into this rank's micro-batches, each with the passes that all ranks agree on.
 
     Rows of like shape come together, so that passes are few; since every rank sees the
     whole batch's layout, no message is needed to agree.
     """
-    ordered = [sequences[i] for i in in_order_of_shape(sequences)]
+    ordered = [rows[i] for i in in_order_of_shape([row.sequence for row in rows])]
     size = len(ordered) // steps
     for step in range(steps):
-        rows = ordered[step * size : (step + 1) * size]
-        yield rows[rank::world], 1 + max(row.latents for row in rows)
+        part = ordered[step * size : (step + 1) * size]
+        yield part[rank::world], 1 + max(row.sequence.latents for row in part)

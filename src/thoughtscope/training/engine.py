@@ -1,4 +1,4 @@
-"""The DeepSpeed engine of a run: one update at a time, its loss normalised over the global batch.
+"""The DeepSpeed engine of a run: one update at a time, its loss that of the global batch.
 
 It also gets and sets the trained state by parameter name, whole, at any ZeRO stage and number of ranks: so a state that
 two ranks wrote loads on one. Ranks gather one tensor after another, and only the first rank keeps them.
@@ -22,7 +22,7 @@ from deepspeed.utils import (
 from torch import Tensor
 
 from thoughtscope.latents.fill import Fill
-from thoughtscope.latents.packing import Batch
+from thoughtscope.methods.minibatch import MicroBatch
 from thoughtscope.training.deepspeed import DeepSpeed
 from thoughtscope.training.hyperparameters import Training
 from thoughtscope.training.network import Network, copy_rows
@@ -104,15 +104,12 @@ class Engine:
         """The wrapped network."""
         return self.engine.module  # type: ignore[no-any-return]
 
-    def update(
-        self, batches: Iterable[Batch], fill: Fill | None, labels: int, learning_rate: float
-    ) -> tuple[float, float]:
-        """Do one update and return (mean loss a label over the global batch in nats, gradient norm before clipping).
+    def update(self, batches: Iterable[MicroBatch], fill: Fill | None, learning_rate: float) -> tuple[float, float]:
+        """Do one update and return (loss of the global batch, gradient norm before clipping).
 
         Args:
             batches: this rank's micro-batches.
             fill: what is fed at their latents; None: they have none.
-            labels: labelled tokens of the global batch.
         """
         self.network.train()
         for group in self.optimizer.param_groups:
@@ -122,14 +119,14 @@ class Engine:
         for batch in batches:
             loss = self.engine(batch, fill)
             total += loss.detach()
-            # the engine averages over ranks and micro-batches; the loss is a sum over all labels of the batch
-            self.engine.backward(loss * (self.ranks.world * self.gradient_accumulation_steps / labels))
+            # the engine averages over ranks and micro-batches, whose losses are shares that add up
+            self.engine.backward(loss * (self.ranks.world * self.gradient_accumulation_steps))
             if self.plain and self.engine.is_gradient_accumulation_boundary():
                 norm = float(torch.nn.utils.get_total_norm(self._gradients()))
             self.engine.step()
         if not self.plain:
             norm = float(self.engine.get_global_grad_norm() or 0.0)
-        return sum(self.ranks.gather(float(total))) / labels, norm
+        return sum(self.ranks.gather(float(total))), norm
 
     def _gradients(self) -> list[Tensor]:
         return [value.grad for value in self.network.parameters() if value.grad is not None]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -12,31 +12,37 @@ from torch import Tensor, nn
 from thoughtscope.backbones.encoder import add_control_tokens
 from thoughtscope.errors import UserError
 from thoughtscope.latents.fill import Fill
-from thoughtscope.latents.forward import forward
-from thoughtscope.latents.packing import Batch
-from thoughtscope.latents.scoring import loss_sum
+from thoughtscope.methods.minibatch import Learner, MicroBatch, cross_entropy
 from thoughtscope.training.hyperparameters import Lora
 
 
 class Network(nn.Module):
-    """A causal LM and the parameters of its fills in one module, so that the engine sees every trained parameter.
+    """Everything that trains, in one module, so that the engine sees it: a causal LM, its fills, auxiliary modules.
 
     Args:
         model: a Transformers causal LM.
         fill_modules: parameters of fills by kind, as in `Reasoner.fill_modules`.
+        loss: of a micro-batch, as in `BaseMethod.loss`.
+        auxiliary: what trains along and is not saved with the model, as in `BaseMethod.auxiliary`.
     """
 
-    def __init__(self, model: Any, fill_modules: Mapping[str, nn.Module]) -> None:
+    def __init__(
+        self,
+        model: Any,
+        fill_modules: Mapping[str, nn.Module],
+        loss: Callable[[Learner, MicroBatch], Tensor] = cross_entropy,
+        auxiliary: nn.Module | None = None,
+    ) -> None:
         super().__init__()
-        self.model, self.fills = model, nn.ModuleDict(fill_modules)
+        self.model, self.fills, self.auxiliary, self.loss = model, nn.ModuleDict(fill_modules), auxiliary, loss
 
-    def forward(self, batch: Batch, fill: Fill | None) -> Tensor:
-        """Return the cross-entropy summed over the labelled tokens of `batch`, a scalar ``[]`` in nats.
+    def forward(self, micro: MicroBatch, fill: Fill | None) -> Tensor:
+        """Return the micro-batch's share of the loss of the update, a scalar ``[]``.
 
         Args:
             fill: what is fed at its latents, with parameters of this module; None: it has none.
         """
-        return loss_sum(self.model, forward(self.model, batch, fill), batch)
+        return self.loss(Learner(self.model, fill, self.auxiliary), micro)
 
 
 def add_tokens(

@@ -13,6 +13,7 @@ from thoughtscope.errors import UserError
 from thoughtscope.latents.layout import TokenSequence, sequence
 from thoughtscope.latents.scoring import label_probabilities
 from thoughtscope.methods.curriculum import Example, Stage, example_rng
+from thoughtscope.methods.minibatch import Row
 from thoughtscope.reasoner import Reasoner
 from thoughtscope.training.ranks import Ranks
 
@@ -33,6 +34,12 @@ def lay_out(
     """
     rng = example_rng(seed, reasoner.stage.index, epoch, example.example_id)
     return reasoner.layout(example, rng, probabilities)
+
+
+def lay_out_row(reasoner: Reasoner, example: Example, seed: int, epoch: int, probabilities: list[float] | None) -> Row:
+    """Lay out an example as `lay_out` does, with the companions that the method's loss reads."""
+    companions = reasoner.method.companions(reasoner.stage, example, reasoner.ids)
+    return Row(example, lay_out(reasoner, example, seed, epoch, probabilities), companions)
 
 
 def check_latents(stage: Stage, counts: Sequence[int], limit: int) -> None:

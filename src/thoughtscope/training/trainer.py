@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from thoughtscope.backbones.spellings import notes as spelling_notes
-from thoughtscope.latents.layout import TokenSequence, labelled_tokens
-from thoughtscope.latents.packing import Batch, computed_positions, pack
+from thoughtscope.latents.layout import labelled_tokens
+from thoughtscope.latents.packing import computed_positions, pack
+from thoughtscope.methods.minibatch import Counts, MicroBatch, Row
 from thoughtscope.reasoner import device_and_dtype
 from thoughtscope.run_id import RunId
 from thoughtscope.training import guards
@@ -28,7 +29,7 @@ from thoughtscope.training.report import Report
 from thoughtscope.training.saving import save_reasoner
 from thoughtscope.training.schedule import learning_rate
 from thoughtscope.training.settings import TrainSettings
-from thoughtscope.training.stage_data import check_latents, lay_out, response_probabilities
+from thoughtscope.training.stage_data import check_latents, lay_out, lay_out_row, response_probabilities
 
 
 class ContinueLaterError(Exception):
@@ -144,7 +145,8 @@ class Trainer:
             with enough_memory("scoring a stage's responses", "evaluation.batch_size", batch_size):
                 self.probabilities = response_probabilities(reasoner.model, train, self.ranks, batch_size)
         if stage.fill is not None:
-            counts = [self._laid_out(0, i).latents for i in range(len(train))]
+            told = self.probabilities or [None] * len(train)
+            counts = [lay_out(reasoner, one, self.seed, 0, p).latents for one, p in zip(train, told, strict=True)]
             check_latents(stage, counts, self.settings.evaluation.max_latents)
             self.report.line(f"stage {stage.name!r}: {sum(counts) / len(counts):.2f} latents a response")
         if self.progress.stage == 0:
@@ -160,8 +162,9 @@ class Trainer:
         """Do one update of the weights."""
         progress, fill = self.progress, self.curriculum.reasoner.fill
         chosen = global_batch(self.seed, progress.step, self.training.batch_size, len(self.splits.train))
-        sequences = [self._laid_out(epoch, index) for epoch, index in chosen]
-        batches, labels = self._packed(sequences), labelled_tokens(sequences)
+        rows = [self._laid_out(epoch, index) for epoch, index in chosen]
+        batches, sequences = self._packed(rows), [one for row in rows for one in row.all]
+        labels = labelled_tokens(sequences)
         rate = learning_rate(
             self.training.optimizer,
             progress.step,
@@ -171,7 +174,7 @@ class Trainer:
         )
         held = self.training.batch_size // (self.accumulation * self.ranks.world)
         with enough_memory("training", "training.micro_batch_size", held, self._more_memory()):
-            loss, norm = self.engine.update(batches, fill, labels, rate)
+            loss, norm = self.engine.update(batches, fill, rate)
         positions = sum(len(one.token_ids) for one in sequences)
         progress.step += 1
         progress.optimizer_steps += 1
@@ -188,25 +191,26 @@ class Trainer:
             "labelled_tokens": labels,
             "positions": positions,
             "computed_positions": sum(computed_positions(one, settings) for one in sequences),
-            "passes": max(len(batch.passes) for batch in batches),
+            "passes": max(len(one.batch.passes) for one in batches),
             "latents": sum(one.latents for one in sequences),
         }
         self.records.add("metrics", row)
         self.report.update(progress.step, self.curriculum.updates, loss)
 
-    def _packed(self, sequences: Sequence[TokenSequence]) -> list[Batch]:
+    def _packed(self, rows: Sequence[Row]) -> list[MicroBatch]:
         """Return this rank's micro-batches of a global batch."""
         fill = self.curriculum.stage.fill
         together = fill is not None and fill.sequential
-        parts = micro_batches(sequences, self.accumulation, self.ranks.rank, self.ranks.world)
-        return [
-            pack(rows, fill, for_labels=True, device=self.device, passes=passes if together else 0)
-            for rows, passes in parts
-        ]
+        counts, made = Counts.of(rows), []
+        for part, passes in micro_batches(rows, self.accumulation, self.ranks.rank, self.ranks.world):
+            sequences = [row.sequence for row in part]
+            batch = pack(sequences, fill, for_labels=True, device=self.device, passes=passes if together else 0)
+            made.append(MicroBatch(part, batch, counts))
+        return made
 
-    def _laid_out(self, epoch: int, index: int) -> TokenSequence:
+    def _laid_out(self, epoch: int, index: int) -> Row:
         probabilities = self.probabilities[index] if self.probabilities else None
-        return lay_out(self.curriculum.reasoner, self.splits.train[index], self.seed, epoch, probabilities)
+        return lay_out_row(self.curriculum.reasoner, self.splits.train[index], self.seed, epoch, probabilities)
 
     def _more_memory(self) -> str:
         sharded = self.settings.deepspeed.zero_optimization.stage >= 2

@@ -1,0 +1,120 @@
+"""What a method computes its loss from: the examples that are trained at once, and the model. Imports no torch.
+
+An update sees a global batch of examples, split into micro-batches over ranks and accumulation steps. The loss of a
+micro-batch is its share of the loss of the update: sums over its own tokens or examples, divided by the `Counts` of the
+global batch. Shares then add up, however the batch is split.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from thoughtscope.latents.layout import TokenSequence, labelled_tokens
+from thoughtscope.methods.curriculum import Example
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from thoughtscope.latents.fill import Fill
+    from thoughtscope.latents.packing import Batch
+    from thoughtscope.latents.passes import ModelOutput
+
+
+@dataclass(frozen=True)
+class Row:
+    """A training example as its method lays it out.
+
+    Attributes:
+        example: what was laid out.
+        sequence: prompt and response with latents, as `BaseMethod.layout` returns it.
+        companions: further sequences that the loss reads, by name, as `BaseMethod.companions` returns them.
+    """
+
+    example: Example
+    sequence: TokenSequence
+    companions: Mapping[str, TokenSequence] = field(default_factory=dict)
+
+    @property
+    def all(self) -> Iterator[TokenSequence]:
+        """The sequence and its companions."""
+        yield self.sequence
+        yield from self.companions.values()
+
+
+@dataclass(frozen=True)
+class Counts:
+    """Sizes of a global batch, which losses are divided by.
+
+    Attributes:
+        examples: how many there are.
+        labels: labelled tokens of all `Row.sequence`.
+        companions: labelled tokens of the companions of each name.
+    """
+
+    examples: int
+    labels: int
+    companions: Mapping[str, int]
+
+    @classmethod
+    def of(cls, rows: Sequence[Row]) -> Counts:
+        """Return the counts of a global batch."""
+        found: dict[str, int] = {}
+        for row in rows:
+            for name, one in row.companions.items():
+                found[name] = found.get(name, 0) + labelled_tokens([one])
+        return cls(len(rows), labelled_tokens(row.sequence for row in rows), found)
+
+
+@dataclass(frozen=True)
+class MicroBatch:
+    """The examples that one forward and backward pass trains on.
+
+    Attributes:
+        rows: the examples; `batch` holds their sequences, packed in the same order.
+        counts: of the global batch.
+    """
+
+    rows: Sequence[Row]
+    batch: Batch
+    counts: Counts
+
+    def companions(self, name: str) -> tuple[list[int], list[TokenSequence]]:
+        """Return the indices of the rows that have a companion of this name, and those companions."""
+        found = [(i, row.companions[name]) for i, row in enumerate(self.rows) if name in row.companions]
+        return [i for i, _ in found], [one for _, one in found]
+
+
+@dataclass(frozen=True)
+class Learner:
+    """The model that trains.
+
+    Attributes:
+        model: a Transformers causal LM.
+        fill: what is fed at latents, with its trained parameters; None: the batch has no latents.
+        auxiliary: as `BaseMethod.auxiliary` returned it.
+    """
+
+    model: Any
+    fill: Fill | None = None
+    auxiliary: nn.Module | None = None
+
+    def forward(self, batch: Batch, layers: Iterable[int] = ()) -> ModelOutput:
+        """Run the model over `batch`; see `latents.forward.forward`."""
+        from thoughtscope.latents.forward import forward
+
+        return forward(self.model, batch, self.fill, layers)
+
+    def pack(self, sequences: Sequence[TokenSequence]) -> Batch:
+        """Pack sequences without latents, up to their last labels."""
+        from thoughtscope.latents.packing import pack
+
+        return pack(sequences, None, for_labels=True, device=self.model.device)
+
+
+def cross_entropy(learner: Learner, micro: MicroBatch) -> Tensor:
+    """Return the cross-entropy of the labelled tokens of `micro.rows`, in nats, over those of the global batch."""
+    from thoughtscope.latents.scoring import loss_sum
+
+    return loss_sum(learner.model, learner.forward(micro.batch), micro.batch) / micro.counts.labels
