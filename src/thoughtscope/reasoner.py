@@ -28,7 +28,7 @@ from thoughtscope.methods.curriculum import Example, Stage, TokenIds
 from thoughtscope.plugins import read_settings
 from thoughtscope.settings import Strict
 from thoughtscope.tasks.answers import Judge
-from thoughtscope.tasks.reasoning import answer_text, step_texts
+from thoughtscope.tasks.reasoning import ANSWER, answer_text, step_texts
 
 CARD, FILL = "thoughtscope.json", "fill.safetensors"
 
@@ -156,7 +156,7 @@ def load_reasoner(folder: Path, *, device: str = "cpu", dtype: str = "float32", 
         if not (folder / FILL).is_file():
             raise UserError(str(folder / FILL), "no such file", "copy the whole model folder of a run")
         module.load_state_dict(load_file(folder / FILL))
-        module.to(device=device, dtype=model.dtype)
+        module.to(device=device, dtype=model.dtype).eval()
     return Reasoner(
         model, tokenizer, method, stage, modules, Prompting.model_validate(card["prompting"]), card["steps"]
     )
@@ -193,15 +193,27 @@ def encode(tokenizer: Any, prompting: Prompting, row: Mapping[str, Any]) -> Exam
     """
     if not (row["answer"] or "").strip():
         raise UserError(f"example {row['example_id']}", "it has no answer", "complete or remove it")
+    answer = response_ids(tokenizer, answer_text(row["answer"]))
     return Example(
         example_id=row["example_id"],
         prompt=prompt_ids(tokenizer, row["question"], prompting.chat, prompting.chat_arguments),
         steps=[response_ids(tokenizer, text) for text in step_texts(row["steps"])],
-        answer=[*response_ids(tokenizer, answer_text(row["answer"])), tokenizer.eos_token_id],
+        answer=[*answer, tokenizer.eos_token_id],
+        cue=cue_length(tokenizer, answer),
         gold=row["answer"],
         judge=Judge.of(row),
         overlap=row.get("overlap"),
     )
+
+
+def cue_length(tokenizer: Any, answer: Sequence[int]) -> int:
+    """Return how many tokens of an encoded `answer_text` come before the first one that holds a part of its value.
+
+    Tokenizers cut ` #### 12` in different places: GPT-2 writes the space with the number, Llama 3 and Qwen as a token
+    of its own. The text of the tokens decides, so that the token before the value is the right one for each of them.
+    """
+    lengths = (n for n in range(1, len(answer) + 1) if not ANSWER.startswith(decoded(tokenizer, answer[:n]).strip()))
+    return next(lengths, 1) - 1
 
 
 def device_and_dtype(precision: str) -> tuple[str, str]:

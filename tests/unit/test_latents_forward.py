@@ -264,12 +264,10 @@ def naive_sweeps(model: Any, one: TokenSequence, sweeps: int) -> Tensor:
     """Jacobi by definition: every sweep feeds all latents what the sweep before left on their left."""
     inputs = model.get_input_embeddings()(torch.tensor(one.token_ids))
     latents = [t for t, flag in enumerate(one.is_latent) if flag]
-    known = set(range(latents[0])) if latents else set()
     states = model.get_decoder()(inputs_embeds=inputs[None]).last_hidden_state[0]
     for _ in range(sweeps):
-        fed = [states[t - 1] if t in latents and t - 1 in known else vector for t, vector in enumerate(inputs)]
+        fed = [states[t - 1] if t in latents else vector for t, vector in enumerate(inputs)]
         states = model.get_decoder()(inputs_embeds=torch.stack(fed)[None]).last_hidden_state[0]
-        known = set(range(len(one.token_ids)))
     return states  # type: ignore[no-any-return]
 
 

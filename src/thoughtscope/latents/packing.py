@@ -166,7 +166,7 @@ def _cuts(one: TokenSequence, length: int, fill: BaseFill | None) -> list[tuple[
         edges = [0, *latents, length]
         return list(itertools.pairwise(edges))
     first, last = latents[0], latents[-1]
-    return [(0, first), *[(first, last)] * (sweeps - 1), (first, length)]
+    return [(0, last), *[(first, last)] * (sweeps - 1), (first, length)]
 
 
 def _pass(
@@ -180,7 +180,7 @@ def _pass(
     row_of, position = np.repeat(row, size), np.repeat(begin, size) + within
     latents = np.flatnonzero(latent[row_of, position])
     sources = index[row_of[latents], position[latents] - 1]
-    known = sources >= 0  # a later latent of the first sweep has nothing on its left yet: it keeps its embedding
+    known = sources >= 0  # before the first sweep, latents keep their token's embedding
     tokens, width = len(row_of), int(size.max())
     index[row_of, position] = done + np.arange(tokens)
     offsets = np.minimum(np.arange(width), size[:, None] - 1)

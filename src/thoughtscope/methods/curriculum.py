@@ -66,6 +66,7 @@ class Example:
 
     Attributes:
         judge: reads and compares its answer.
+        cue: tokens of `answer` before the first that holds a part of its value (the mark that announces it).
         overlap: where else its question stands, as in `schemas.REASONING`.
     """
 
@@ -76,6 +77,7 @@ class Example:
     gold: str = ""
     judge: Judge = field(default_factory=Judge)
     overlap: str | None = None
+    cue: int = 0
 
     @property
     def thoughts(self) -> list[int]:

@@ -145,8 +145,10 @@ class Trainer:
             with enough_memory("scoring a stage's responses", "evaluation.batch_size", batch_size):
                 self.probabilities = response_probabilities(reasoner.model, train, self.ranks, batch_size)
         if stage.fill is not None:
-            told = self.probabilities or [None] * len(train)
-            counts = [lay_out(reasoner, one, self.seed, 0, p).latents for one, p in zip(train, told, strict=True)]
+            told = self.probabilities
+            counts = [
+                lay_out(reasoner, one, self.seed, 0, told[i] if told else None).latents for i, one in enumerate(train)
+            ]
             check_latents(stage, counts, self.settings.evaluation.max_latents)
             self.report.line(f"stage {stage.name!r}: {sum(counts) / len(counts):.2f} latents a response")
         if self.progress.stage == 0:

@@ -30,7 +30,9 @@ class BaseFill(Strict):
     kind: str
     layer: Count | None = Field(None, description="hidden-state layer (0 = embeddings); null: the last, after the norm")
     sweeps: Positive | None = Field(
-        None, description="compute all latents of a response in this many parallel (Jacobi) sweeps; null: one by one"
+        None,
+        description="compute all latents of a response in this many parallel (Jacobi) sweeps, which start from the "
+        "latent token's embedding; null: one by one",
     )
 
     @property
