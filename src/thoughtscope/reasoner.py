@@ -23,6 +23,7 @@ from thoughtscope.errors import UserError
 from thoughtscope.latents.fill import Fill
 from thoughtscope.latents.generate import Decoding, Generation, generate
 from thoughtscope.latents.layout import TokenSequence
+from thoughtscope.latents.thinking import Thinking
 from thoughtscope.methods.base import BaseMethod
 from thoughtscope.methods.curriculum import Example, Stage, TokenIds
 from thoughtscope.plugins import read_settings
@@ -82,6 +83,16 @@ class Reasoner:
         """Id of the token that stands at latents."""
         return None if self.method.latent_token is None else self.ids[self.method.latent_token]
 
+    @property
+    def thinking(self) -> Thinking | None:
+        """When latents that begin a response end; None: the stage has none such."""
+        rule = self.stage.thinking
+        if rule is None:
+            return None
+        whole = self.tokenizer.get_vocab().get(rule.end)
+        end = response_ids(self.tokenizer, rule.end) if whole is None else [whole]
+        return Thinking(tuple(end), rule.entropy, rule.steps)
+
     def encode(self, row: Mapping[str, Any]) -> Example:
         """Turn a row of a reasoning task into token ids.
 
@@ -114,6 +125,7 @@ class Reasoner:
             latent_id=self.latent_id,
             eos_ids=ending_ids(self.model, self.tokenizer),
             any_rank=any_rank,
+            thinking=self.thinking,
         )
 
     def text(self, generation: Generation) -> str:

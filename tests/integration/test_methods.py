@@ -92,3 +92,21 @@ def test_the_trainer_knows_where_the_answer_begins_and_counts_the_teachers_token
     batch = [run._laid_out(0, index) for index in range(1)]
     assert batch[0].companions[TEACHER].token_ids[-len(tokens) :] == batch[0].sequence.token_ids[-len(tokens) :]
     assert metrics["labelled_tokens"] == 8 * (2 * len(tokens) + 4), "the answer twice, and two of three steps"
+
+
+def test_soft_thinking_measures_a_backbone_without_an_update(world: World, tmp_path: Path) -> None:
+    own = {"evaluation": {"max_latents": 7}, "training": {"keep_checkpoints": [0.5, 1.0]}}
+    run = world.here("soft", RunId("chain", "qwen3", "soft-thinking", "full", 0), **own)
+    before = {name: value.clone() for name, value in run.engine.take_weights().items()}
+    run.execute()
+    after = run.engine.take_weights()
+    assert all(torch.equal(before[name], after[name]) for name in before)
+    assert run.records.read("metrics") == []
+    assert [(row["step"], row["n"]) for row in run.records.read("accuracy")] == [(0, len(run.splits.test))]
+    assert [stage["name"] for stage in run.progress.realised] == ["soft thinking"]
+    answers = run.records.read("predictions")
+    assert all(0 <= row["latents"] <= 7 for row in answers)
+    assert all("#" in row["response"] for row in answers), "thinking ends with the mark of the answer"
+    again = world.here("soft", RunId("chain", "qwen3", "soft-thinking", "full", 0), **own)
+    again.execute()
+    assert again.records.read("predictions") == answers, "a finished run that starts again measures the same"

@@ -20,6 +20,7 @@ from thoughtscope.latents.fill import Fill
 from thoughtscope.latents.head import logits, nucleus
 from thoughtscope.latents.layout import TokenSequence, sequence
 from thoughtscope.latents.packing import in_order_of_shape, pack, serial_passes
+from thoughtscope.latents.thinking import Thinking, Thought, next_tokens
 from thoughtscope.settings import Count, Positive, Probability, Strict
 
 Stopped = Literal["eos", "length", "loop"]
@@ -79,6 +80,7 @@ def generate(
     latent_id: int | None,
     eos_ids: Collection[int],
     any_rank: Callable[[bool], bool] = bool,
+    thinking: Thinking | None = None,
 ) -> list[Generation]:
     """Generate a response for each prompt; the batch changes nothing but the time.
 
@@ -87,6 +89,7 @@ def generate(
         latent_id: the token whose prediction means a latent; None: it cannot be chosen.
         eos_ids: tokens that end a response.
         any_rank: returns whether its argument is true on any rank (ranks that shard a model step together).
+        thinking: when latents that begin each response end; None: responses do not begin so.
     """
     results: list[Generation] = [Generation(prompt) for prompt in prompts]
     order = in_order_of_shape(prompts)
@@ -94,7 +97,7 @@ def generate(
     while any_rank(start < len(order)):
         chosen = order[start : start + decoding.batch_size]
         rows = [results[i] for i in chosen]
-        _Batch(model, rows, fill, decoding, latent_id, eos_ids, any_rank).run(any_rank)
+        _Batch(model, rows, fill, decoding, latent_id, eos_ids, any_rank, thinking).run(any_rank)
         start += decoding.batch_size
     return results
 
@@ -111,8 +114,9 @@ class _Batch:
         latent_id: int | None,
         eos_ids: Collection[int],
         any_rank: Callable[[bool], bool],
+        thinking: Thinking | None,
     ) -> None:
-        self.model, self.decoding = model, decoding
+        self.model, self.decoding, self.thinking = model, decoding, thinking
         self.latent_id, self.eos_ids = latent_id, frozenset(eos_ids)
         self.idle = not rows  # a rank without rows computes a dummy row, to stay in step with the others
         dummy = sequence("dummy", [next(iter(eos_ids))], [])
@@ -126,6 +130,7 @@ class _Batch:
             passes += 1
         self.rows = CachedRows(model, prompts, fill, passes=passes)
         self.draws = [random.Random(f"{decoding.seed}:{row.prompt.example_id}") for row in self.alive]
+        self.thoughts = [Thought() for _ in self.alive]
 
     def run(self, any_rank: Callable[[bool], bool]) -> None:
         """Step until every row has ended here and on all other ranks."""
@@ -151,6 +156,14 @@ class _Batch:
         if self.latent_id is not None:
             banned = [not self._may_think(row) for row in self.alive]
             scores[torch.tensor(banned, device=scores.device), self.latent_id] = -torch.inf
+        chosen = self._text(scores)
+        if self.thinking is None or self.latent_id is None:
+            return chosen
+        full = [row.latents >= self.decoding.max_latents for row in self.alive]
+        return next_tokens(self.thinking, self.thoughts, scores, chosen, full, self.latent_id, self.eos_ids)
+
+    def _text(self, scores: Tensor) -> Tensor:
+        """Return the next token of each row ``[rows]``, the likeliest or drawn."""
         if self.decoding.temperature == 0:
             return scores.argmax(-1)
         inside = nucleus((scores / self.decoding.temperature).softmax(-1), self.decoding.top_p, keep_crossing=True)
@@ -160,6 +173,8 @@ class _Batch:
 
     def _may_think(self, row: Generation) -> bool:
         decoding = self.decoding
+        if self.thinking is not None:
+            return False  # its latents are not chosen by their token
         return row.latents < decoding.max_latents and row.latents_in_a_row < decoding.max_latents_in_a_row
 
     def _append(self, row: Generation, token: int) -> bool:
@@ -187,6 +202,7 @@ class _Batch:
         keep = torch.tensor([i for i, done in enumerate(ended) if not done], device=tokens.device)
         self.alive = [self.alive[i] for i in keep.tolist()]
         self.draws = [self.draws[i] for i in keep.tolist()]
+        self.thoughts = [self.thoughts[i] for i in keep.tolist()]
         self.rows.keep(keep)
         return tokens[keep]
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import random
 from abc import abstractmethod
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import Field, model_validator
 
@@ -27,7 +27,12 @@ class BaseMethod(Strict):
     `kind: Literal["my-method"]`, adds keys of its own, and defines `stages`, `layout` and `prompt`; a method that adds
     tokens also defines `tokens` and, if it has latents, `latent_token`. A method with a loss of its own defines `loss`,
     and `companions` or `auxiliary` if the loss reads further sequences or trains further modules.
+
+    Attributes:
+        trains: whether a run of the method has updates; if not, it measures the backbone as it is.
     """
+
+    trains: ClassVar[bool] = True
 
     kind: str
     label: str = Field("", description="the method's name as figures print it")

@@ -11,8 +11,21 @@ from pydantic import Field
 
 from thoughtscope.errors import UserError
 from thoughtscope.latents.settings import AnyFill
-from thoughtscope.settings import Count, Probability, Strict
+from thoughtscope.settings import Count, Positive, PositiveFloat, Probability, Strict
 from thoughtscope.tasks.answers import Judge
+
+
+class ThinkingSettings(Strict):
+    """When a response that begins with latents goes over to text."""
+
+    end: str = Field(
+        ..., description="text that ends thinking: where its first token is the likeliest one, and all of it follows"
+    )
+    entropy: PositiveFloat | None = Field(
+        None,
+        description="it also ends after `steps` predictions in a row with less entropy, in nats; null: never",
+    )
+    steps: Positive = Field(256, description="see entropy")
 
 
 @dataclass(frozen=True)
@@ -32,6 +45,7 @@ class Stage:
         chosen: whether the model itself chooses its latents at test time.
         min_latents: mean latents an example must have, else the stage is an error.
         scored: whether its layout needs the current model's probabilities.
+        thinking: when latents that begin a response at test time end; None: it does not begin with latents.
     """
 
     index: int
@@ -46,6 +60,7 @@ class Stage:
     chosen: bool = False
     min_latents: float = 0.0
     scored: bool = False
+    thinking: ThinkingSettings | None = None
 
 
 class Ending(Strict):

@@ -193,6 +193,7 @@ def stage_lengths(stages: Sequence[Stage], updates: int, leader_schedule: Sequen
 
     Args:
         stages: each with a share, unless they follow a leader.
+        updates: of the whole run; 0 for a method that does not train.
         leader_schedule: the realised stages of the run to follow (of its `schedule.json`), or None. A method of one
             stage lasts as long as the whole run; one of several stops where the run did.
 
@@ -206,6 +207,8 @@ def stage_lengths(stages: Sequence[Stage], updates: int, leader_schedule: Sequen
         if found > own or (found < own and leader_schedule[-1]["learned"]):
             raise UserError("yoked_to", f"{found} stages there, {own} here", "follow a method with as many stages")
         return [stage["last_step"] - stage["first_step"] for stage in leader_schedule]
+    if not updates:
+        return [0] * len(stages)
     shares = [stage.share or 0.0 for stage in stages]
     ends = [round(updates * sum(shares[: i + 1])) for i in range(len(stages))]
     lengths = [end - start for start, end in zip([0, *ends[:-1]], ends, strict=True)]

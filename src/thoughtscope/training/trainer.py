@@ -69,7 +69,8 @@ class Trainer:
         for line in spelling_notes(self.parts.spellings):
             report.line(line)
         self.splits = self.parts.splits
-        self.curriculum = Curriculum(self.parts.reasoner, self.parts.stages, self.training.updates, leader_schedule)
+        updates = self.training.updates if self.parts.reasoner.method.trains else 0
+        self.curriculum = Curriculum(self.parts.reasoner, self.parts.stages, updates, leader_schedule)
         self.accumulation = accumulation_steps(self.training, self.ranks.world)
         self.engine = Engine(
             self.parts.network, self.training, settings.deepspeed, self.ranks, self.accumulation, self.dtype
@@ -93,12 +94,14 @@ class Trainer:
             UserError: a guard stopped the run.
         """
         self.resume()
+        trains = self.parts.reasoner.method.trains
         if self.progress.measured < 0:
-            self.begin_stage()
+            if trains:
+                self.begin_stage()
             self.evaluator.measure()
         while not self.curriculum.finished:
             self._train_stage()
-        if not self.progress.stopped:
+        if trains and not self.progress.stopped:
             guards.check_stages(self.settings.run, [one.name for one in self.parts.stages], self.progress.realised)
         if self.settings.lora:
             guards.check_fixed(self.settings.run, self.frozen_digest, self._digest_of_frozen())
