@@ -59,7 +59,7 @@ def measured(rounds: int) -> pd.DataFrame:
             Row(one, method.layout(stage, one, IDS, rng, None), method.companions(stage, one, IDS))
             for one in examples(batch, prompt, step)
         ]
-        taught = [row.companions[self_distillation.TEACHER] for row in rows]
+        taught = [row.companions[self_distillation.TEACHER][0] for row in rows]
         seconds = times(
             rounds,
             {

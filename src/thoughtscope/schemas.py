@@ -111,6 +111,16 @@ METRICS = pa.schema(
         ("latents", pa.int64()),
     ]
 )
+READINGS = pa.schema(
+    [
+        ("run", pa.string()),
+        ("example_id", pa.string()),  # of the split test
+        ("step_index", pa.int32()),  # of the step that the latents stand for, from 1
+        ("step", pa.string()),  # null: the example has no such step
+        ("reading", pa.string()),  # what the method's decoder writes when it sees the latents
+        ("correct", pa.bool_()),  # whether it is the step
+    ]
+)
 SURPRISALS = pa.schema(
     [
         ("run", pa.string()),  # <task>/<backbone>

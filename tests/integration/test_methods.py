@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from thoughtscope import schemas
 from thoughtscope.accuracy import predict
@@ -21,13 +22,15 @@ from thoughtscope.run_id import RunId
 from thoughtscope.tasks.prepare import EXAMPLES
 from thoughtscope.training.trainer import ContinueLaterError
 
-from .world import World
+from .world import COCONUT, World
 
 SMALL: dict[str, Any] = {"training": {"updates": 6, "batch_size": 8}, "evaluation": {"every": 6}}
 PROJECTOR = {"inner": 8, "dropout": 0.2}
 METHODS: dict[str, dict[str, Any]] = {
     "codi": {"fill": {"projector": PROJECTOR}, "latents": 3},
     "pccot": {"fill": {"projector": PROJECTOR, "sweeps": 2}, "latents": 4},
+    "sim-cot": {"latents_per_step": 1},
+    "sim-cot-codi": {"fill": {"projector": PROJECTOR}, "latents": 3},
 }
 
 
@@ -57,6 +60,7 @@ def test_a_run_resumes_bit_for_bit_and_its_saved_model_answers_the_same(
     again.save_model(tmp_path / "model")
     saved = load_reasoner(tmp_path / "model")
     rows = predict(saved, again.splits.test, Decoding(**again.settings.evaluation.decoding))
+    assert again.readings() == whole.readings()
     measured = [row for row in again.records.read("predictions") if row["step"] == 6 and row["layout"] == "last"]
     assert [row["response"] for row in rows] == [row["response"] for row in measured]
 
@@ -71,7 +75,7 @@ def test_the_latents_of_a_run_are_extracted(world: World, method: str, tmp_path:
     (tmp_path / "states").mkdir()
     asked = LatentsSettings.model_validate({"run": "a/b/c/full/seed0", "states": {"examples": 4, "text_tokens": 1}})
     extract_latents(asked, tmp_path / "run", examples, tmp_path / "states")
-    latents = METHODS[method]["latents"]
+    latents = METHODS[method].get("latents", 3)
     vectors, about = read_vectors(tmp_path / "states", "input", latent_index=latents, checkpoint=6)
     assert len(vectors) == len(about["example_id"]) == 4
     model = load_reasoner(tmp_path / "run/model").model
@@ -90,7 +94,7 @@ def test_the_trainer_knows_where_the_answer_begins_and_counts_the_teachers_token
     run.update()
     metrics = run.records.read("metrics")[0]
     batch = [run._laid_out(0, index) for index in range(1)]
-    assert batch[0].companions[TEACHER].token_ids[-len(tokens) :] == batch[0].sequence.token_ids[-len(tokens) :]
+    assert batch[0].companions[TEACHER][0].token_ids[-len(tokens) :] == batch[0].sequence.token_ids[-len(tokens) :]
     assert metrics["labelled_tokens"] == 8 * (2 * len(tokens) + 4), "the answer twice, and two of three steps"
 
 
@@ -110,3 +114,17 @@ def test_soft_thinking_measures_a_backbone_without_an_update(world: World, tmp_p
     again = world.here("soft", RunId("chain", "qwen3", "soft-thinking", "full", 0), **own)
     again.execute()
     assert again.records.read("predictions") == answers, "a finished run that starts again measures the same"
+
+
+def test_what_a_decoder_reads_is_kept_as_a_table_and_the_decoder_is_dropped(world: World) -> None:
+    output = world.once(RunId("chain", "qwen3", "sim-cot", "full", 0), **changes("sim-cot"))
+    readings = schemas.read(output / "readings.parquet", schemas.READINGS).to_pylist()
+    examples = schemas.read(world.folder / "task" / EXAMPLES, schemas.REASONING).to_pylist()
+    steps = {row["example_id"]: row["steps"] for row in examples if row["split"] == "test"}
+    assert len(readings) == 3 * len(steps)
+    for row in readings:
+        assert row["step"] == steps[row["example_id"]][row["step_index"] - 1]
+        assert row["correct"] == (row["reading"] == row["step"])
+    tensors = load_file(output / "model/model.safetensors")
+    assert not any("auxiliary" in name for name in tensors)
+    assert schemas.read(world.once(COCONUT) / "readings.parquet", schemas.READINGS).num_rows == 0

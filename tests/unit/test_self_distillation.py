@@ -172,16 +172,16 @@ def test_the_teacher_sees_all_steps_but_the_last_in_words_and_the_student_none()
     one = Example("e", [1, 2], [[10, 11], [12, 11], [13, 11]], [14, 15, 3], cue=1)
     method = settings(latents=2)
     stage = method.stages(3)[0]
-    teacher = method.companions(stage, one, IDS)["teacher"]
+    teacher = method.companions(stage, one, IDS)["teacher"][0]
     assert teacher.token_ids == (1, 2, 10, 11, 12, 11, 14, 15, 3)
     assert teacher.labels == (IGNORE, IGNORE, *teacher.token_ids[2:])
     student = method.layout(stage, one, IDS, random.Random(0), None)
     assert student.token_ids == (1, 2, START, LATENT, LATENT, END, 14, 15, 3)
     assert student.labels == (IGNORE,) * 6 + (14, 15, 3)
-    assert settings(last_step=True).companions(stage, one, IDS)["teacher"].token_ids[-5:] == (13, 11, 14, 15, 3)
+    assert settings(last_step=True).companions(stage, one, IDS)["teacher"][0].token_ids[-5:] == (13, 11, 14, 15, 3)
     assert method.prompt(stage, one, IDS).token_ids == student.token_ids[:6]
     bare = Example("b", [1, 2], [], [14, 15, 3], cue=1)
-    assert method.companions(stage, bare, IDS)["teacher"].token_ids == (1, 2, 14, 15, 3), "a row without steps"
+    assert method.companions(stage, bare, IDS)["teacher"][0].token_ids == (1, 2, 14, 15, 3), "a row without steps"
 
 
 WORDS = r"[^\r\n\p{L}\p{N}]?\p{L}+|%s| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"

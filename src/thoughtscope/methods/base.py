@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import random
 from abc import abstractmethod
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import Field, model_validator
 
 from thoughtscope.latents.layout import TokenSequence
 from thoughtscope.methods.curriculum import Example, Stage, TokenIds
-from thoughtscope.methods.minibatch import Learner, MicroBatch, cross_entropy
+from thoughtscope.methods.minibatch import Learner, MicroBatch, Reading, cross_entropy
 from thoughtscope.settings import Look, Strict
 
 if TYPE_CHECKING:
@@ -81,8 +82,8 @@ class BaseMethod(Strict):
     def prompt(self, stage: Stage, example: Example, ids: TokenIds) -> TokenSequence:
         """Return the model's input at test time, which may depend on `example.prompt` and the stage alone."""
 
-    def companions(self, stage: Stage, example: Example, ids: TokenIds) -> dict[str, TokenSequence]:
-        """Return further sequences of a training example that `loss` reads, by name, e.g. what a teacher sees."""
+    def companions(self, stage: Stage, example: Example, ids: TokenIds) -> dict[str, list[TokenSequence]]:
+        """Return lists of further sequences of an example that `loss` reads, by name, e.g. what a teacher sees."""
         return {}
 
     def auxiliary(self, model: Any) -> nn.Module | None:
@@ -100,6 +101,10 @@ class BaseMethod(Strict):
             UserError: a row has no label.
         """
         return cross_entropy(learner, micro)
+
+    def readings(self, learner: Learner, stage: Stage, examples: Sequence[Example], ids: TokenIds) -> list[Reading]:
+        """Return what the auxiliary modules read at the latents of questions, once training has ended."""
+        return []
 
     @model_validator(mode="after")
     def _name_added_tokens_only(self) -> BaseMethod:

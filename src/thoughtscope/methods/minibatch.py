@@ -15,7 +15,7 @@ from thoughtscope.latents.layout import TokenSequence, labelled_tokens
 from thoughtscope.methods.curriculum import Example
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
+    from torch import Tensor
 
     from thoughtscope.latents.fill import Fill
     from thoughtscope.latents.packing import Batch
@@ -29,18 +29,19 @@ class Row:
     Attributes:
         example: what was laid out.
         sequence: prompt and response with latents, as `BaseMethod.layout` returns it.
-        companions: further sequences that the loss reads, by name, as `BaseMethod.companions` returns them.
+        companions: lists of further sequences that the loss reads, by name, as `BaseMethod.companions` returns them.
     """
 
     example: Example
     sequence: TokenSequence
-    companions: Mapping[str, TokenSequence] = field(default_factory=dict)
+    companions: Mapping[str, Sequence[TokenSequence]] = field(default_factory=dict)
 
     @property
     def all(self) -> Iterator[TokenSequence]:
         """The sequence and its companions."""
         yield self.sequence
-        yield from self.companions.values()
+        for found in self.companions.values():
+            yield from found
 
 
 @dataclass(frozen=True)
@@ -50,21 +51,25 @@ class Counts:
     Attributes:
         examples: how many there are.
         labels: labelled tokens of all `Row.sequence`.
-        companions: labelled tokens of the companions of each name.
+        companions: how many companions of each name there are.
+        companion_labels: labelled tokens of the companions of each name.
     """
 
     examples: int
     labels: int
     companions: Mapping[str, int]
+    companion_labels: Mapping[str, int]
 
     @classmethod
     def of(cls, rows: Sequence[Row]) -> Counts:
         """Return the counts of a global batch."""
-        found: dict[str, int] = {}
+        found: dict[str, list[TokenSequence]] = {}
         for row in rows:
-            for name, one in row.companions.items():
-                found[name] = found.get(name, 0) + labelled_tokens([one])
-        return cls(len(rows), labelled_tokens(row.sequence for row in rows), found)
+            for name, companions in row.companions.items():
+                found.setdefault(name, []).extend(companions)
+        sizes = {name: len(companions) for name, companions in found.items()}
+        labels = {name: labelled_tokens(companions) for name, companions in found.items()}
+        return cls(len(rows), labelled_tokens(row.sequence for row in rows), sizes, labels)
 
 
 @dataclass(frozen=True)
@@ -81,8 +86,8 @@ class MicroBatch:
     counts: Counts
 
     def companions(self, name: str) -> tuple[list[int], list[TokenSequence]]:
-        """Return the indices of the rows that have a companion of this name, and those companions."""
-        found = [(i, row.companions[name]) for i, row in enumerate(self.rows) if name in row.companions]
+        """Return all companions of this name, and before them the index of each one's row."""
+        found = [(i, one) for i, row in enumerate(self.rows) for one in row.companions.get(name, ())]
         return [i for i, _ in found], [one for _, one in found]
 
 
@@ -98,7 +103,7 @@ class Learner:
 
     model: Any
     fill: Fill | None = None
-    auxiliary: nn.Module | None = None
+    auxiliary: Any = None
 
     def forward(self, batch: Batch, layers: Iterable[int] = ()) -> ModelOutput:
         """Run the model over `batch`; see `latents.forward.forward`."""
@@ -111,6 +116,22 @@ class Learner:
         from thoughtscope.latents.packing import pack
 
         return pack(sequences, None, for_labels=True, device=self.model.device)
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What an auxiliary module reads at latents of an example.
+
+    Attributes:
+        step_index: which of its steps they stand for, counted from 1.
+        step: the ids of that step; empty if the example has no such step.
+        read: the ids that were read, without EOS.
+    """
+
+    example: Example
+    step_index: int
+    step: list[int]
+    read: list[int]
 
 
 def cross_entropy(learner: Learner, micro: MicroBatch) -> Tensor:

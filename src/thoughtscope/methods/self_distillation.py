@@ -21,9 +21,9 @@ from pydantic import Field, NonNegativeFloat
 
 from thoughtscope.latents.layout import TokenSequence, sequence
 from thoughtscope.latents.settings import AnyFill
-from thoughtscope.methods.base import BaseMethod
 from thoughtscope.methods.curriculum import Ending, Example, Stage, TokenIds
 from thoughtscope.methods.minibatch import Learner, MicroBatch
+from thoughtscope.methods.step_decoder import DecodedSteps, Groups
 from thoughtscope.methods.step_removal import END, LATENT, START
 from thoughtscope.settings import Positive, Strict
 
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from thoughtscope.latents.packing import Batch
+    from thoughtscope.latents.passes import ModelOutput
 
 TEACHER = "teacher"
 
@@ -45,7 +46,7 @@ class Distillation(Strict):
     )
 
 
-class Settings(BaseMethod):
+class Settings(DecodedSteps):
     """One stage: the question, latents, the answer; taught by the same model's chain of thought."""
 
     kind: Literal["self-distillation"]
@@ -92,14 +93,19 @@ class Settings(BaseMethod):
         """Return the question with its latents."""
         return self._student(example, ids, [])
 
-    def companions(self, stage: Stage, example: Example, ids: TokenIds) -> dict[str, TokenSequence]:
+    def companions(self, stage: Stage, example: Example, ids: TokenIds) -> dict[str, list[TokenSequence]]:
         """Return the teacher's sequence: the question, and the labelled steps and answer in words."""
         steps = example.steps if self.last_step else example.steps[:-1]
         text = [token for step in steps for token in step] + example.answer
-        return {TEACHER: sequence(example.example_id, example.prompt, text)}
+        taught = sequence(example.example_id, example.prompt, text)
+        return {TEACHER: [taught], **super().companions(stage, example, ids)}
 
-    def loss(self, learner: Learner, micro: MicroBatch) -> Tensor:
-        """Return cross-entropies and distillation, summed with their weights.
+    def groups(self, stage: Stage) -> Groups:
+        """Return that each latent stands for a step, and the last one for all that are left."""
+        return Groups(self.latents, 1, rest=True)
+
+    def own_loss(self, learner: Learner, micro: MicroBatch) -> tuple[Tensor, ModelOutput]:
+        """Return cross-entropies and distillation, summed with their weights; and the student's output.
 
         Means are over labelled tokens of the global batch and over its examples; standard deviations are those of the
         micro-batch, as the published code has those of a device's batch.
@@ -119,11 +125,12 @@ class Settings(BaseMethod):
             torch.stack([teacher.layers[layer][there] for layer in layers]),
             self.distillation.scale,
         )
-        return (
+        loss = (
             loss_sum(model, student, micro.batch) / counts.labels
-            + self.teacher_weight * loss_sum(model, teacher, taught) / counts.companions[TEACHER]
+            + self.teacher_weight * loss_sum(model, teacher, taught) / counts.companion_labels[TEACHER]
             + self.distillation.weight * distance * len(micro.rows) / counts.examples
         )
+        return loss, student
 
     def _student(self, example: Example, ids: TokenIds, text: list[int]) -> TokenSequence:
         thoughts = [ids[START], *([ids[LATENT]] * self.latents), ids[END]]

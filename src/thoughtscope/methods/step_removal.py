@@ -24,14 +24,14 @@ from pydantic import Field, model_validator
 from thoughtscope.errors import UserError
 from thoughtscope.latents.layout import TokenSequence, sequence
 from thoughtscope.latents.settings import AnyFill
-from thoughtscope.methods.base import BaseMethod
 from thoughtscope.methods.curriculum import Ending, Example, Stage, TokenIds
+from thoughtscope.methods.step_decoder import DecodedSteps, Groups
 from thoughtscope.settings import Count, Probability
 
 START, LATENT, END = "<|start-latent|>", "<|latent|>", "<|end-latent|>"
 
 
-class Settings(BaseMethod):
+class Settings(DecodedSteps):
     """A curriculum that removes steps from the front."""
 
     kind: Literal["step-removal"]
@@ -57,6 +57,8 @@ class Settings(BaseMethod):
     def _keys_fit_together(self) -> Settings:
         if (self.fill is None) != (self.latents_per_step == 0):
             raise ValueError("fill and latents_per_step go together: set both, or neither")
+        if self.step_decoder is not None and (self.fill is None or self.mix_earlier):
+            raise ValueError("step_decoder needs latents, as many as the stage has: set fill, leave out mix_earlier")
         if self.empty_markers and self.fill is None:
             raise ValueError("empty_markers needs a method with latents: set fill and latents_per_step")
         if self.remove_rest and self.last_stage == "all":
@@ -109,6 +111,11 @@ class Settings(BaseMethod):
             )
             for i, (name, removal, share) in enumerate(zip(names, removals, [*shares, 1 - sum(shares)], strict=True))
         ]
+
+    def groups(self, stage: Stage) -> Groups:
+        """Return which steps the latents of a stage stand for: the first ones, and with `remove_rest` all others."""
+        removal: Removal = stage.payload
+        return Groups(removal.replaced if self.fill else 0, self.latents_per_step, removal.steps is None)
 
     @property
     def tokens(self) -> list[str]:

@@ -97,6 +97,12 @@ def assemble(
         fill.to(device)
     reasoner = Reasoner(model.to(device), tokenizer, method, stages[0], fills, settings.prompting, most)
     auxiliary = method.auxiliary(model)
+    if auxiliary is not None and settings.deepspeed.zero_optimization.stage == 3:
+        raise UserError(
+            f"config/deepspeed/{settings.training.deepspeed}.yaml: zero_optimization.stage",
+            "stage 3 cannot shard the modules that this method trains beside the model",
+            "use stage 0, 1 or 2",
+        )
     network = Network(model, fills, method.loss, None if auxiliary is None else auxiliary.to(device))
     splits = _encode(reasoner, rows, settings)
     for one in splits.all:

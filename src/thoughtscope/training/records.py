@@ -9,6 +9,9 @@ import json
 from pathlib import Path
 from typing import Any
 
+from thoughtscope.backbones.prompt import decoded
+from thoughtscope.methods.minibatch import Reading
+from thoughtscope.tasks.reasoning import SEPARATOR
 from thoughtscope.training.events import Events
 
 TABLES = ("metrics", "accuracy", "predictions")
@@ -49,6 +52,19 @@ class Records:
 
     def _path(self, table: str) -> Path:
         return self.folder / f"{table}.jsonl"
+
+
+def reading_row(tokenizer: Any, reading: Reading) -> dict[str, Any]:
+    """Return a reading as a row of `schemas.READINGS`, apart from the run."""
+    texts = (decoded(tokenizer, ids).strip() for ids in (reading.step, reading.read))
+    step, read = (text.removesuffix(SEPARATOR.strip()).strip() for text in texts)
+    return {
+        "example_id": reading.example.example_id,
+        "step_index": reading.step_index,
+        "step": step if reading.step else None,
+        "reading": read,
+        "correct": step == read if reading.step else None,
+    }
 
 
 def append(path: Path, rows: list[dict[str, Any]]) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 from thoughtscope.backbones.spellings import notes as spelling_notes
 from thoughtscope.latents.layout import labelled_tokens
 from thoughtscope.latents.packing import computed_positions, pack
-from thoughtscope.methods.minibatch import Counts, MicroBatch, Row
+from thoughtscope.methods.minibatch import Counts, Learner, MicroBatch, Row
 from thoughtscope.reasoner import device_and_dtype
 from thoughtscope.run_id import RunId
 from thoughtscope.training import guards
@@ -24,7 +24,7 @@ from thoughtscope.training.kept_models import due, superfluous
 from thoughtscope.training.memory import enough_memory
 from thoughtscope.training.network import frozen_parameters, token_tables
 from thoughtscope.training.ranks import Ranks
-from thoughtscope.training.records import Records
+from thoughtscope.training.records import Records, reading_row
 from thoughtscope.training.report import Report
 from thoughtscope.training.saving import save_reasoner
 from thoughtscope.training.schedule import learning_rate
@@ -245,6 +245,17 @@ class Trainer:
         weights = self.engine.take_weights()
         if self.ranks.first:
             save_reasoner(folder, self.curriculum.reasoner, self.parts.peft, weights)
+
+    def readings(self) -> list[dict[str, Any]]:
+        """Return `schemas.READINGS` rows, apart from the run: what auxiliary modules read. All ranks must call it."""
+        reasoner, network, size = self.curriculum.reasoner, self.engine.network, self.settings.evaluation.batch_size
+        network.eval()
+        learner, mine = Learner(network.model, reasoner.fill, network.auxiliary), self.ranks.share(self.splits.test)
+        rows = []
+        for start in range(0, len(mine), size):
+            found = reasoner.method.readings(learner, reasoner.stage, mine[start : start + size], reasoner.ids)
+            rows += [reading_row(reasoner.tokenizer, one) for one in found]
+        return [row for part in self.ranks.gather(rows) for row in part]
 
     def save(self) -> None:
         """Save the resumable state. All ranks must call it."""

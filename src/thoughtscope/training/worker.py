@@ -78,8 +78,9 @@ def _train() -> int:
     finally:
         report.close()
     trainer.save_model(folder / MODEL)
+    readings = trainer.readings()
     if ranks.first:
-        _write(trainer, inputs, arguments)
+        _write(trainer, readings, inputs, arguments)
         shutil.rmtree(folder, ignore_errors=True)
     ranks.wait()
     return 0
@@ -105,7 +106,9 @@ def _start_processes() -> None:
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
 
 
-def _write(trainer: Trainer, inputs: dict[str, str], arguments: argparse.Namespace) -> None:
+def _write(
+    trainer: Trainer, readings: list[dict[str, Any]], inputs: dict[str, str], arguments: argparse.Namespace
+) -> None:
     """Write the artifact of a finished run."""
     run, records, progress = RunId.parse(trainer.settings.run), trainer.records, trainer.progress
     state = trainer.state_folder
@@ -120,6 +123,7 @@ def _write(trainer: Trainer, inputs: dict[str, str], arguments: argparse.Namespa
         predictions = ({"run": run.path, **row} for row in records.read("predictions"))
         schemas.write(folder / "predictions.parquet", schemas.PREDICTIONS, predictions)
         schemas.write(folder / "metrics.parquet", schemas.METRICS, records.read("metrics"))
+        schemas.write(folder / "readings.parquet", schemas.READINGS, ({"run": run.path, **row} for row in readings))
         spent = {"labelled_tokens": progress.labelled_tokens, "positions": progress.positions}
         schedule = {"stages": progress.realised, "updates": progress.step, "precision": trainer.dtype, **spent}
         write_json(folder / SCHEDULE, {**schedule, "unlearned": trainer.curriculum.unlearned})
