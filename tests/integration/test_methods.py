@@ -22,7 +22,7 @@ from thoughtscope.run_id import RunId
 from thoughtscope.tasks.prepare import EXAMPLES
 from thoughtscope.training.trainer import ContinueLaterError
 
-from .world import COCONUT, World
+from .world import World
 
 SMALL: dict[str, Any] = {"training": {"updates": 6, "batch_size": 8}, "evaluation": {"every": 6}}
 PROJECTOR = {"inner": 8, "dropout": 0.2}
@@ -39,8 +39,10 @@ def changes(method: str) -> dict[str, Any]:
     return {**SMALL, "overrides": {"methods": {method: own}}}
 
 
-@pytest.mark.parametrize("trainable", ["full", "lora"])
-@pytest.mark.parametrize("method", METHODS)
+RUNS = [("codi", "full"), ("codi", "lora"), ("pccot", "full"), ("sim-cot", "lora"), ("sim-cot-codi", "full")]
+
+
+@pytest.mark.parametrize(("method", "trainable"), RUNS)
 def test_a_run_resumes_bit_for_bit_and_its_saved_model_answers_the_same(
     world: World, method: str, trainable: str, tmp_path: Path
 ) -> None:
@@ -116,15 +118,16 @@ def test_soft_thinking_measures_a_backbone_without_an_update(world: World, tmp_p
     assert again.records.read("predictions") == answers, "a finished run that starts again measures the same"
 
 
-def test_what_a_decoder_reads_is_kept_as_a_table_and_the_decoder_is_dropped(world: World) -> None:
-    output = world.once(RunId("chain", "qwen3", "sim-cot", "full", 0), **changes("sim-cot"))
-    readings = schemas.read(output / "readings.parquet", schemas.READINGS).to_pylist()
+def test_what_a_decoder_reads_is_kept_and_the_decoder_is_dropped(world: World, tmp_path: Path) -> None:
+    run = world.here("readings", RunId("chain", "qwen3", "sim-cot", "full", 0), **changes("sim-cot"))
+    run.execute()
+    rows = run.readings()
+    schemas.write(tmp_path / "readings.parquet", schemas.READINGS, ({"run": "r", **row} for row in rows))
     examples = schemas.read(world.folder / "task" / EXAMPLES, schemas.REASONING).to_pylist()
     steps = {row["example_id"]: row["steps"] for row in examples if row["split"] == "test"}
-    assert len(readings) == 3 * len(steps)
-    for row in readings:
+    assert len(rows) == 3 * len(steps)
+    for row in rows:
         assert row["step"] == steps[row["example_id"]][row["step_index"] - 1]
         assert row["correct"] == (row["reading"] == row["step"])
-    tensors = load_file(output / "model/model.safetensors")
-    assert not any("auxiliary" in name for name in tensors)
-    assert schemas.read(world.once(COCONUT) / "readings.parquet", schemas.READINGS).num_rows == 0
+    run.save_model(tmp_path / "model")
+    assert not any("auxiliary" in name for name in load_file(tmp_path / "model/model.safetensors"))

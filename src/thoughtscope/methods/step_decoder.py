@@ -145,7 +145,7 @@ def reading_loss(learner: Learner, micro: MicroBatch, output: ModelOutput) -> Te
     batch, latents = learner.pack(found), found[0].prompt_length
     fed = vectors_of_groups(output, micro.batch, [row.sequence for row in micro.rows], rows, latents)
     embedded = learner.model.get_input_embeddings()(batch.token_ids)
-    inputs = embedded.index_copy(0, batch.index[:, :latents].flatten(), fed.flatten(0, 1).to(embedded.dtype))
+    inputs: Tensor = embedded.index_copy(0, batch.index[:, :latents].flatten(), fed.flatten(0, 1).to(embedded.dtype))
 
     def feed(own: Tensor, one: Pass, made: States) -> Tensor:
         return inputs[one.span]

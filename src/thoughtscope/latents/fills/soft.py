@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
 class Settings(BaseFill):
     """The mean of the embeddings that the model expects next, each weighted by its probability."""
+
+    layer: ClassVar[None] = None  # type: ignore[misc]  # no key of this kind
+    sweeps: ClassVar[None] = None  # type: ignore[misc]
 
     kind: Literal["soft"]
     temperature: PositiveFloat = Field(1.0, description="of the prediction")
