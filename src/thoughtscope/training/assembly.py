@@ -70,12 +70,6 @@ def assemble(
         UserError: the backbone does not load, a split is empty, an example has no answer or is longer than the
             model's context, or a setting is refused.
     """
-    if settings.training.gradient_checkpointing:
-        raise UserError(
-            "training.gradient_checkpointing",
-            "it would switch off the cache that latents need",
-            "set it to false, and lower micro_batch_size to save memory",
-        )
     if settings.lora and settings.deepspeed.zero_optimization.stage == 3:
         raise UserError(
             f"config/deepspeed/{settings.training.deepspeed}.yaml: zero_optimization.stage",
@@ -96,7 +90,7 @@ def assemble(
     for fill in fills.values():
         fill.to(device)
     reasoner = Reasoner(model.to(device), tokenizer, method, stages[0], fills, settings.prompting, most)
-    network = Network(model, fills)
+    network = Network(model, fills, settings.training.gradient_checkpointing)
     splits = _encode(reasoner, rows, settings)
     for one in splits.all:
         check_rows(embedded, tokenizer, [*one.prompt, *one.response], f"example {one.example_id}")

@@ -24,11 +24,12 @@ class Network(nn.Module):
     Args:
         model: a Transformers causal LM.
         fill_modules: parameters of fills by kind, as in `Reasoner.fill_modules`.
+        recompute: see `latents.forward.forward`.
     """
 
-    def __init__(self, model: Any, fill_modules: Mapping[str, nn.Module]) -> None:
+    def __init__(self, model: Any, fill_modules: Mapping[str, nn.Module], recompute: bool = False) -> None:
         super().__init__()
-        self.model, self.fills = model, nn.ModuleDict(fill_modules)
+        self.model, self.fills, self.recompute = model, nn.ModuleDict(fill_modules), recompute
 
     def forward(self, batch: Batch, fill: Fill | None) -> Tensor:
         """Return the cross-entropy summed over the labelled tokens of `batch`, a scalar ``[]`` in nats.
@@ -36,7 +37,7 @@ class Network(nn.Module):
         Args:
             fill: what is fed at its latents, with parameters of this module; None: it has none.
         """
-        return loss_sum(self.model, forward(self.model, batch, fill), batch)
+        return loss_sum(self.model, forward(self.model, batch, fill, recompute=self.recompute), batch)
 
 
 def add_tokens(
