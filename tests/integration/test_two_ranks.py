@@ -19,6 +19,7 @@ from .world import COCONUT, COT, LT_TUNING, ROOT, World, finish
 pytestmark = pytest.mark.slow
 RUNS = {run.method: run for run in (COT, COCONUT, LT_TUNING)}
 STAGES = {"one": {}, **{f"zero{stage}": {"deepspeed": f"zero{stage}"} for stage in (1, 2, 3)}}
+STAGES["zero3, checkpointing"] = {"deepspeed": "zero3", "gradient_checkpointing": True}
 HELD = [{}, {"deepspeed": "zero1"}, {"precision": "bf16", "deepspeed": "zero2"}, {"deepspeed": "zero3"}]
 OFFLOADED = {"precision": "bf16", "deepspeed": "zero3-offload"}
 REGROUPED = {"updates": 20, "deepspeed": "zero1"}

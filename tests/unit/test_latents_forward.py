@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from dataclasses import replace
 from typing import Any
 
@@ -12,11 +11,11 @@ from torch import Tensor
 from torch.nn import functional as F
 from transformers import AutoConfig
 
-from tests.families import FAMILIES, LATENT, VOCABULARY, WIDTH, make_model
+from tests.families import FAMILIES, LATENT, WIDTH, make_model
+from tests.rows import FILLS, HIDDEN, LAYOUTS, block, interleaved, make_fill
 from thoughtscope.errors import UserError
 from thoughtscope.latents.attention import attention_windows
 from thoughtscope.latents.fill import Fill
-from thoughtscope.latents.fills.base import BaseFill
 from thoughtscope.latents.fills.fusion import Settings as Fusion
 from thoughtscope.latents.fills.fusion import predict
 from thoughtscope.latents.fills.hidden import Settings as Hidden
@@ -25,41 +24,6 @@ from thoughtscope.latents.head import nucleus
 from thoughtscope.latents.layout import IGNORE, TokenSequence, sequence
 from thoughtscope.latents.packing import Batch, pack
 from thoughtscope.latents.scoring import label_probabilities, loss_sum
-
-FILLS: dict[str, BaseFill] = {
-    "hidden": Hidden(kind="hidden"),
-    "middle layer": Hidden(kind="hidden", layer=2),
-    "fusion": Fusion(kind="fusion"),
-    "fusion of a middle layer": Fusion(kind="fusion", layer=1, alpha=0.3, keep_crossing=True),
-    "fusion with adapter": Fusion(kind="fusion", adapter=16),
-    "fusion of all words": Fusion(kind="fusion", top_p=1.0, keep_crossing=True),  # smooth: rounding flips nothing
-}
-
-
-def interleaved(seed: int, rows: int = 5) -> list[TokenSequence]:
-    rng = random.Random(seed)
-    made = []
-    for i in range(rows):
-        prompt = [rng.randrange(4, VOCABULARY) for _ in range(rng.randint(1, 6))]
-        response = [LATENT if rng.random() < 0.35 else rng.randrange(4, VOCABULARY) for _ in range(rng.randint(1, 9))]
-        made.append(sequence(str(i), prompt, response, is_latent=[token == LATENT for token in response]))
-    return made
-
-
-def block(seed: int, rows: int = 4) -> list[TokenSequence]:
-    rng = random.Random(seed)
-    made = []
-    for i in range(rows):
-        prompt = [rng.randrange(4, VOCABULARY) for _ in range(rng.randint(2, 6))]
-        thoughts = [LATENT] * rng.randint(0, 4)
-        text = [rng.randrange(4, VOCABULARY) for _ in range(rng.randint(2, 5))]
-        is_latent, labelled = [True] * len(thoughts) + [False] * len(text), [False] * len(thoughts) + [True] * len(text)
-        made.append(sequence(str(i), prompt, thoughts + text, is_latent=is_latent, labelled=labelled))
-    return made
-
-
-HIDDEN = FILLS["hidden"]  # every fill but pause cuts a row alike
-LAYOUTS = {"interleaved": interleaved, "block": block}
 
 
 def naive_states(model: Any, one: TokenSequence, fill: Fill | None) -> Tensor:
@@ -92,12 +56,6 @@ def rows_of(batch: Batch, states: Tensor, rows: list[TokenSequence]) -> list[Ten
 
 def relative(found: Tensor, expected: Tensor) -> float:
     return ((found - expected).abs().max() / expected.abs().max().clamp(min=1e-30)).item()
-
-
-def make_fill(name: str, dtype: torch.dtype = torch.float64) -> Fill:
-    torch.manual_seed(1)
-    parameters = FILLS[name].parameters(WIDTH)
-    return Fill(FILLS[name], LATENT, parameters.to(dtype) if parameters else None)
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)

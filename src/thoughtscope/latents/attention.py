@@ -11,18 +11,22 @@ Since keys are in the order of their positions, causality, sliding windows and c
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from contextvars import ContextVar
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.utils.checkpoint import checkpoint
 from transformers import AttentionInterface, DynamicCache
 from transformers.cache_utils import Cache
+from transformers.modeling_layers import GradientCheckpointingLayer
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
 from thoughtscope.errors import UserError
+from thoughtscope.latents.decoder import replaced_forward
 from thoughtscope.latents.packing import Pass
 
 FULL, SLIDING, CHUNKED = "full_attention", "sliding_attention", "chunked_attention"
@@ -83,6 +87,9 @@ def attention_mask(
 class PackedCache(Cache):  # type: ignore[misc]
     """Keys and values of all tokens computed so far, by layer ``[tokens, heads, d]``.
 
+    Each layer has one piece for each pass. A layer that computes a pass again (see `recomputed`) gets the pieces of the
+    passes before it and its own new one, which is not stored a second time.
+
     Attributes:
         current: the pass that is being computed.
         stored: how many layers of the current pass have stored their keys and values.
@@ -94,19 +101,35 @@ class PackedCache(Cache):  # type: ignore[misc]
         self.keys: dict[int, list[Tensor]] = {}
         self.values: dict[int, list[Tensor]] = {}
 
-    def begin(self, current: Pass) -> None:
-        """Start a pass."""
-        self.current, self.stored, self.attended = current, 0, 0
+    def begin(self, number: int, current: Pass) -> None:
+        """Start the pass `current`, which is preceded by `number` others."""
+        self.number, self.current, self.stored, self.attended = number, current, 0, 0
+
+    @contextmanager
+    def again(self, number: int, current: Pass) -> Iterator[None]:
+        """Let layers called inside compute an earlier pass again."""
+        latest = self.number, self.current
+        self.number, self.current = number, current
+        try:
+            yield
+        finally:
+            self.number, self.current = latest
 
     def update(
         self, key_states: Tensor, value_states: Tensor, layer_idx: int, *args: Any, **kwargs: Any
     ) -> tuple[Tensor, Tensor]:
         """Add the tokens of the current pass ``[1, heads, tokens, d]``; return ``[rows, heads, positions, d]``."""
         self.stored += 1
-        keys, values = self.keys.setdefault(layer_idx, []), self.values.setdefault(layer_idx, [])
-        keys.append(key_states[0].transpose(0, 1))
-        values.append(value_states[0].transpose(0, 1))
+        keys = self._with(self.keys.setdefault(layer_idx, []), key_states)
+        values = self._with(self.values.setdefault(layer_idx, []), value_states)
         return _by_row(keys, self.current), _by_row(values, self.current)
+
+    def _with(self, pieces: list[Tensor], states: Tensor) -> list[Tensor]:
+        """Return the pieces up to the current pass; `states` ``[1, heads, tokens, d]`` are its own, stored once."""
+        own = states[0].transpose(0, 1)
+        if len(pieces) == self.number:
+            pieces.append(own)
+        return [*pieces[: self.number], own]
 
     def get_seq_length(self, layer_idx: int = 0) -> int:
         """Return the number of tokens computed so far."""
@@ -146,19 +169,59 @@ def packed_attention(decoder: Any, cache: PackedCache) -> Iterator[None]:
     inner = config._attn_implementation
     if inner not in ("sdpa", "eager"):
         raise UserError(f"model {config.model_type}", f"attention {inner!r} takes no masks", "use sdpa or eager")
-    token = _running.set((cache, inner))
-    config._attn_implementation = PACKED
     try:
-        yield
+        with _routed(config, cache, inner):
+            yield
     except Exception as error:
         if cache.attended < cache.stored:
             raise _not_exchangeable(decoder) from error
         raise
+    if cache.attended < cache.stored or not cache.stored:
+        raise _not_exchangeable(decoder)
+
+
+@contextmanager
+def _routed(config: Any, cache: PackedCache, inner: str) -> Iterator[None]:
+    """Let models with `config` attend through `_packed_forward`, which calls the attention named `inner`."""
+    token = _running.set((cache, inner))
+    config._attn_implementation = PACKED
+    try:
+        yield
     finally:
         config._attn_implementation = inner
         _running.reset(token)
-    if cache.attended < cache.stored or not cache.stored:
-        raise _not_exchangeable(decoder)
+
+
+@contextmanager
+def recomputed(decoder: Any, cache: PackedCache) -> Iterator[None]:
+    """Let each layer called inside keep only its input; the backward pass computes the rest again (arXiv 1604.06174).
+
+    Use it inside `packed_attention`. Keys and values stay in `cache`, since later passes read them.
+
+    Raises:
+        UserError: the decoder has no layers that Transformers can compute again.
+    """
+    layers = [module for module in decoder.modules() if isinstance(module, GradientCheckpointingLayer)]
+    if not layers:
+        raise UserError(
+            f"model {decoder.config.model_type}",
+            f"{type(decoder).__name__} has no layers that can be computed again",
+            "set training.gradient_checkpointing to false",
+        )
+    inner, number, current = _running.get()[1], cache.number, cache.current
+
+    def keep_input(forward: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        def compute(*args: Any, **kwargs: Any) -> Any:
+            # the backward pass calls it outside of `packed_attention`, on CUDA in another thread
+            with cache.again(number, current), _routed(decoder.config, cache, inner):
+                return forward(*args, **kwargs)
+
+        return checkpoint(compute, *args, use_reentrant=False, **kwargs)
+
+    with ExitStack() as restored:
+        for layer in layers:
+            restored.enter_context(replaced_forward(layer, partial(keep_input, layer.forward)))
+        yield
 
 
 def _not_exchangeable(decoder: Any) -> UserError:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from torch import Tensor
@@ -17,6 +19,19 @@ def decoder_of(model: Any) -> Any:
     if found is not model and isinstance(found, PreTrainedModel):
         return found
     return next((child for child in model.children() if isinstance(child, PreTrainedModel)), found)
+
+
+@contextmanager
+def replaced_forward(module: Any, forward: Callable[..., Any]) -> Iterator[None]:
+    """Let a call of `module` compute `forward` inside, its hooks aside."""
+    own = module.__dict__.get("forward")  # a wrapped forward, if there is one
+    module.forward = forward
+    try:
+        yield
+    finally:
+        del module.forward
+        if own is not None:
+            module.forward = own
 
 
 def layer_states(out: Any, layer: int | None) -> Tensor:

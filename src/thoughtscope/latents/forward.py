@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from torch import Tensor
+from torch.utils.checkpoint import checkpoint
 
 from thoughtscope.errors import UserError
 from thoughtscope.latents.fill import Fill
@@ -17,13 +18,17 @@ from thoughtscope.latents.packing import Batch, Pass
 from thoughtscope.latents.passes import ModelOutput, States, run_passes
 
 
-def forward(model: Any, batch: Batch, fill: Fill | None, layers: Iterable[int] = ()) -> ModelOutput:
+def forward(
+    model: Any, batch: Batch, fill: Fill | None, layers: Iterable[int] = (), *, recompute: bool = False
+) -> ModelOutput:
     """Run a causal language model over `batch`, feeding each latent what its fill computes from the position before.
 
     Args:
         model: a Transformers causal LM (with or without injected adapters).
         fill: what is fed at latents; None if no latent depends on the model.
         layers: hidden-state layers to return.
+        recompute: gradient checkpointing (arXiv 1604.06174): keep the inputs of layers and fills only, and compute the
+            rest again in the backward pass. Values and gradients stay the same.
 
     Raises:
         UserError: the batch needs a fill and there is none, it is longer than the model's context, or the model has no
@@ -39,6 +44,7 @@ def forward(model: Any, batch: Batch, fill: Fill | None, layers: Iterable[int] =
             return embedded
         # also where a later pass holds no latent: ranks that shard a model step together
         last, chosen = made.at(one.sources, layer)
-        return embedded.index_copy(0, one.latents, vectors(last, chosen).to(embedded.dtype))
+        made_now = checkpoint(vectors, last, chosen, use_reentrant=False) if recompute else vectors(last, chosen)
+        return embedded.index_copy(0, one.latents, made_now.to(embedded.dtype))
 
-    return run_passes(model, batch, [*layers, *([] if layer is None else [layer])], feed)
+    return run_passes(model, batch, [*layers, *([] if layer is None else [layer])], feed, recompute)

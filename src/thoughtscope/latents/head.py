@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from thoughtscope.latents.decoder import decoder_of
+from thoughtscope.latents.decoder import decoder_of, replaced_forward
 
 
 def logits(model: Any, hidden: Tensor) -> Tensor:
@@ -18,7 +16,7 @@ def logits(model: Any, hidden: Tensor) -> Tensor:
     The causal LM's own forward runs, with the given states in place of its decoder's: whatever its class does
     after the decoder (projections, biases, multipliers, soft caps) is what comes out, at the price of the head.
     """
-    with _decoder_returns(decoder_of(model), hidden[None]):
+    with replaced_forward(decoder_of(model), lambda *args, **kwargs: _GivenStates(hidden[None])):
         scores: Tensor = model.forward(inputs_embeds=hidden[None], use_cache=False, return_dict=True).logits
     return scores[0]
 
@@ -35,19 +33,6 @@ class _GivenStates:
     def __getattr__(self, name: str) -> None:
         if name.startswith("__"):
             raise AttributeError(name)
-
-
-@contextmanager
-def _decoder_returns(decoder: Any, states: Tensor) -> Iterator[None]:
-    """Let a call of `decoder` return `states` ``[1, n, d]`` without computing anything."""
-    own = decoder.__dict__.get("forward")  # a wrapped forward, if there is one
-    decoder.forward = lambda *args, **kwargs: _GivenStates(states)
-    try:
-        yield
-    finally:
-        del decoder.forward
-        if own is not None:
-            decoder.forward = own
 
 
 def nucleus(probabilities: Tensor, top_p: float, keep_crossing: bool) -> Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +16,7 @@ from thoughtscope.latents.attention import (
     attention_mask,
     attention_windows,
     packed_attention,
+    recomputed,
 )
 from thoughtscope.latents.decoder import context_length, decoder_of, layer_states
 from thoughtscope.latents.packing import Batch, Pass
@@ -38,12 +40,17 @@ class ModelOutput:
 
 
 def run_passes(
-    model: Any, batch: Batch, layers: Iterable[int], feed: Callable[[Tensor, Pass, States], Tensor]
+    model: Any,
+    batch: Batch,
+    layers: Iterable[int],
+    feed: Callable[[Tensor, Pass, States], Tensor],
+    recompute: bool = False,
 ) -> ModelOutput:
     """Run every pass of `batch`.
 
     Args:
         feed: turns a pass's embeddings ``[tokens of the pass, d]`` into what is fed, knowing the states made so far.
+        recompute: keep the inputs of layers only, and compute the rest again in the backward pass.
 
     Raises:
         UserError: the batch is longer than the model's context, or the model has no such layer.
@@ -53,10 +60,10 @@ def run_passes(
     windows = attention_windows(decoder.config)
     embedded = model.get_input_embeddings()(batch.token_ids)
     made, cache = States(wanted), PackedCache()
-    for one in batch.passes:
+    for number, one in enumerate(batch.passes):
         fed = feed(embedded[one.span], one, made)
-        cache.begin(one)
-        with packed_attention(decoder, cache):
+        cache.begin(number, one)
+        with packed_attention(decoder, cache), recomputed(decoder, cache) if recompute else nullcontext():
             out = decoder(
                 inputs_embeds=fed[None],
                 attention_mask=_mask(windows, one, fed.dtype),

@@ -99,17 +99,19 @@ class Learner:
         model: a Transformers causal LM.
         fill: what is fed at latents, with its trained parameters; None: the batch has no latents.
         auxiliary: as `BaseMethod.auxiliary` returned it.
+        recompute: see `latents.forward.forward`.
     """
 
     model: Any
     fill: Fill | None = None
     auxiliary: Any = None
+    recompute: bool = False
 
     def forward(self, batch: Batch, layers: Iterable[int] = ()) -> ModelOutput:
         """Run the model over `batch`; see `latents.forward.forward`."""
         from thoughtscope.latents.forward import forward
 
-        return forward(self.model, batch, self.fill, layers)
+        return forward(self.model, batch, self.fill, layers, recompute=self.recompute)
 
     def pack(self, sequences: Sequence[TokenSequence]) -> Batch:
         """Pack sequences without latents, up to their last labels."""

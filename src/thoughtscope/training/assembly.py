@@ -70,12 +70,6 @@ def assemble(
         UserError: the backbone does not load, a split is empty, an example has no answer or is longer than the
             model's context, or a setting is refused.
     """
-    if settings.training.gradient_checkpointing:
-        raise UserError(
-            "training.gradient_checkpointing",
-            "it would switch off the cache that latents need",
-            "set it to false, and lower micro_batch_size to save memory",
-        )
     if settings.lora and settings.deepspeed.zero_optimization.stage == 3:
         raise UserError(
             f"config/deepspeed/{settings.training.deepspeed}.yaml: zero_optimization.stage",
@@ -103,7 +97,8 @@ def assemble(
             "stage 3 cannot shard the modules that this method trains beside the model",
             "use stage 0, 1 or 2",
         )
-    network = Network(model, fills, method.loss, None if auxiliary is None else auxiliary.to(device))
+    auxiliary = None if auxiliary is None else auxiliary.to(device)
+    network = Network(model, fills, method.loss, auxiliary, settings.training.gradient_checkpointing)
     splits = _encode(reasoner, rows, settings)
     for one in splits.all:
         check_rows(embedded, tokenizer, [*one.prompt, *one.response], f"example {one.example_id}")

@@ -42,7 +42,10 @@ class Training(Strict):
     )
     precision: Literal["auto", "float32", "bf16"] = Field("auto", description="auto: bf16 on CUDA, else float32")
     deepspeed: str = Field("zero0", description="a file of config/deepspeed")
-    gradient_checkpointing: bool = False
+    gradient_checkpointing: bool = Field(
+        False,
+        description="keep the inputs of layers only, and compute the rest again for gradients: less memory, more time",
+    )
     save_every_seconds: PositiveFloat = Field(
         60.0,
         description="how often the resumable state is saved; less often if that would take over 3 % of the time",

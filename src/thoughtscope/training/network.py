@@ -24,6 +24,7 @@ class Network(nn.Module):
         fill_modules: parameters of fills by kind, as in `Reasoner.fill_modules`.
         loss: of a micro-batch, as in `BaseMethod.loss`.
         auxiliary: what trains along and is not saved with the model, as in `BaseMethod.auxiliary`.
+        recompute: see `latents.forward.forward`.
     """
 
     def __init__(
@@ -32,9 +33,11 @@ class Network(nn.Module):
         fill_modules: Mapping[str, nn.Module],
         loss: Callable[[Learner, MicroBatch], Tensor] = cross_entropy,
         auxiliary: nn.Module | None = None,
+        recompute: bool = False,
     ) -> None:
         super().__init__()
-        self.model, self.fills, self.auxiliary, self.loss = model, nn.ModuleDict(fill_modules), auxiliary, loss
+        self.model, self.fills, self.auxiliary = model, nn.ModuleDict(fill_modules), auxiliary
+        self.loss, self.recompute = loss, recompute
 
     def forward(self, micro: MicroBatch, fill: Fill | None) -> Tensor:
         """Return the micro-batch's share of the loss of the update, a scalar ``[]``.
@@ -42,7 +45,7 @@ class Network(nn.Module):
         Args:
             fill: what is fed at its latents, with parameters of this module; None: it has none.
         """
-        return self.loss(Learner(self.model, fill, self.auxiliary), micro)
+        return self.loss(Learner(self.model, fill, self.auxiliary, self.recompute), micro)
 
 
 def add_tokens(
