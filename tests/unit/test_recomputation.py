@@ -15,18 +15,22 @@ from thoughtscope.latents.fill import Fill
 from thoughtscope.latents.fills.hidden import Settings as Hidden
 from thoughtscope.latents.fills.pause import Settings as Pause
 from thoughtscope.latents.forward import forward
+from thoughtscope.latents.layout import labelled_tokens
 from thoughtscope.latents.packing import pack
 from thoughtscope.latents.scoring import loss_sum
+from thoughtscope.methods.minibatch import Counts, MicroBatch
 from thoughtscope.training.hyperparameters import Lora
 from thoughtscope.training.network import Network, freeze
 
 
 def gradients(model: Any, fill: Fill, layout: str, recompute: bool) -> tuple[Tensor, dict[str, Tensor]]:
     """Return the loss of a batch and the gradient of every trained parameter."""
-    network = Network(model, {"fill": fill.parameters} if fill.parameters else {}, recompute)
+    network = Network(model, {"fill": fill.parameters} if fill.parameters else {}, recompute=recompute)
     network.zero_grad()
     torch.manual_seed(0)  # of dropout
-    loss = network(pack(LAYOUTS[layout](7), fill.settings, for_labels=True), fill)
+    sequences = LAYOUTS[layout](7)
+    counts = Counts(len(sequences), labelled_tokens(sequences), {}, {})
+    loss = network(MicroBatch([], pack(sequences, fill.settings, for_labels=True), counts), fill)
     loss.backward()
     return loss.detach(), {name: p.grad for name, p in network.named_parameters() if p.grad is not None}
 
