@@ -31,14 +31,15 @@ class _Merge(argparse.Action):
         setattr(namespace, self.dest, merged)
 
 
-def program(about: str | None, groups: str) -> argparse.ArgumentParser:
+def program(about: str | None, groups: str, *, add_help: bool = True) -> argparse.ArgumentParser:
     """Return the parser of a program that makes one artifact: with `--settings`, and `--output` for its folder.
 
     Args:
         about: what the program does, for the help.
         groups: the names of the groups of settings.
+        add_help: False for use as a parent parser.
     """
-    parser = argparse.ArgumentParser(description=about, allow_abbrev=False)
+    parser = argparse.ArgumentParser(description=about, add_help=add_help, allow_abbrev=False)
     add_settings(parser, groups)
     parser.add_argument("--output", type=folder, required=True, help="folder of the artifact, or its manifest")
     return parser

@@ -129,6 +129,15 @@ SURPRISALS = pa.schema(
         ("surprisal", pa.float64()),  # negative log-likelihood of the token there, in nats
     ]
 )
+# Statements with the same question may begin alike: the states of what they share are stored once.
+REPEATS = pa.schema(
+    [
+        ("run", pa.string()),  # <task>/<backbone>
+        ("example_id", pa.string()),
+        ("position", pa.int32()),  # in the whole sequence
+        ("same_as", pa.string()),  # the example whose states are stored at this position
+    ]
+)
 # What every row of a probe's table `evidence` says: a held-out measure, and its test against a null.
 EVIDENCE = [
     ("n", pa.int32()),  # questions or statements

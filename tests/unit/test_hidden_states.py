@@ -4,6 +4,7 @@ import json
 import shutil
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 import torch
 
@@ -16,13 +17,14 @@ from thoughtscope.backbones.settings import Settings
 from thoughtscope.backbones.tokenizer import train_tokenizer
 from thoughtscope.errors import UserError
 from thoughtscope.hidden_states.capture import embedding_norm
-from thoughtscope.hidden_states.extract import LatentsSettings, extract_latents
+from thoughtscope.hidden_states.extract import LatentsSettings, answer_questions, extract_latents
+from thoughtscope.hidden_states.parts import Parts
 from thoughtscope.hidden_states.read import describe_states, read_vectors
 from thoughtscope.hidden_states.reading import Reader, Tree, shared_tokens, trees
 from thoughtscope.hidden_states.roles import shared_ends
 from thoughtscope.hidden_states.settings import HiddenStates
-from thoughtscope.hidden_states.statements import StatementsSettings, extract_statements
-from thoughtscope.hidden_states.write import GENERATIONS, SURPRISALS, Position, StateWriter, storage_type
+from thoughtscope.hidden_states.statements import StatementsSettings, extract_statements, read_statements
+from thoughtscope.hidden_states.write import GENERATIONS, REPEATS, SURPRISALS, Position, StateWriter, storage_type
 from thoughtscope.latents.layout import sequence
 from thoughtscope.reasoner import Prompting, Reasoner, read_method
 from thoughtscope.training.network import add_tokens
@@ -99,6 +101,59 @@ def test_streamed_parts_equal_one_batch(backbone, tmp_path):
         (a, left), (b, right) = (read_vectors(folder, "output", layer) for folder in (parts, whole))
         assert left[["example_id", "position"]].equals(right[["example_id", "position"]])
         assert np.abs(a - b).max() < 1e-5 * np.abs(b).max()
+
+
+def contents(folder):
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize("kind", ["statements", "latents"])
+def test_ranks_and_interruptions_change_no_byte(kind, backbone, run, tmp_path):
+    """Alone, as two ranks, and after an interruption that left a part unfinished and one damaged."""
+    states = HiddenStates(batch_size=1)
+    decoding = {"max_new_tokens": 4}
+
+    def compute(parts):
+        if kind == "statements":
+            read_statements(StatementsSettings(run="r", states=states), backbone, STATEMENTS, parts)
+        else:
+            answer_questions(LatentsSettings(run="r", states=states, decoding=decoding), run, QUESTIONS, parts)
+
+    def collected(name):
+        target = tmp_path / f"{name}-out"
+        target.mkdir()
+        Parts(tmp_path / name).collect(target)
+        return contents(target)
+
+    compute(Parts(tmp_path / "alone", batches=1))
+    count = len(list((tmp_path / "alone").iterdir()))
+    for rank in (0, 1):
+        compute(Parts(tmp_path / "two", rank, 2, batches=1))
+    compute(Parts(tmp_path / "stopped", 0, 2, batches=1))
+    assert Parts(tmp_path / "stopped").missing(count) == list(range(1, count, 2))
+    file = next((tmp_path / "stopped/part-0002").glob("kind=output/*/*.parquet"))
+    file.write_bytes(file.read_bytes()[:-9])
+    assert Parts(tmp_path / "stopped").missing(count)[:2] == [1, 2]
+    before = (tmp_path / "stopped/part-0000").stat().st_ino
+    compute(Parts(tmp_path / "stopped", batches=1))
+    assert (tmp_path / "stopped/part-0000").stat().st_ino == before, "what is finished is not computed again"
+    alone = collected("alone")
+    assert count >= 3
+    assert sum(name.startswith("kind=output/layer=2/") for name in alone) == count
+    assert collected("two") == alone
+    assert collected("stopped") == alone
+
+
+def test_what_statements_begin_with_is_stored_once(backbone, tmp_path):
+    folder = statements(backbone, tmp_path / "states", 9)
+    tokenizer = load_tokenizer(backbone)
+    said = [response_ids(tokenizer, row["response"]) for row in STATEMENTS if row["question"] == "Who is it?"]
+    begun = {tuple(ids[: i + 1]) for ids in said for i in range(len(ids))}
+    repeated = sum(map(len, said)) - len(begun)
+    stored = sum(pq.read_metadata(file).num_rows for file in folder.glob("kind=output/layer=1/*.parquet"))
+    assert repeated > 0
+    assert len(schemas.read(folder / REPEATS, schemas.REPEATS)) == repeated
+    assert len(read_vectors(folder, "output", 1)[0]) == stored + repeated
 
 
 def prompts(tokenizer, rows):

@@ -29,7 +29,7 @@ LT_TUNING = {"train": "!lt-tuning", "extract": "lt-tuning"}
 LT_TUNING |= {"table": "summary curves collapse separation", "figure": SCATTERS}
 
 RUN, STATES = "results/runs/chain/qwen3/pause/full/seed0", "results/hidden_states/chain/qwen3/lt-tuning/full/seed0"
-STATES_FILE = f"{STATES}/kind=input/layer=none/part.parquet"
+STATES_FILE = f"{STATES}/kind=input/layer=none/part-0000.parquet"
 
 
 def code(module: str, **cells: str) -> Edit:

@@ -91,7 +91,7 @@ def test_hidden_states_keep_their_contract(smoke: Workspace) -> None:
     folder = results(smoke) / "hidden_states/chain/qwen3/coconut/full/seed0"
     facts = json.loads((folder / "states.json").read_text())
     for kind in ("input", "output"):
-        files = list(folder.glob(f"kind={kind}/layer=*/part.parquet"))
+        files = list(folder.glob(f"kind={kind}/layer=*/part-*.parquet"))
         assert files
         schema = pq.read_schema(files[0])
         assert schema.field("vector").type.list_size == facts["width"]

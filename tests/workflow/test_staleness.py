@@ -108,7 +108,7 @@ def test_a_figure_leads_back_to_the_seeds_of_its_tasks(desk: Desk) -> None:
 
 def test_verify_finds_what_snakemake_cannot_see(desk: Desk) -> None:
     assert ask(desk.folder, "verify").returncode == 0
-    name = "results/hidden_states/chain/qwen3/coconut/full/seed0/kind=input/layer=none/part.parquet"
+    name = "results/hidden_states/chain/qwen3/coconut/full/seed0/kind=input/layer=none/part-0000.parquet"
     desk.flip(name)
     done = ask(desk.folder, "verify")
     desk.put_back()

@@ -4,6 +4,7 @@ reads     results/runs/<run>/ and its results/tasks/{task}/; or results/backbone
           statements of results/tasks/{task}/
 produces  results/hidden_states/<run>/: vectors at the latents of a run's responses, and the responses;
           results/statements/{task}/{backbone}/: vectors at the tokens of statements, and their surprisals
+keeps     results/state/<digest>/ while an extraction is unfinished: the parts that are done
 """
 
 
@@ -23,12 +24,13 @@ rule extract_latents:
         "results/logs/hidden_states/<run>.log",
     benchmark:
         "results/benchmarks/hidden_states/<run>.tsv"
-    threads: 1
+    threads: lambda w: reading(w).cores
     resources:
         mem_mb=lambda w, attempt: reading(w, attempt).mem_mb,
         runtime=lambda w, attempt: reading(w, attempt).minutes,
         gpu=lambda w: reading(w).gpus,
         gpu_model=lambda w: reading(w).gpu_type,
+        ranks=lambda w: reading(w).ranks,
     params:
         **settings(study_rules.extract_latents),
         **code_params("extract_hidden_states.py", method_modules),
@@ -36,7 +38,8 @@ rule extract_latents:
         "extract hidden states of {wildcards.method}/{wildcards.backbone} on {wildcards.task}"
         " ({wildcards.trainable}, seed {wildcards.seed})"
     shell:
-        "OMP_NUM_THREADS={threads} python workflow/scripts/extract_hidden_states.py --settings {params:q}"
+        "OMP_NUM_THREADS={threads} exec python workflow/scripts/extract_hidden_states.py --settings {params:q}"
+        " --ranks {resources.ranks} --cores {threads} --state results/state"
         " --run {input.run:q} --task {input.task:q} --output {output.manifest:q} > {log:q} 2>&1"
 
 
@@ -49,6 +52,7 @@ rule extract_statements:
         manifest="results/statements/{task}/{backbone}/manifest.json",
         provenance="results/statements/{task}/{backbone}/provenance.json",
         states="results/statements/{task}/{backbone}/states.json",
+        repeats="results/statements/{task}/{backbone}/repeats.parquet",
         surprisals="results/statements/{task}/{backbone}/surprisals.parquet",
         spellings="results/statements/{task}/{backbone}/spellings.json",
         computed=directory("results/statements/{task}/{backbone}/kind=output"),
@@ -56,17 +60,19 @@ rule extract_statements:
         "results/logs/statements/{task}/{backbone}.log",
     benchmark:
         "results/benchmarks/statements/{task}/{backbone}.tsv"
-    threads: 1
+    threads: lambda w: reading(w).cores
     resources:
         mem_mb=lambda w, attempt: reading(w, attempt).mem_mb,
         runtime=lambda w, attempt: reading(w, attempt).minutes,
         gpu=lambda w: reading(w).gpus,
         gpu_model=lambda w: reading(w).gpu_type,
+        ranks=lambda w: reading(w).ranks,
     params:
         **settings(study_rules.extract_statements),
         **code_params("extract_hidden_states.py"),
     message:
         "extract hidden states of {wildcards.backbone} on the statements of {wildcards.task}"
     shell:
-        "OMP_NUM_THREADS={threads} python workflow/scripts/extract_hidden_states.py --settings {params:q}"
+        "OMP_NUM_THREADS={threads} exec python workflow/scripts/extract_hidden_states.py --settings {params:q}"
+        " --ranks {resources.ranks} --cores {threads} --state results/state"
         " --backbone {input.backbone:q} --task {input.task:q} --output {output.manifest:q} > {log:q} 2>&1"

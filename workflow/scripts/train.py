@@ -14,7 +14,7 @@ def main() -> int:
     parents = [launch_options(), run_options()]
     argparse.ArgumentParser(description=__doc__, parents=parents, allow_abbrev=False).parse_args()
     own, worker = launch_options().parse_known_args()
-    return launch(worker, own.nodes, own.ranks, own.cores)
+    return launch(["thoughtscope.training.worker", *worker], own.nodes, own.ranks, own.cores)
 
 
 if __name__ == "__main__":

@@ -131,13 +131,14 @@ def _host_mb(footprint: Footprint, size: int, ranks: int, nodes: int, precision:
 
 
 def reading_request(study: Study, backbone: str, attempt: int = 1) -> Request:
-    """Return what one process asks for that loads a backbone and reads or writes with it."""
+    """Return what an extraction asks for: a process for each device, which loads the backbone and reads or writes."""
     compute, size = compute_of(study, backbone), _size(study, backbone)
     tiny = study.backbone(backbone).source == "tiny"
-    gpus = min(1, int(not tiny) if compute.gpus is None else compute.gpus)
+    gpus = int(not tiny) if compute.gpus is None else compute.gpus
+    ranks = gpus or compute.ranks
     weight = 4 if _precision(study.common_training(backbone), device=bool(gpus)) == "float32" else 2
-    host = PROGRAM_MB + gpus * DEVICE_MB + weight * size // 10**6
-    return _request(compute, attempt, 1, gpus, 1, host, 60 + 30 * size // 10**9)
+    host = PROGRAM_MB + (ranks - 1) * RANK_MB + gpus * DEVICE_MB + ranks * weight * size // 10**6
+    return _request(compute, attempt, 1, gpus, ranks, host, 60 + 30 * size // 10**9)
 
 
 def building_mb(study: Study, backbone: str) -> int:

@@ -8,8 +8,10 @@ Knows nothing about probes or figures.
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,10 +27,12 @@ from thoughtscope.hidden_states.capture import (
     batches,
     chosen_layers,
     describe,
+    give_back_memory,
     positions,
     store,
     token_index,
 )
+from thoughtscope.hidden_states.parts import PARTS, Parts
 from thoughtscope.hidden_states.roles import latent_places, roles, shared_ends, text_places
 from thoughtscope.hidden_states.settings import HiddenStates
 from thoughtscope.hidden_states.write import GENERATIONS, StateWriter, storage_type
@@ -49,7 +53,14 @@ class LatentsSettings(Strict):
 
 
 def extract_latents(settings: LatentsSettings, run: Path, rows: Sequence[Mapping[str, Any]], folder: Path) -> None:
-    """Store what the checkpoints of a run feed and compute at latents, and the last one's text as reference.
+    """Store what the checkpoints of a run feed and compute while they answer; see `answer_questions`."""
+    parts = Parts(folder / PARTS)
+    answer_questions(settings, run, rows, parts)
+    parts.collect(folder)
+
+
+def answer_questions(settings: LatentsSettings, run: Path, rows: Sequence[Mapping[str, Any]], parts: Parts) -> None:
+    """Compute and store this process's parts of an extraction: latents of all checkpoints, and the last one's text.
 
     The model computes in the precision that the run trained in.
 
@@ -65,65 +76,99 @@ def extract_latents(settings: LatentsSettings, run: Path, rows: Sequence[Mapping
         raise UserError(f"task of {settings.run}", "split test is empty", "give it examples")
     schedule = read_schedule(run)
     kept, dtype = checkpoints(run, schedule), str(schedule["precision"])
-    device, _ = device_and_dtype("auto")
-    stored = storage_type(settings.states.dtype, dtype)
-    reasoner = load_reasoner(kept[0][1], device=device, dtype=dtype)
-    layers = chosen_layers(settings.states, reasoner.model)
-    width = reasoner.model.config.get_text_config().hidden_size
-    with (
-        StateWriter(folder, settings.run, width, stored, kinds=("input", "output")) as writer,
-        pq.ParquetWriter(folder / GENERATIONS, schemas.PREDICTIONS) as generations,
-    ):
-        for step, path in kept:
-            if path != kept[0][1]:
-                del reasoner  # two models at once may not fit
-                reasoner = load_reasoner(path, device=device, dtype=dtype)
-            examples = [reasoner.encode(row) for row in rows]
-            ends = shared_ends([one.prompt for one in examples])
-            text = settings.states.text_tokens if path == kept[-1][1] else 0
-            for part in batches(examples, settings.states.batch_size):
-                answered = _answer(reasoner, part, settings.decoding, layers, writer, step, text, ends)
-                layout = schemas.LAST if path == kept[-1][1] else schemas.CURRENT
-                common = {"run": settings.run, "step": step, "layout": layout, "split": "test"}
-                answers = [{**common, **row} for row in answered]
-                generations.write_table(pa.Table.from_pylist(answers, schema=schemas.PREDICTIONS))
-    steps = [step for step, _ in kept]
-    describe(folder, reasoner.model, reasoner.tokenizer, stored=stored, layers=layers, steps=steps, examples=len(rows))
+    size = parts.batches * settings.states.batch_size
+    work = [(step, start) for step in kept for start in range(0, len(rows), size)]
+    last = max(kept)
+    missing = parts.missing(len(work))
+    for step, numbers in itertools.groupby(missing, key=lambda number: work[number][0]):
+        session = _Session.of(settings, rows, kept[step], dtype, step, is_last=step == last)
+        for number in numbers:
+            start = work[number][1]
+            with parts.write(number) as folder:
+                session.answer(slice(start, start + size), folder)
+                if number == len(work) - 1:
+                    session.describe(folder, sorted(kept))
+        del session  # two models at once may not fit
 
 
-@torch.no_grad()
-def _answer(
-    reasoner: Reasoner,
-    examples: Sequence[Example],
-    decoding: Decoding,
-    layers: list[int],
-    writer: StateWriter,
-    step: int,
-    text: int,
-    ends: tuple[int, int],
-) -> list[dict[str, Any]]:
-    """Answer questions, store the states of what was written, and return the answers.
+@dataclass(frozen=True)
+class _Session:
+    """A checkpoint that answers questions.
 
-    Args:
-        text: how many text tokens of each role are stored of a response.
-        ends: what all prompts have in common.
+    Attributes:
+        examples: all questions; ends: what all their prompts have in common.
+        layers: to store; stored: the type of stored vectors.
+        is_last: whether text is stored too.
     """
-    generations = reasoner.generate(examples, decoding)
-    sequences = [one.sequence(-1 if reasoner.latent_id is None else reasoner.latent_id) for one in generations]
-    batch = pack(sequences, reasoner.fill.settings if reasoner.fill else None, device=reasoner.model.device)
-    output = forward(reasoner.model, batch, reasoner.fill, layers)
-    control = set(reasoner.ids.ids.values())
-    pieces = [[decoded(reasoner.tokenizer, [token]) for token in one.token_ids] for one in sequences]
-    names = [roles(one, parts, control, ends) for one, parts in zip(sequences, pieces, strict=True)]
-    places = [place for row, one in enumerate(sequences) for place in latent_places(row, one)]
-    places += [place for row, one in enumerate(sequences) for place in text_places(row, one, names[row], text)]
-    about, at = positions(sequences, places, pieces, names), token_index(batch, places)
-    store(writer, "input", None, step, output.inputs, at, about)
-    for layer in layers:
-        store(writer, "output", layer, step, output.layers[layer], at, about)
-    return [
-        prediction(reasoner, example, generation) for example, generation in zip(examples, generations, strict=True)
-    ]
+
+    settings: LatentsSettings
+    reasoner: Reasoner
+    examples: Sequence[Example]
+    ends: tuple[int, int]
+    layers: list[int]
+    stored: str
+    step: int
+    is_last: bool
+
+    @classmethod
+    def of(
+        cls, settings: LatentsSettings, rows: Sequence[Mapping[str, Any]], model: Path, dtype: str, step: int,
+        *, is_last: bool,
+    ) -> _Session:  # fmt: skip
+        """Load a checkpoint.
+
+        Raises:
+            UserError: the model does not have a layer that is to be stored.
+        """
+        device, _ = device_and_dtype("auto")
+        reasoner = load_reasoner(model, device=device, dtype=dtype)
+        layers, stored = chosen_layers(settings.states, reasoner.model), storage_type(settings.states.dtype, dtype)
+        examples = [reasoner.encode(row) for row in rows]
+        ends = shared_ends([one.prompt for one in examples])
+        return cls(settings, reasoner, examples, ends, layers, stored, step, is_last)
+
+    def answer(self, part: slice, folder: Path) -> None:
+        """Answer a part of the questions and store their states and answers."""
+        states = self.settings.states
+        width = self.reasoner.model.config.get_text_config().hidden_size
+        layout = schemas.LAST if self.is_last else schemas.CURRENT
+        common = {"run": self.settings.run, "step": self.step, "layout": layout, "split": "test"}
+        with (
+            StateWriter(folder, self.settings.run, width, self.stored, kinds=("input", "output")) as writer,
+            pq.ParquetWriter(folder / GENERATIONS, schemas.PREDICTIONS) as generations,
+        ):
+            for some in batches(self.examples[part], states.batch_size):
+                answers = [{**common, **row} for row in self._answer(some, writer)]
+                generations.write_table(pa.Table.from_pylist(answers, schema=schemas.PREDICTIONS))
+                give_back_memory()
+
+    def describe(self, folder: Path, steps: list[int]) -> None:
+        """Write `states.json`."""
+        model, count = self.reasoner.model, len(self.examples)
+        describe(
+            folder, model, self.reasoner.tokenizer, stored=self.stored, layers=self.layers, steps=steps, examples=count
+        )
+
+    @torch.no_grad()
+    def _answer(self, examples: Sequence[Example], writer: StateWriter) -> list[dict[str, Any]]:
+        """Answer questions, store the states of what was written, and return the answers."""
+        reasoner = self.reasoner
+        generations = reasoner.generate(examples, self.settings.decoding)
+        sequences = [one.sequence(-1 if reasoner.latent_id is None else reasoner.latent_id) for one in generations]
+        batch = pack(sequences, reasoner.fill.settings if reasoner.fill else None, device=reasoner.model.device)
+        output = forward(reasoner.model, batch, reasoner.fill, self.layers)
+        control = set(reasoner.ids.ids.values())
+        pieces = [[decoded(reasoner.tokenizer, [token]) for token in one.token_ids] for one in sequences]
+        names = [roles(one, parts, control, self.ends) for one, parts in zip(sequences, pieces, strict=True)]
+        places = [place for row, one in enumerate(sequences) for place in latent_places(row, one)]
+        text = self.settings.states.text_tokens if self.is_last else 0
+        places += [place for row, one in enumerate(sequences) for place in text_places(row, one, names[row], text)]
+        about, at = positions(sequences, places, pieces, names), token_index(batch, places)
+        store(writer, "input", None, self.step, output.inputs, at, about)
+        for layer in self.layers:
+            store(writer, "output", layer, self.step, output.layers[layer], at, about)
+        answered = zip(examples, generations, strict=True)
+        return [prediction(reasoner, example, generation) for example, generation in answered]
 
 
 def read_schedule(run: Path) -> dict[str, Any]:
@@ -140,7 +185,7 @@ def read_schedule(run: Path) -> dict[str, Any]:
         raise UserError(str(path), "no readable schedule", "train the run again") from error
 
 
-def checkpoints(run: Path, schedule: Mapping[str, Any]) -> list[tuple[int, Path]]:
-    """Return the optimiser step and the model folder of each kept checkpoint, the final model last."""
+def checkpoints(run: Path, schedule: Mapping[str, Any]) -> dict[int, Path]:
+    """Return the model folder of each kept checkpoint by its optimiser step, in order; the final model is the last."""
     kept = {int(path.name.removeprefix("step")): path for path in (run / "checkpoints").glob("step*")}
-    return sorted({**kept, schedule["updates"]: run / "model"}.items())
+    return dict(sorted({**kept, schedule["updates"]: run / "model"}.items()))

@@ -21,7 +21,9 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from thoughtscope import schemas
 from thoughtscope.errors import UserError
+from thoughtscope.hidden_states.write import REPEATS
 
 Kind = Literal["input", "output"]
 STATES = "states.json"
@@ -60,6 +62,8 @@ def read_vectors(
         latent_index: of the latents, only the k-th, counted from 1; `text`: all that are no latents; None: both.
         checkpoint: the optimiser step of the model; None: all that were stored.
 
+    The rows of statements are sorted by example and position.
+
     Raises:
         UserError: that partition was not stored, or a file of it is damaged.
     """
@@ -73,7 +77,26 @@ def read_vectors(
     filters = _filters(latent_index, checkpoint)
     read = [_read_part(file, filters) for file in files]
     frame = pd.concat([frame for _, frame in read], ignore_index=True)
-    return np.concatenate([vectors for vectors, _ in read]), frame.assign(layer=layer, kind=kind)
+    vectors = np.concatenate([vectors for vectors, _ in read])
+    if (folder / REPEATS).is_file():
+        order, frame = _with_repeats(frame, folder / REPEATS)
+        vectors = vectors[order]
+    return vectors, frame.assign(layer=layer, kind=kind)
+
+
+def _with_repeats(frame: pd.DataFrame, file: Path) -> tuple[NDArray[np.intp], pd.DataFrame]:
+    """Add rows whose states are stored for another example; sort all by example and position.
+
+    Returns:
+        Of each row, which of `frame` holds its vector; and the rows.
+    """
+    repeats = schemas.read(file, schemas.REPEATS).to_pandas()
+    stored = frame[["example_id", "position"]].assign(row=np.arange(len(frame)))
+    found = repeats.merge(stored.rename(columns={"example_id": "same_as"}), on=["same_as", "position"])
+    added = frame.iloc[found["row"]].assign(example_id=found["example_id"].to_numpy(), row=found["row"].to_numpy())
+    both = pd.concat([frame.assign(row=stored["row"]), added])
+    both = both.sort_values(["example_id", "position"], ignore_index=True)
+    return both["row"].to_numpy(dtype=np.intp), both[frame.columns]
 
 
 def _filters(latent_index: int | Literal["text"] | None, checkpoint: int | None) -> pc.Expression | None:

@@ -26,6 +26,7 @@ from thoughtscope.latents.layout import TokenSequence, sequence
 from thoughtscope.latents.packing import pack
 
 LARGEST = 16  # texts of a tree
+BATCH = 512  # tokens, padding included: enough to keep a core busy, few enough that all layers of a batch are small
 
 
 @dataclass(frozen=True)
@@ -72,9 +73,9 @@ class Tree:
 
 
 def trees(sequences: Sequence[TokenSequence], start: int, size: int) -> Iterator[list[Tree]]:
-    """Yield batches of trees of texts with the same prompt, each batch with at least `size` texts if there are.
+    """Yield batches of trees of texts with the same prompt, sorted by their number of nodes.
 
-    Trees of a batch have about as many nodes.
+    A batch ends when it has `size` texts, or would exceed `BATCH` nodes with the next tree.
     """
 
     def prompt(one: TokenSequence) -> Sequence[int]:
@@ -87,10 +88,11 @@ def trees(sequences: Sequence[TokenSequence], start: int, size: int) -> Iterator
     found.sort(key=lambda tree: len(tree.tokens))
     batch: list[Tree] = []
     for tree in found:
-        batch.append(tree)
-        if sum(len(one.texts) for one in batch) >= size:
+        full = sum(len(one.texts) for one in batch) >= size
+        if batch and (full or (len(batch) + 1) * len(tree.tokens) > BATCH):
             yield batch
             batch = []
+        batch.append(tree)
     if batch:
         yield batch
 

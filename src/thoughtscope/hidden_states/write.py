@@ -22,7 +22,7 @@ from thoughtscope.errors import UserError
 from thoughtscope.hidden_states.roles import STATEMENT
 
 NO_LAYER = "none"
-GENERATIONS, SURPRISALS = "generations.parquet", "surprisals.parquet"
+GENERATIONS, SURPRISALS, REPEATS = "generations.parquet", "surprisals.parquet", "repeats.parquet"
 
 
 @dataclass(frozen=True)

@@ -37,7 +37,7 @@ def run_ranks(
     """Run `ranks` processes on this node to their end; return 0, or 1 if one of them failed.
 
     Args:
-        worker: arguments of the program of a rank.
+        worker: the module of the program of a rank, and its arguments.
         ranks: processes of this node, one for each device if it has any.
         cores: of this node, split among its ranks.
         signals: each asks the ranks to save and stop.
@@ -57,7 +57,7 @@ def run_ranks(
         nodes = ["--nnodes", str(rendezvous.nodes), "--node-rank", str(rendezvous.node)]
         nodes += ["--master-addr", rendezvous.address, "--master-port", str(rendezvous.port)]
     signals.pass_on(functools.partial(_ask_ranks, set()))
-    program = ["--nproc-per-node", str(ranks), "-m", "thoughtscope.training.worker", *worker]
+    program = ["--nproc-per-node", str(ranks), "-m", *worker]
     try:
         run(parse_args([*nodes, *program]))  # type: ignore[no-untyped-call]
     except ChildFailedError as error:

@@ -33,7 +33,7 @@ def launch(worker: Sequence[str], nodes: int, ranks: int, cores: int) -> int:
     """Run until the run is finished, has failed, or will be resumed later; return the status to end with.
 
     Args:
-        worker: arguments of the program of a rank.
+        worker: the module of the program of a rank, and its arguments.
         nodes: of this SLURM job.
         ranks: processes of each node.
         cores: of each node.
