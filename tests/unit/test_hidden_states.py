@@ -19,12 +19,12 @@ from thoughtscope.errors import UserError
 from thoughtscope.hidden_states.capture import embedding_norm
 from thoughtscope.hidden_states.extract import LatentsSettings, answer_questions, extract_latents
 from thoughtscope.hidden_states.parts import Parts
-from thoughtscope.hidden_states.read import describe_states, read_vectors
+from thoughtscope.hidden_states.read import REPEATS, describe_states, read_vectors
 from thoughtscope.hidden_states.reading import Reader, Tree, shared_tokens, trees
 from thoughtscope.hidden_states.roles import shared_ends
 from thoughtscope.hidden_states.settings import HiddenStates
 from thoughtscope.hidden_states.statements import StatementsSettings, extract_statements, read_statements
-from thoughtscope.hidden_states.write import GENERATIONS, REPEATS, SURPRISALS, Position, StateWriter, storage_type
+from thoughtscope.hidden_states.write import GENERATIONS, SURPRISALS, Position, StateWriter, storage_type
 from thoughtscope.latents.layout import sequence
 from thoughtscope.reasoner import Prompting, Reasoner, read_method
 from thoughtscope.training.network import add_tokens

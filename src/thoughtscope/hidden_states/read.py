@@ -23,10 +23,9 @@ from numpy.typing import NDArray
 
 from thoughtscope import schemas
 from thoughtscope.errors import UserError
-from thoughtscope.hidden_states.write import REPEATS
 
 Kind = Literal["input", "output"]
-STATES = "states.json"
+STATES, REPEATS = "states.json", "repeats.parquet"
 COLUMNS = [
     *("run", "checkpoint_step", "example_id", "position", "latent_index", "token_id", "token"),
     *("role", "next_token", "next_role"),

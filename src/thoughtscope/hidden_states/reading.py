@@ -137,6 +137,19 @@ class Reader:
         Raises:
             UserError: a text is longer than the model's context.
         """
+        arguments = self.arguments(batch)
+        nodes = arguments["position_ids"].shape[1]
+        out = decoder_of(self.model)(**arguments, output_hidden_states=True)
+        layers = [layer_states(out, layer) for layer in range(len(out.hidden_states))]
+        paths = [[row * nodes + node for node in path] for row, tree in enumerate(batch) for path in tree.paths]
+        return Read(layers, _padded(paths).to(self.model.device), len(self.shared))
+
+    def arguments(self, batch: Sequence[Tree]) -> dict[str, Any]:
+        """Return what a forward pass of the model over a batch of trees is called with.
+
+        Raises:
+            UserError: a text is longer than the model's context.
+        """
         device, start = self.model.device, len(self.shared)
         ids, depths = (_padded([getattr(tree, name) for tree in batch]).to(device) for name in ("tokens", "depths"))
         rows, nodes = ids.shape
@@ -151,17 +164,13 @@ class Reader:
         cache = None
         if self.cache is not None and self.batch is not None:
             cache = self.cache.unpacked(self.batch.index.expand(rows, -1))
-        out = decoder_of(self.model)(
-            inputs_embeds=embedded,
-            attention_mask=attention_mask(self.windows, queries, keys, embedded.dtype, seen),
-            position_ids=queries,
-            past_key_values=cache,
-            use_cache=cache is not None,
-            output_hidden_states=True,
-        )
-        layers = [layer_states(out, layer) for layer in range(len(out.hidden_states))]
-        paths = [[row * nodes + node for node in path] for row, tree in enumerate(batch) for path in tree.paths]
-        return Read(layers, _padded(paths).to(device), start)
+        return {
+            "inputs_embeds": embedded,
+            "attention_mask": attention_mask(self.windows, queries, keys, embedded.dtype, seen),
+            "position_ids": queries,
+            "past_key_values": cache,
+            "use_cache": cache is not None,
+        }
 
     def _check(self, longest: int) -> None:
         config = self.model.config.get_text_config()

@@ -24,10 +24,11 @@ from thoughtscope.backbones.spellings import notes as spelling_notes
 from thoughtscope.errors import UserError
 from thoughtscope.hidden_states.capture import batches, depth, describe, give_back_memory, positions
 from thoughtscope.hidden_states.parts import PARTS, Parts
+from thoughtscope.hidden_states.read import REPEATS
 from thoughtscope.hidden_states.reading import Read, Reader, Tree, shared_tokens, trees
 from thoughtscope.hidden_states.roles import QUESTION, STATEMENT, Place
 from thoughtscope.hidden_states.settings import HiddenStates
-from thoughtscope.hidden_states.write import REPEATS, SURPRISALS, StateWriter, storage_type
+from thoughtscope.hidden_states.write import SURPRISALS, StateWriter, storage_type
 from thoughtscope.latents.head import logits
 from thoughtscope.latents.layout import TokenSequence, sequence
 from thoughtscope.reasoner import Prompting, device_and_dtype
@@ -77,7 +78,7 @@ def read_statements(
     spelled = spellings(tokenizer, rows)
     for line in spelling_notes(spelled):
         print(line, flush=True)
-    sequences = [_statement(tokenizer, settings.prompting, row) for row in rows]
+    sequences = [statement(tokenizer, settings.prompting, row) for row in rows]
     shared = shared_tokens(sequences)
     batched = list(batches(list(trees(sequences, len(shared), settings.states.batch_size)), parts.batches))
     missing = parts.missing(len(batched))
@@ -87,16 +88,22 @@ def read_statements(
     piece = functools.cache(lambda token: decoded(tokenizer, [token]))
     for number in missing:
         with parts.write(number) as folder:
-            _read_part(reader, piece, batched[number], settings.run, stored, folder)
+            read_part(reader, piece, batched[number], settings.run, stored, folder)
             if number == len(batched) - 1:
                 write_json(folder / SPELLINGS, spelled)
                 layers = list(range(depth(model) + 1))
                 describe(folder, model, tokenizer, stored=stored, layers=layers, steps=[0], examples=len(rows))
 
 
-def _read_part(
+def read_part(
     reader: Reader, piece: Callable[[int], str], part: Sequence[Sequence[Tree]], run: str, stored: str, folder: Path
 ) -> None:
+    """Read the batches of a part and store what they give.
+
+    Args:
+        piece: the text of a token.
+        stored: the type of the stored vectors.
+    """
     width = reader.model.config.get_text_config().hidden_size
     with (
         StateWriter(folder, run, width, stored) as writer,
@@ -175,6 +182,7 @@ def _surprisals(model: Any, read: Read, sequences: Sequence[TokenSequence], plac
     return values
 
 
-def _statement(tokenizer: Any, prompting: Prompting, row: Mapping[str, Any]) -> TokenSequence:
+def statement(tokenizer: Any, prompting: Prompting, row: Mapping[str, Any]) -> TokenSequence:
+    """Return the tokens of a row of `schemas.STATEMENTS`."""
     prompt = prompt_ids(tokenizer, row["question"], prompting.chat, prompting.chat_arguments)
     return sequence(row["example_id"], prompt, response_ids(tokenizer, row["response"]) if row["response"] else [])

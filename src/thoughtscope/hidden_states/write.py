@@ -22,7 +22,7 @@ from thoughtscope.errors import UserError
 from thoughtscope.hidden_states.roles import STATEMENT
 
 NO_LAYER = "none"
-GENERATIONS, SURPRISALS, REPEATS = "generations.parquet", "surprisals.parquet", "repeats.parquet"
+GENERATIONS, SURPRISALS = "generations.parquet", "surprisals.parquet"
 
 
 @dataclass(frozen=True)
