@@ -15,7 +15,8 @@ from __future__ import annotations
 import argparse
 import copy
 import functools
-import re
+import json
+import os
 import resource
 import statistics
 import subprocess
@@ -29,6 +30,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import torch
+from page import fill
 
 from thoughtscope.backbones.build import build_tiny
 from thoughtscope.backbones.gguf import convert
@@ -46,9 +48,33 @@ from thoughtscope.tasks import predicates
 from thoughtscope.tasks.prepare import EXAMPLES, write_task
 
 ROOT = Path(__file__).parents[1]
-PAGE = ROOT / "docs/benchmarks.md"
 BATCH = 16  # texts that other ways read at once
 SMALL = {"hidden_size": 64, "intermediate_size": 64, "num_hidden_layers": 4, "num_attention_heads": 2}
+WHOLE = """
+import json, resource, sys, time
+from pathlib import Path
+import pyarrow as pa
+import pyarrow.parquet as pq
+pa.set_memory_pool(pa.system_memory_pool())
+import torch
+torch.set_num_threads(1)
+try:
+    from thoughtscope.hidden_states.statements import StatementsSettings, extract_statements
+except ImportError:
+    from thoughtscope.hidden_states.extract import StatementsSettings, extract_statements
+folder, target = Path(sys.argv[1]), Path(sys.argv[1], "out")
+target.mkdir()
+rows = pq.read_table(folder / "t/task.parquet").to_pylist()
+start = time.process_time()
+extract_statements(StatementsSettings(run="r", states=json.loads(sys.argv[2])), folder / "m", rows, target)
+seconds = time.process_time() - start
+files = [path for path in target.rglob("*") if path.is_file()]
+size = sum(path.stat().st_size for path in files)
+for path in files:
+    path.unlink()
+target.rename(folder / f"done-{time.time_ns()}")
+print(seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, size / 1e6)
+"""
 Way = Callable[[Any, Sequence[TokenSequence], Path], None]
 
 
@@ -116,8 +142,9 @@ def nnsight(model: Any, tokenizer: Any, path: Path) -> Way:
     traced = package.NNsight(model)
 
     def read(ids: torch.Tensor, mask: torch.Tensor) -> list[torch.Tensor]:
+        saved: list[Any] = []
         with traced.trace(input_ids=ids, attention_mask=mask):
-            saved = [traced.model.embed_tokens.output.save()]
+            saved.append(traced.model.embed_tokens.output.save())
             for layer in traced.model.layers:
                 saved.append(layer.output.save())
         return [one[0] if isinstance(one, tuple) else one for one in saved]
@@ -228,11 +255,31 @@ def memory() -> str:
     return f"{head}| 500 | {few:.0f} | 1 |\n| 5,000 | {many:.0f} | {many / few:.3f} |"
 
 
-def fill(name: str, text: str) -> None:
-    """Replace what stands between the marks of `name` on the page of benchmarks."""
-    page = PAGE.read_text()
-    marked = re.compile(rf"<!-- bench: {name} -->\n.*?<!-- end -->", re.DOTALL)
-    PAGE.write_text(marked.sub(lambda _: f"<!-- bench: {name} -->\n\n{text}\n\n<!-- end -->", page))
+def against(commit: str) -> str:
+    """Return a table that compares the extraction of the whole task with that of an earlier commit.
+
+    Each runs in a process of its own, which loads the model too.
+    """
+    lines = ["| code | processor time, s | peak memory, MB | stored, MB |", "| --- | --- | --- | --- |"]
+    found = []
+    with tempfile.TemporaryDirectory() as place:
+        folder, old = Path(place), Path(place, "old")
+        settings = Settings.model_validate(read_yaml(ROOT / "config/backbones/smollm2-135m.yaml"))
+        convert(settings, folder / "m", "smollm2-135m")
+        (folder / "t").mkdir()
+        people(0, folder / "t")
+        subprocess.run(["git", "worktree", "add", "-q", "--detach", str(old), commit], cwd=ROOT, check=True)
+        try:
+            for name, code, states in ((commit, old, {}), ("this", ROOT, {"dtype": "bfloat16"})):
+                command = [sys.executable, "-c", WHOLE, str(folder), json.dumps(states)]
+                environment = {**os.environ, "PYTHONPATH": str(code / "src"), "OMP_NUM_THREADS": "1"}
+                done = subprocess.run(command, env=environment, check=True, capture_output=True, text=True)
+                found.append([float(value) for value in done.stdout.split()[-3:]])
+                lines.append(f"| {name} | " + " | ".join(f"{value:,.0f}" for value in found[-1]) + " |")
+        finally:
+            subprocess.run(["git", "worktree", "remove", "--force", str(old)], cwd=ROOT, check=True)
+    ratios = [b / a for a, b in zip(*found, strict=True)]
+    return "\n".join([*lines, "| ratio | " + " | ".join(f"{value:.2f}" for value in ratios) + " |"])
 
 
 def main() -> None:
@@ -240,7 +287,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--subjects", type=int, default=40)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--only", choices=["speed", "memory"])
+    parser.add_argument("--only", choices=["speed", "memory", "before"])
+    parser.add_argument("--before", metavar="COMMIT", help="an earlier commit to compare with, on the whole task")
     parser.add_argument("--count", type=int, help=argparse.SUPPRESS)
     asked = parser.parse_args()
     torch.set_num_threads(1)
@@ -248,6 +296,8 @@ def main() -> None:
         extract_small(asked.count)
         return
     tables = {"speed": lambda: compare(asked.subjects, asked.rounds), "memory": memory}
+    if asked.before:
+        tables["before"] = lambda: against(asked.before)
     for name, measure in tables.items():
         if asked.only in (None, name):
             text = measure()

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import argparse
 import json
+import resource
 import tempfile
 import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from page import fill
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
 from thoughtscope import schemas
@@ -96,9 +98,13 @@ def main() -> None:
     parser.add_argument("--sizes", nargs="+", choices=list(SIZES), default=["small", "large"])
     parser.add_argument("--permutations", type=int, default=999)
     parser.add_argument("--refits", type=int, default=3, help="permutations that are refitted one by one")
+    parser.add_argument("--fill", action="store_true", help="write the table into docs/benchmarks.md")
     arguments = parser.parse_args()
-    print("| statements | layers | width | B | all probes, s | one layer's nulls by refitting, s | ratio |")
-    print("| --- | --- | --- | --- | --- | --- | --- |")
+    lines = [
+        "| statements | layers | width | B | all probes, s | peak, MB | one layer's nulls by refitting, s | ratio |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    print("\n".join(lines), flush=True)
     for name in arguments.sizes:
         count, layers, width = SIZES[name]
         with tempfile.TemporaryDirectory() as temporary:
@@ -109,6 +115,7 @@ def main() -> None:
             for table in found.values():
                 list(table)
             spent = time.process_time() - start
+            peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
             slow = refitting(Statements.of(rows, folder), arguments.refits) * arguments.permutations
         cells = [
             count,
@@ -116,10 +123,14 @@ def main() -> None:
             width,
             arguments.permutations,
             f"{spent:.1f}",
+            f"{peak:.0f}",
             f"{slow:.1f}",
             f"{slow * layers / spent:.0f}",
         ]
-        print("| " + " | ".join(map(str, cells)) + " |", flush=True)
+        lines.append("| " + " | ".join(map(str, cells)) + " |")
+        print(lines[-1], flush=True)
+    if arguments.fill:
+        fill("probes", "\n".join(lines))
 
 
 if __name__ == "__main__":
