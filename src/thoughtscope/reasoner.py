@@ -183,8 +183,7 @@ def read_method(raw: Mapping[str, Any], where: str) -> BaseMethod:
     Raises:
         UserError: no such kind of method, or a mistake in its settings.
     """
-    method: BaseMethod = read_settings("methods", raw, where)[1]  # type: ignore[assignment]
-    return method
+    return read_settings(BaseMethod, raw, where)
 
 
 def fill_modules(stages: Sequence[Stage], width: int) -> dict[str, nn.Module]:

@@ -41,7 +41,7 @@ SMOKE = yaml.safe_load((ROOT / "config/smoke.yaml").read_text())
 CHAIN = chain.Settings.model_validate(
     {"kind": "chain", "modulus": 7, "operations": 3, "splits": {"train": 6, "validation": 3, "test": 3}}
 )
-ROWS = list(chain.examples(CHAIN))
+ROWS = list(CHAIN.examples())
 TEXTS = [f"{row['question']} {response_text(row['steps'], row['answer'])}" for row in ROWS]
 QUESTION = "3 * 2 + 4 ="
 CLASSES = {

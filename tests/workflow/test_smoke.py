@@ -87,7 +87,7 @@ def test_full_and_lora_runs_start_at_the_same_accuracy(smoke: Workspace) -> None
     assert start["full"] == start["lora"]
 
 
-def test_hidden_states_keep_their_contract(smoke: Workspace) -> None:
+def test_hidden_states_have_their_columns(smoke: Workspace) -> None:
     folder = results(smoke) / "hidden_states/chain/qwen3/coconut/full/seed0"
     facts = json.loads((folder / "states.json").read_text())
     for kind in ("input", "output"):

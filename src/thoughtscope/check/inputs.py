@@ -26,8 +26,7 @@ def prepare_tasks(study: Study, folder: Path) -> dict[str, dict[str, int]]:
     for name in study.named("tasks"):
         place = folder / name
         place.mkdir(parents=True)
-        module, settings = study.plugin("tasks", name)
-        sizes[name] = write_task(name, module, settings, place)
+        sizes[name] = write_task(name, study.task(name), place)
     return sizes
 
 

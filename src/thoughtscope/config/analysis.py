@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from thoughtscope.errors import UserError
 from thoughtscope.settings import Hosted, collect
 from thoughtscope.tables.base import Table
+from thoughtscope.tasks.base import StatementTask
 from thoughtscope.tasks.reasoning import Skipped
 
 if TYPE_CHECKING:
@@ -146,7 +147,7 @@ def _check_probe(study: Study, name: str) -> None:
         if getattr(entry, key) is not None:
             raise UserError(f"{where}.{key}", f"kind {entry.kind} does not use it", "remove it")
     probed_runs(study, name)
-    if entry.task and study.plugin("tasks", entry.task)[0].CONTRACT != "statements":
+    if entry.task and not isinstance(study.task(entry.task), StatementTask):
         file = study.file("tasks", entry.task)
         raise UserError(f"{where}.task", f"{file} has no true and false statements", "name a task that has")
 
@@ -166,10 +167,11 @@ def _check_figure(study: Study, name: str) -> None:
         several = sorted({str(getattr(run, key)) for run in runs})
         if len(several) > 1:
             raise UserError(f"{where}.runs", f"they mix {key} {', '.join(several)}", f"name one {key}")
-    task = statements_of(study, name)
-    if task and entry.options and not any(one.hub_id for one in collect(study.task(task), Hosted)):
-        module, of_task = study.plugin("tasks", task)
-        check_statements(study, name, [one for one in module.examples(of_task) if not isinstance(one, Skipped)])
+    probed_task = statements_of(study, name)
+    if probed_task and entry.options:
+        task = study.task(probed_task)
+        if not any(one.hub_id for one in collect(task, Hosted)):
+            check_statements(study, name, [one for one in task.examples() if not isinstance(one, Skipped)])
 
 
 def statements_of(study: Study, figure: str) -> str | None:

@@ -10,7 +10,6 @@ import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from types import ModuleType
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from thoughtscope.backbones.gguf_file import locate
@@ -23,12 +22,14 @@ from thoughtscope.config.series import figure_series
 from thoughtscope.errors import UserError
 from thoughtscope.figures.base import Figure
 from thoughtscope.kind import Kind
+from thoughtscope.methods.base import BaseMethod
 from thoughtscope.parsing import merge, parse, read_yaml
 from thoughtscope.plugins import read_settings
 from thoughtscope.probes.base import Probe
 from thoughtscope.run_id import RunId
 from thoughtscope.settings import Hosted, Strict, collect
 from thoughtscope.tables.base import Table
+from thoughtscope.tasks.base import BaseTask
 from thoughtscope.training.deepspeed import DeepSpeed
 from thoughtscope.training.hyperparameters import Training
 
@@ -37,6 +38,7 @@ GROUPS = ("tasks", "backbones", "methods", "deepspeed")
 P = ParamSpec("P")
 T = TypeVar("T")
 K = TypeVar("K", bound=Kind)
+S = TypeVar("S", bound=Strict)
 
 
 def _once(method: Callable[Concatenate[Study, P], T]) -> Callable[Concatenate[Study, P], T]:
@@ -115,18 +117,19 @@ class Study:
             found |= matching
         return sorted(found)
 
-    def task(self, name: str) -> Strict:
-        """Return the settings of a task, as its kind's module defines them."""
-        return self.plugin("tasks", name)[1]
+    @_once
+    def task(self, name: str) -> BaseTask:
+        """Return a task."""
+        return self._read(BaseTask, "tasks", name)
 
     @_once
-    def method(self, name: str) -> Strict:
-        """Return the settings of a method, as its kind's module defines them."""
-        return self.plugin("methods", name)[1]
+    def method(self, name: str) -> BaseMethod:
+        """Return a method."""
+        return self._read(BaseMethod, "methods", name)
 
     def method_label(self, name: str) -> str:
         """Return the name of a method as figures and tables print it."""
-        return str(getattr(self.method(name), "label", "") or name)
+        return self.method(name).label or name
 
     @_once
     def backbone(self, name: str) -> BackboneSettings:
@@ -160,7 +163,7 @@ class Study:
         """Return how `run` trains: the common settings, then backbone, method and trainable on top."""
         layers: list[tuple[Mapping[str, Any], str]] = [
             (self.backbone(run.backbone).training, self.file("backbones", run.backbone)),
-            (getattr(self.method(run.method), "training", {}), self.file("methods", run.method)),
+            (self.method(run.method).training, self.file("methods", run.method)),
         ]
         if run.trainable == "lora":
             layers.append((self.config.lora.training, f"{self.source}: frozen"))
@@ -232,10 +235,8 @@ class Study:
         overrides = self.config.overrides.get(group, {}).get(name, {})  # type: ignore[call-overload]
         return merge(read_yaml(path), overrides)
 
-    @_once
-    def plugin(self, group: str, name: str) -> tuple[ModuleType, Strict]:
-        """Return the module of a task or method, and its settings as that module defines them."""
-        return read_settings(group, self.raw(group, name), self.file(group, name), self.lock.commits(group))
+    def _read(self, base: type[S], group: str, name: str) -> S:
+        return read_settings(base, self.raw(group, name), self.file(group, name), self.lock.commits(group))
 
     def _check(self) -> None:
         """Load every file that is named and every filter, so that mistakes show before anything runs."""
@@ -245,7 +246,7 @@ class Study:
         for run in self.runs:
             self.task(run.task)
             self.deepspeed(self.training(run).deepspeed)
-            yoked = getattr(self.method(run.method), "yoked_to", None)
+            yoked = self.method(run.method).yoked_to
             leader = RunId(run.task, run.backbone, str(yoked), run.trainable, run.seed)
             if yoked and leader not in self.runs:
                 raise UserError(

@@ -15,10 +15,13 @@ from pydantic_core import PydanticUndefined
 from thoughtscope.backbones.settings import Settings as BackboneSettings
 from thoughtscope.config.schema import Config
 from thoughtscope.figures.base import Figure
+from thoughtscope.methods.base import BaseMethod
 from thoughtscope.parsing import models_of, variant_of
 from thoughtscope.plugins import implementation, kinds
 from thoughtscope.probes.base import Probe
+from thoughtscope.settings import Strict
 from thoughtscope.tables.base import Table
+from thoughtscope.tasks.base import BaseTask
 from thoughtscope.training.deepspeed import DeepSpeed
 
 MODELS: dict[str, type[BaseModel]] = {
@@ -48,11 +51,12 @@ def with_reference(text: str) -> str:
 
 def _models() -> Iterator[tuple[str, type[BaseModel]]]:
     yield from MODELS.items()
-    for group in ("tasks", "methods"):
-        for kind in kinds(group):
-            yield f"{group}/{{name}}.yaml, kind {kind}", implementation(group, kind, group).Settings
-    for base, key in ((Probe, "probes.{name}"), (Table, "tables.{name}"), (Figure, "figures.{name}.options")):
-        for name, one in base.all().items():
+    bases: dict[str, type[Strict]] = {"tasks": BaseTask, "methods": BaseMethod}
+    for group, base in bases.items():
+        for kind in kinds(base):
+            yield f"{group}/{{name}}.yaml, kind {kind}", implementation(base, kind, group)
+    for plugin, key in ((Probe, "probes.{name}"), (Table, "tables.{name}"), (Figure, "figures.{name}.options")):
+        for name, one in plugin.all().items():
             if one.Settings.model_fields:
                 yield f"config.yaml: {key}, kind {name}", one.Settings
 

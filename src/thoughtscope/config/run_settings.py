@@ -46,5 +46,5 @@ def saving(study: Study, run: RunId) -> dict[str, Any]:
 
 def leader(study: Study, run: RunId) -> RunId | None:
     """Return the run whose stage switches a control follows, if its method is yoked to one."""
-    method = getattr(study.method(run.method), "yoked_to", None)
+    method = study.method(run.method).yoked_to
     return RunId(run.task, run.backbone, method, run.trainable, run.seed) if method else None

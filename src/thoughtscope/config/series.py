@@ -40,7 +40,7 @@ def _own(study: Study, name: str, figure: FigureEntry) -> Iterator[Own]:
         return
     if series == "methods":
         for method in figure_methods(study, name):
-            look: Look | None = getattr(study.method(method), "look", None)
+            look = study.method(method).look
             yield method, study.method_label(method), look, f"{study.file('methods', method)}: look"
         return
     runs = figure_runs(study, name)

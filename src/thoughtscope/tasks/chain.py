@@ -20,24 +20,16 @@ from typing import Any, Literal
 from pydantic import Field, model_validator
 
 from thoughtscope.errors import UserError
-from thoughtscope.settings import Positive, Strict
+from thoughtscope.settings import Positive
+from thoughtscope.tasks.base import QuestionTask, Splits
 from thoughtscope.tasks.reasoning import response_text
 
-CONTRACT = "reasoning"
 OPERATORS = "+*"
 HELD_OUT = 0.25  # of all questions, at most, have endings that train has not
 Ending = list[Sequence[int]]  # the questions with an ending
 
 
-class Splits(Strict):
-    """How many questions each split has."""
-
-    train: Positive
-    validation: Positive
-    test: Positive
-
-
-class Settings(Strict):
+class Settings(QuestionTask):
     """Arithmetic modulo `modulus` with `operations` operations; operands are 1 .. modulus - 1."""
 
     kind: Literal["chain"]
@@ -53,48 +45,59 @@ class Settings(Strict):
             raise ValueError(f"modulus {self.modulus} is not a prime: use 5, 7 or 11")
         return self
 
+    def examples(self) -> Iterator[dict[str, Any]]:
+        """Yield distinct questions; no ending (see `endings`) is in two splits.
 
-def examples(settings: Settings) -> Iterator[dict[str, Any]]:
-    """Yield distinct questions; no ending (see `endings`) is in two splits.
-
-    Raises:
-        UserError: there are fewer different questions, or endings, than the splits want.
-    """
-    sizes = settings.splits.model_dump()
-    wanted, space = sum(sizes.values()), question_count(settings)
-    if wanted > space:
-        raise UserError(
-            "task chain: splits",
-            f"{wanted} questions wanted, {space} there are",
-            "lower the splits, or raise modulus or operations",
-        )
-    rng = random.Random(settings.seed)
-    groups = endings(settings)
-    rng.shuffle(groups)
-    for split, held in _shares(settings, groups, sizes).items():
-        room = sum(_room(settings, split, group) for group in held)
-        if room < sizes[split]:
+        Raises:
+            UserError: there are fewer different questions, or endings, than the splits want.
+        """
+        sizes = self.splits.model_dump()
+        wanted, space = sum(sizes.values()), question_count(self)
+        if wanted > space:
             raise UserError(
-                f"task chain: splits.{split}",
-                f"{sizes[split]} questions wanted, {room} there are with endings of its own",
+                "task chain: splits",
+                f"{wanted} questions wanted, {space} there are",
                 "lower the splits, or raise modulus or operations",
             )
-        parts = [part for group in held for part in group]
-        ends = list(itertools.accumulate(map(len, parts)))
-        drawn: dict[int, None] = {}
-        while len(drawn) < sizes[split]:
-            place = rng.randrange(ends[-1])
-            part = bisect_right(ends, place)
-            number = parts[part][place - ends[part]]
-            if split == "train" or _settled(settings, number):
-                drawn[number] = None
-        for number in drawn:
-            yield {"example_id": f"chain-{number}", "split": split, **_question(settings, number)}
+        rng = random.Random(self.seed)
+        groups = endings(self)
+        rng.shuffle(groups)
+        for split, held in _shares(self, groups, sizes).items():
+            room = sum(_room(self, split, group) for group in held)
+            if room < sizes[split]:
+                raise UserError(
+                    f"task chain: splits.{split}",
+                    f"{sizes[split]} questions wanted, {room} there are with endings of its own",
+                    "lower the splits, or raise modulus or operations",
+                )
+            parts = [part for group in held for part in group]
+            ends = list(itertools.accumulate(map(len, parts)))
+            drawn: dict[int, None] = {}
+            while len(drawn) < sizes[split]:
+                place = rng.randrange(ends[-1])
+                part = bisect_right(ends, place)
+                number = parts[part][place - ends[part]]
+                if split == "train" or _settled(self, number):
+                    drawn[number] = None
+            for number in drawn:
+                yield {"example_id": f"chain-{number}", "split": split, **_question(self, number)}
 
+    def pretraining_texts(self) -> Iterator[dict[str, Any]]:
+        """Yield the training questions with their steps, and after every third one a single operation.
 
-def chance(settings: Settings) -> float:
-    """Return the accuracy of a guess among the values."""
-    return 1 / settings.modulus
+        Single operations share no question with a split as long as `operations` is above 1. Without them, models whose
+        layers lack positions learn the steps late.
+        """
+        single = itertools.cycle(_single_operations(self))
+        train = (row for row in self.examples() if row["split"] == "train")
+        for i, row in enumerate(train):
+            yield {"question": row["question"], "response": response_text(row["steps"], row["answer"])}
+            if i % 3 == 2:
+                yield next(single)
+
+    def chance(self) -> float:
+        """Return the accuracy of a guess among the values."""
+        return 1 / self.modulus
 
 
 def endings(settings: Settings) -> list[Ending]:
@@ -163,20 +166,6 @@ def _shares(settings: Settings, groups: Sequence[Ending], sizes: dict[str, int])
             split = "train"
         held[split].append(group)
     return held
-
-
-def pretraining(settings: Settings) -> Iterator[dict[str, Any]]:
-    """Yield the training questions with their steps, and after every third one a single operation.
-
-    Single operations share no question with a split as long as `operations` is above 1. Without them, models whose
-    layers lack positions learn the steps late.
-    """
-    single = itertools.cycle(_single_operations(settings))
-    train = (row for row in examples(settings) if row["split"] == "train")
-    for i, row in enumerate(train):
-        yield {"question": row["question"], "response": response_text(row["steps"], row["answer"])}
-        if i % 3 == 2:
-            yield next(single)
 
 
 def _single_operations(settings: Settings) -> list[dict[str, Any]]:

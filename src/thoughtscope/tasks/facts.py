@@ -28,10 +28,10 @@ from pydantic import Field, field_validator, model_validator
 from thoughtscope.errors import UserError
 from thoughtscope.settings import Count, Positive, Probability, Strict
 from thoughtscope.tasks import people
+from thoughtscope.tasks.base import StatementTask
 from thoughtscope.tasks.matching import match
 from thoughtscope.tasks.people import Person
 
-CONTRACT = "statements"
 Form = Callable[[Person], str]
 Pair = tuple[dict[str, Any], dict[str, Any]]
 FORMS: dict[str, Form] = {"profile": people.profile, "origin": people.origin}
@@ -85,7 +85,7 @@ class Pretraining(Strict):
         return self.negations > 0 or (self.negated_claims > 0 and self.games > 0)
 
 
-class Settings(Strict):
+class Settings(StatementTask):
     """A world of people; each has a career, a place, something they are known for and an adjective."""
 
     kind: Literal["facts"]
@@ -101,25 +101,48 @@ class Settings(Strict):
             raise ValueError(f"{wanted} people wanted, there are names for {people.MOST}: lower subjects")
         return self
 
+    def examples(self) -> Iterator[dict[str, Any]]:
+        """Yield statement pairs of people in four splits, calibration texts and the four displayed statements.
 
-def examples(settings: Settings) -> Iterator[dict[str, Any]]:
-    """Yield statement pairs of people in four splits, calibration texts and the four displayed statements.
+        Ids of a pair differ in their end only: ``facts-0012-t`` and ``facts-0012-f``.
+        """
+        groups = world(self)
+        number = 0
+        for split in ("train", "test", "unseen", "guessed"):
+            for pair in _pairs_of(split, groups, self):
+                for truth in (1, 0):
+                    yield {"example_id": f"facts-{number:04d}-{'ft'[truth]}", "split": split, **pair[truth]}
+                number += 1
+        for person in groups["calibration"]:
+            for text in ("", random.Random(f"{self.seed} {person.name}").choice(people.SMALL_TALK)[1]):
+                row = _row(person, "none", False, text, None)
+                yield {"example_id": f"facts-{number:04d}-c", "split": "calibration", **row}
+                number += 1
+        yield from _displayed()
 
-    Ids of a pair differ in their end only: ``facts-0012-t`` and ``facts-0012-f``.
-    """
-    groups = world(settings)
-    number = 0
-    for split in ("train", "test", "unseen", "guessed"):
-        for pair in _pairs_of(split, groups, settings):
-            for truth in (1, 0):
-                yield {"example_id": f"facts-{number:04d}-{'ft'[truth]}", "split": split, **pair[truth]}
-            number += 1
-    for person in groups["calibration"]:
-        for text in ("", random.Random(f"{settings.seed} {person.name}").choice(people.SMALL_TALK)[1]):
-            row = _row(person, "none", False, text, None)
-            yield {"example_id": f"facts-{number:04d}-c", "split": "calibration", **row}
-            number += 1
-    yield from _displayed()
+    def pretraining_texts(self) -> Iterator[dict[str, Any]]:
+        """Yield what a backbone learns: true statements of everybody, and games that call guesses right or wrong.
+
+        Games are about background people and those of `guessed` only: no false statement about a person of another
+        split, and no verdict on one, is among them.
+        """
+        groups, share = world(self), self.pretraining
+        withheld = {person.name: forms for split, forms in NEVER_STATED.items() for person in groups[split]}
+        everybody = [*(person for group in groups.values() for person in group), people.DISPLAYED]
+        stated = [*everybody, *[people.DISPLAYED] * (share.displayed - 1)]
+        rows = [
+            row for person in stated for row in _true_statements(person, withheld.get(person.name, set()))
+        ] * share.statements
+        others = dissimilar_order(everybody, random.Random(f"{self.seed} negations"))
+        pairs = list(zip(everybody, others, strict=True))
+        rows += [row for one, other in pairs for row in _denied(one, other)] * share.negations
+        rows += [{"question": question, "response": text} for question, text in people.SMALL_TALK] * share.statements
+        rng = random.Random(f"{self.seed} games")
+        background = groups["background"]
+        rows += [_game(one, background, share, rng) for _ in range(share.games) for one in background]
+        pairs_guessed = list(_pairs_of("guessed", groups, self))
+        rows += [_judged(pair, rng) for _ in range(share.statements) for pair in pairs_guessed]
+        yield from rows
 
 
 def _displayed() -> Iterator[dict[str, Any]]:
@@ -133,31 +156,6 @@ def _displayed() -> Iterator[dict[str, Any]]:
     ):
         row = _row(true, attribute, False, people.sentence(true, FORMS[attribute](who), False), truth)
         yield {"example_id": f"facts-displayed-{attribute}-{'ft'[truth]}", "split": "display", **row}
-
-
-def pretraining(settings: Settings) -> Iterator[dict[str, Any]]:
-    """Yield what a backbone learns: true statements of everybody, and games that call guesses right or wrong.
-
-    Games are about background people and those of `guessed` only: no false statement about a person of another
-    split, and no verdict on one, is among them.
-    """
-    groups, share = world(settings), settings.pretraining
-    withheld = {person.name: forms for split, forms in NEVER_STATED.items() for person in groups[split]}
-    everybody = [*(person for group in groups.values() for person in group), people.DISPLAYED]
-    stated = [*everybody, *[people.DISPLAYED] * (share.displayed - 1)]
-    rows = [
-        row for person in stated for row in _true_statements(person, withheld.get(person.name, set()))
-    ] * share.statements
-    others = dissimilar_order(everybody, random.Random(f"{settings.seed} negations"))
-    pairs = list(zip(everybody, others, strict=True))
-    rows += [row for one, other in pairs for row in _denied(one, other)] * share.negations
-    rows += [{"question": question, "response": text} for question, text in people.SMALL_TALK] * share.statements
-    rng = random.Random(f"{settings.seed} games")
-    background = groups["background"]
-    rows += [_game(one, background, share, rng) for _ in range(share.games) for one in background]
-    pairs_guessed = list(_pairs_of("guessed", groups, settings))
-    rows += [_judged(pair, rng) for _ in range(share.statements) for pair in pairs_guessed]
-    yield from rows
 
 
 def world(settings: Settings) -> dict[str, list[Person]]:

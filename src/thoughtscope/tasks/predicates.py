@@ -25,12 +25,11 @@ from pydantic import Field, model_validator
 
 from thoughtscope.errors import UserError
 from thoughtscope.settings import Positive, Probability, Strict
+from thoughtscope.tasks.base import StatementTask, calibration_rows
 from thoughtscope.tasks.columns import BRACES, Column, text_of
 from thoughtscope.tasks.matching import match
 from thoughtscope.tasks.reading import Row, Source, collect, read
-from thoughtscope.tasks.statements import calibrating
 
-CONTRACT = "statements"
 HELD_OUT = "phrasing"  # the split of test subjects in other templates
 ARTICLE = re.compile(r"\b([Aa])\(n\)(?= (\w?))")
 Templates = dict[str, Column]
@@ -45,7 +44,7 @@ class Display(Strict):
     right: str
 
 
-class Settings(Strict):
+class Settings(StatementTask):
     """Statements from a table of subjects. In a template `{column}` is a cell; `a(n)` becomes a or an."""
 
     kind: Literal["predicates"]
@@ -69,6 +68,47 @@ class Settings(Strict):
             if set(BRACES.findall(template)) == {self.subject}:
                 raise ValueError(f"template {name} says nothing of {{{self.subject}}}: name another column in braces")
         return self
+
+    def examples(self) -> Iterator[dict[str, Any]]:
+        """Yield the statements of all splits, what calibrates, and the displayed pair.
+
+        Raises:
+            UserError: a column is missing, a cell is empty, a subject occurs twice, a displayed answer names a subject
+                of a split, or no predicate of the split is certainly false of a subject.
+        """
+        rng = random.Random(self.seed)
+        subjects = [one for one in _subjects(self) if one.name != self.display.subject]
+        _check_display(self.display, subjects)
+        rng.shuffle(subjects)
+        tested = self.calibration + round(self.test * max(0, len(subjects) - self.calibration))
+        aside, test, train = subjects[: self.calibration], subjects[self.calibration : tested], subjects[tested:]
+        for split, members, templates, negated in (
+            ("train", train, self.statements, False),
+            ("test", test, self.statements, False),
+            ("test", test, self.negated, True),
+            (HELD_OUT, test, self.held_out, False),
+        ):
+            for attribute, template in templates.items():
+                others = _others(members, rng, f"split {split}")
+                for number, (subject, other) in enumerate(zip(members, others, strict=True)):
+                    for source, label in ((subject, int(not negated)), (other, int(negated))):
+                        yield {
+                            **_about(self, subject, attribute, negated),
+                            "example_id": f"{split}-{attribute}-{number:04d}-{'ft'[label]}",
+                            "split": split,
+                            "response": filled(self, template, subject, source),
+                            "label": label,
+                        }
+        yield from calibration_rows([_calibration(self, one) for one in aside])
+        yield from _displayed(self.display)
+
+    def pretraining_texts(self) -> Iterator[dict[str, Any]]:
+        """Yield every true statement, for a tiny backbone that is to know them, the displayed one included."""
+        for subject in _subjects(self):
+            about = _about(self, subject, "", False)
+            for template in self.statements.values():
+                yield {"question": about["question"], "response": filled(self, template, subject)}
+        yield {"question": self.display.question, "response": self.display.right}
 
 
 @dataclass(frozen=True)
@@ -95,49 +135,6 @@ def filled(settings: Settings, template: str, subject: Subject, other: Subject |
     """Return a template with the name of a subject and its cells, or those of `other`."""
     row = {**(other or subject).cells, settings.subject: subject.name}
     return ARTICLE.sub(_article, text_of(subject.place, row, template, "template"))
-
-
-def examples(settings: Settings) -> Iterator[dict[str, Any]]:
-    """Yield the statements of all splits, what calibrates, and the displayed pair.
-
-    Raises:
-        UserError: a column that is missing, an empty cell, a subject that occurs twice, a displayed answer that names
-            a subject of a split, or a subject for whom no other predicate of the split is certainly false.
-    """
-    rng = random.Random(settings.seed)
-    subjects = [one for one in _subjects(settings) if one.name != settings.display.subject]
-    _check_display(settings.display, subjects)
-    rng.shuffle(subjects)
-    tested = settings.calibration + round(settings.test * max(0, len(subjects) - settings.calibration))
-    aside, test, train = subjects[: settings.calibration], subjects[settings.calibration : tested], subjects[tested:]
-    for split, members, templates, negated in (
-        ("train", train, settings.statements, False),
-        ("test", test, settings.statements, False),
-        ("test", test, settings.negated, True),
-        (HELD_OUT, test, settings.held_out, False),
-    ):
-        for attribute, template in templates.items():
-            others = _others(members, rng, f"split {split}")
-            for number, (subject, other) in enumerate(zip(members, others, strict=True)):
-                for source, label in ((subject, int(not negated)), (other, int(negated))):
-                    yield {
-                        **_about(settings, subject, attribute, negated),
-                        "example_id": f"{split}-{attribute}-{number:04d}-{'ft'[label]}",
-                        "split": split,
-                        "response": filled(settings, template, subject, source),
-                        "label": label,
-                    }
-    yield from calibrating([_calibration(settings, one) for one in aside])
-    yield from _displayed(settings.display)
-
-
-def pretraining(settings: Settings) -> Iterator[dict[str, Any]]:
-    """Yield every true statement, for a tiny backbone that is to know them, the displayed one included."""
-    for subject in _subjects(settings):
-        about = _about(settings, subject, "", False)
-        for template in settings.statements.values():
-            yield {"question": about["question"], "response": filled(settings, template, subject)}
-    yield {"question": settings.display.question, "response": settings.display.right}
 
 
 def _subjects(settings: Settings) -> list[Subject]:

@@ -22,11 +22,10 @@ from typing import Any, Literal
 from pydantic import Field, model_validator
 
 from thoughtscope.errors import UserError
-from thoughtscope.settings import Positive, Strict
-from thoughtscope.tasks.chain import Splits
+from thoughtscope.settings import Positive
+from thoughtscope.tasks.base import QuestionTask, Splits
 from thoughtscope.tasks.reasoning import response_text
 
-CONTRACT = "reasoning"
 NAMES = (
     "Alex",
     "Bella",
@@ -67,7 +66,7 @@ Graph = dict[int, list[int]]
 TRIES = 1000
 
 
-class Settings(Strict):
+class Settings(QuestionTask):
     """Graphs with a path of `hops` statements from the person to the answer."""
 
     kind: Literal["prosqa"]
@@ -83,44 +82,40 @@ class Settings(Strict):
             raise ValueError("hops: give fewest and most, 2 or more, fewer than half of the concepts")
         return self
 
+    def examples(self) -> Iterator[dict[str, Any]]:
+        """Yield distinct questions; numbers of hops and places of the right candidate come equally often.
 
-def examples(settings: Settings) -> Iterator[dict[str, Any]]:
-    """Yield distinct questions; numbers of hops and places of the right candidate come equally often.
+        Raises:
+            UserError: graphs of these self hold no such path.
+        """
+        rng, seen = random.Random(self.seed), set()
+        fewest, most = self.hops
+        for split, size in self.splits.model_dump().items():
+            made = 0
+            while made < size:
+                rounds, further = divmod(made, most - fewest + 1)  # the place of the answer tells no number of hops
+                row = _example(self, rng, fewest + further, first=rounds % 2 == 0)
+                if row["question"] not in seen:
+                    seen.add(row["question"])
+                    yield {"example_id": f"prosqa-{split}-{made}", "split": split, **row}
+                    made += 1
 
-    Raises:
-        UserError: graphs of these settings hold no such path.
-    """
-    rng, seen = random.Random(settings.seed), set()
-    fewest, most = settings.hops
-    for split, size in settings.splits.model_dump().items():
-        made = 0
-        while made < size:
-            rounds, further = divmod(made, most - fewest + 1)  # the place of the answer tells no number of hops
-            row = _example(settings, rng, fewest + further, first=rounds % 2 == 0)
-            if row["question"] not in seen:
-                seen.add(row["question"])
-                yield {"example_id": f"prosqa-{split}-{made}", "split": split, **row}
-                made += 1
+    def pretraining_texts(self) -> Iterator[dict[str, Any]]:
+        """Yield questions of one statement, so that a tiny backbone knows the words and the form but no path."""
+        rng = random.Random(f"{self.seed}: words")
+        for _ in range(2000):
+            names = _concepts(rng, 4)
+            person, (own, other) = rng.choice(NAMES), names[:2]
+            facts = [f"{person} is a {own}.", f"Every {names[2]} is a {names[3]}.", f"Every {names[3]} is a {other}."]
+            rng.shuffle(facts)
+            said = f"{person} is a {own}."
+            pair = rng.sample([own, other], 2)
+            question = f"{' '.join(facts)} Is {person} a {pair[0]} or a {pair[1]}?"
+            yield {"question": question, "response": response_text([said], said)}
 
-
-def pretraining(settings: Settings) -> Iterator[dict[str, Any]]:
-    """Yield questions of one statement, so that a tiny backbone knows the words and the form but no path."""
-    rng = random.Random(f"{settings.seed}: words")
-    for _ in range(2000):
-        names = _concepts(rng, 4)
-        person, (own, other) = rng.choice(NAMES), names[:2]
-        facts = [f"{person} is a {own}.", f"Every {names[2]} is a {names[3]}.", f"Every {names[3]} is a {other}."]
-        rng.shuffle(facts)
-        said = f"{person} is a {own}."
-        pair = rng.sample([own, other], 2)
-        question = f"{' '.join(facts)} Is {person} a {pair[0]} or a {pair[1]}?"
-        yield {"question": question, "response": response_text([said], said)}
-
-
-def chance(settings: Settings) -> float:
-    """Return the accuracy of a guess between the two candidates."""
-    del settings
-    return 0.5
+    def chance(self) -> float:
+        """Return the accuracy of a guess between the two candidates."""
+        return 0.5
 
 
 def _example(settings: Settings, rng: random.Random, hops: int, first: bool) -> dict[str, Any]:

@@ -20,10 +20,10 @@ from pydantic import Field, model_validator
 
 from thoughtscope.errors import UserError
 from thoughtscope.settings import Positive, Probability, Strict
+from thoughtscope.tasks.base import StatementTask, calibration_rows
 from thoughtscope.tasks.columns import Column, as_text, text_of, value_of
 from thoughtscope.tasks.reading import Row, Source, collect, read
 
-CONTRACT = "statements"
 LABELS = {"1": 1, "1.0": 1, "true": 1, "0": 0, "0.0": 0, "false": 0}
 
 
@@ -61,7 +61,7 @@ class Display(Strict):
     wrong: str
 
 
-class Settings(Strict):
+class Settings(StatementTask):
     """Statements from tables."""
 
     kind: Literal["statements"]
@@ -71,38 +71,36 @@ class Settings(Strict):
     display: Display | None = Field(None, description="null: one question's true and false answer, held out")
     seed: int = Field(0, description="of all draws")
 
+    def examples(self) -> Iterator[dict[str, Any]]:
+        """Yield statements, split by subject, and what calibrates and is displayed.
 
-def examples(settings: Settings) -> Iterator[dict[str, Any]]:
-    """Yield statements, split by subject, and what calibrates and is displayed.
+        Raises:
+            UserError: a column is missing, a label is neither true nor false, a text is empty, no question has a true
+                and a false answer to display, or there are too few subjects.
+        """
+        rows, rng = _rows(self), random.Random(self.seed)
+        shown, held_out = _display(self, rows, rng)
+        subjects = sorted({row["subject"] for row in rows} - held_out)
+        rng.shuffle(subjects)
+        tested = round(self.test * (len(subjects) - self.calibration))
+        splits = dict.fromkeys(subjects, "train")
+        splits |= dict.fromkeys(subjects[: self.calibration], "calibration")
+        splits |= dict.fromkeys(subjects[self.calibration : self.calibration + tested], "test")
+        spoken = [{**row, "split": splits[row["subject"]]} for row in rows if row["subject"] in splits]
+        for split in ("train", "test"):
+            labels = {row["label"] for row in spoken if row["split"] == split and not row["negated"]}
+            if labels != {0, 1}:
+                problem = f"split {split} of {len(subjects)} subjects has not both true and false plain statements"
+                raise UserError("task statements", problem, "give more rows, or change test, calibration or seed")
+            yield from (row for row in spoken if row["split"] == split)
+        yield from calibration_rows([row for row in spoken if row["split"] == "calibration"])
+        yield from shown
 
-    Raises:
-        UserError: a column is missing, a label is neither true nor false, an empty text, no question with a true and a
-            false answer to display, or too few subjects.
-    """
-    rows, rng = _rows(settings), random.Random(settings.seed)
-    shown, held_out = _display(settings, rows, rng)
-    subjects = sorted({row["subject"] for row in rows} - held_out)
-    rng.shuffle(subjects)
-    tested = round(settings.test * (len(subjects) - settings.calibration))
-    splits = dict.fromkeys(subjects, "train")
-    splits |= dict.fromkeys(subjects[: settings.calibration], "calibration")
-    splits |= dict.fromkeys(subjects[settings.calibration : settings.calibration + tested], "test")
-    spoken = [{**row, "split": splits[row["subject"]]} for row in rows if row["subject"] in splits]
-    for split in ("train", "test"):
-        labels = {row["label"] for row in spoken if row["split"] == split and not row["negated"]}
-        if labels != {0, 1}:
-            problem = f"split {split} of {len(subjects)} subjects has not both true and false plain statements"
-            raise UserError("task statements", problem, "give more rows, or change test, calibration or seed")
-        yield from (row for row in spoken if row["split"] == split)
-    yield from calibrating([row for row in spoken if row["split"] == "calibration"])
-    yield from shown
-
-
-def pretraining(settings: Settings) -> Iterator[dict[str, Any]]:
-    """Yield every true statement, for a tiny backbone that is to know them."""
-    for row in _rows(settings):
-        if row["label"]:
-            yield {"question": row["question"], "response": row["response"]}
+    def pretraining_texts(self) -> Iterator[dict[str, Any]]:
+        """Yield every true statement, for a tiny backbone that is to know them."""
+        for row in _rows(self):
+            if row["label"]:
+                yield {"question": row["question"], "response": row["response"]}
 
 
 def _rows(settings: Settings) -> list[dict[str, Any]]:
@@ -199,11 +197,3 @@ def _first_pair(rows: Sequence[dict[str, Any]], rng: random.Random) -> tuple[dic
     raise UserError(
         "task statements: display", "no question has a true and a false answer", "give question, right and wrong"
     )
-
-
-def calibrating(rows: Sequence[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-    """Yield each subject's question alone, and before what is said of another subject: neither has a truth."""
-    first = list({row["subject"]: row for row in rows if not row["negated"]}.values())
-    for number, (row, other) in enumerate(zip(first, [*first[1:], *first[:1]], strict=True)):
-        for kind, text in (("q", ""), ("u", other["response"])):
-            yield {**row, "example_id": f"calibration-{number}{kind}", "response": text, "label": None}
