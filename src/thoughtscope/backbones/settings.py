@@ -22,7 +22,6 @@ NEEDED = {
     "gguf": ("package", "version", "file", "sha256"),
 }
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-SIXTEEN_BYTES = 16  # a parameter that AdamW trains in bf16: 2 + 2 + 12, ZeRO, arXiv 1910.02054, section 3.1
 
 
 class Pretraining(Strict):
@@ -56,11 +55,6 @@ class Facts(Strict):
     ends: list[str] = Field([], description="tokens that end a response; it is trained to end with the first")
     gated: bool | None = Field(None, description="whether terms must be accepted on the hub first")
     stage_epochs: dict[str, list[Positive]] = Field({}, description="by method: published epochs of its stages")
-
-    @property
-    def training_gb(self) -> float | None:
-        """Memory to train every parameter on one device, in GB (10^9 bytes), before activations and unsharded."""
-        return None if self.parameters is None else SIXTEEN_BYTES * self.parameters / 1e9
 
 
 class Settings(Hosted):

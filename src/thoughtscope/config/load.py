@@ -34,7 +34,6 @@ from thoughtscope.training.deepspeed import DeepSpeed
 from thoughtscope.training.hyperparameters import Training
 
 MAIN = Path("config/config.yaml")
-GROUPS = ("tasks", "backbones", "methods", "deepspeed")
 P = ParamSpec("P")
 T = TypeVar("T")
 K = TypeVar("K", bound=Kind)

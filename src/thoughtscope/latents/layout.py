@@ -42,12 +42,6 @@ class TokenSequence:
         """How many latents it has."""
         return sum(self.is_latent)
 
-    @property
-    def text_ids(self) -> list[int]:
-        """The response's token ids without its latents."""
-        pairs = zip(self.token_ids, self.is_latent, strict=True)
-        return [token for token, latent in list(pairs)[self.prompt_length :] if not latent]
-
 
 def sequence(
     example_id: str,

@@ -1,4 +1,4 @@
-"""What a probe is: it reads stored hidden states and writes Parquet tables, of which `evidence` holds its tests."""
+"""The base of all probes: a probe reads stored hidden states and writes Parquet tables, one of which is `evidence`."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ Rows = Iterable[Mapping[str, Any]]
 
 
 class Probe(Kind):
-    """A kind of probe, fitted once for each run (`latents`), or once for a backbone that reads a task (`statements`).
+    """A kind of probe. It is fitted to each of several runs, or to a backbone that reads the statements of a task.
 
     Attributes:
-        READS: the hidden states that it is fitted on: of a run's latents, or of statements.
-        TABLES: the columns of each table that it writes, without those that name what was probed. The table `evidence`
-            is needed: its rows stand in `probes.csv`, together with the columns `schemas.EVIDENCE`, which it has too.
+        READS: the hidden states that it is fitted to: `latents` of runs, or `statements` read by a backbone.
+        TABLES: the columns of each table that it writes, except those that `schema` adds. The table `evidence` is
+            required; `probes.csv` lists its rows.
     """
 
     READS: ClassVar[Literal["latents", "statements"]]
@@ -37,12 +37,15 @@ class Probe(Kind):
 
         Args:
             states: a folder of hidden states; see `hidden_states.read`.
-            examples: the rows of its task: `schemas.REASONING` or `schemas.STATEMENTS`.
+            examples: the examples of the task: `schemas.REASONING` or `schemas.STATEMENTS`.
+
+        Raises:
+            UserError: the states or the examples do not suffice to fit the probe.
         """
 
     @classmethod
     def schema(cls, table: str) -> pa.Schema:
-        """Return all columns of a table: what was probed by which probe, its own, and those of evidence."""
+        """Return all columns of a table: the probe, what it was fitted to, its own columns, and those of evidence."""
         named = schemas.RUN if cls.READS == "latents" else schemas.STATEMENTS_READ
         evidence = schemas.EVIDENCE if table == EVIDENCE else ()
         return pa.schema([("probe", pa.string()), *named, *cls.TABLES[table], *evidence])

@@ -1,4 +1,4 @@
-"""summary.csv: one row a run, as it ended. Knows nothing about how it got there (see `curves`)."""
+"""summary.csv: the final state of each run. The course of training is in `curves`."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _SPENT = ["updates", "labelled_tokens", "positions"]
 
 
 class Summary(Table):
-    """One row a run, as it ended."""
+    """The final state of each run."""
 
     READS = "runs"
     DEFAULT = True
@@ -40,14 +40,13 @@ class Summary(Table):
     def make(self, folders: Sequence[Path]) -> pd.DataFrame:
         """Return one row for each run folder.
 
-        - accuracy, its interval, n, and means of a response (latents, text tokens, serial forward passes): of the last
+        - accuracy, its interval, n, and means per response (latents, text tokens, serial forward passes): at the last
           measured step. stopped_eos, stopped_length, stopped_loop: the shares of its responses that ended with an EOS
-          token, at `evaluation.max_new_tokens` and as a loop.
-        - the columns `SOLVED`: whether the run's accuracy is at least `settings.solved_at`, and how many seeds' is.
-        - start_accuracy: at step 0, with the same layout.
-        - unlearned_stage: the stage in which the run's budget of updates ended before it was learned; else empty.
-        - updates, labelled_tokens (those that the loss is taken at), positions (prompts, text and latents): what the
-          run used for training.
+          token, at `evaluation.max_new_tokens`, and because they repeated themselves.
+        - the columns `SOLVED`: whether the accuracy is at least `settings.solved_at`, and for how many seeds it is.
+        - start_accuracy: the accuracy at step 0, with the same layout.
+        - unlearned_stage: the stage that was not learned when the budget of updates was spent; else empty.
+        - updates, labelled_tokens (tokens in the loss), positions (prompts, text and latents): used for training.
 
         Raises:
             UserError: a table or `schedule.json` is missing.

@@ -1,4 +1,4 @@
-"""Writes a task: examples, pre-training texts and a report as files, checked row by row. Knows no kind of task."""
+"""Writes the examples, pre-training texts and report of any task, and checks each example."""
 
 from __future__ import annotations
 
@@ -72,10 +72,10 @@ def training_texts(path: Path) -> Iterator[dict[str, str]]:
 
 
 def answers(table: pa.Table) -> dict[str, dict[str, Any]]:
-    """Return what answering without reasoning reaches in each split, and how many examples have no steps.
+    """Return for each split the accuracy of constant answers, and how many examples have no steps.
 
-    best_constant: the share of the split's most frequent answer. train_constant: the share of train's most frequent
-    answer there.
+    best_constant is that of the most frequent answer of the split, train_constant that of the most frequent answer of
+    train.
     """
     of = {split: Counter[str]() for split in table["split"].unique().to_pylist()}
     without = Counter[str]()
@@ -98,10 +98,10 @@ def answers(table: pa.Table) -> dict[str, dict[str, Any]]:
 
 
 def mark_overlap(where: str, path: Path) -> dict[str, dict[str, int]]:
-    """Fill in the column `overlap` of a written task and return the counts of each split but train.
+    """Fill the column `overlap` of a written task, and return the counts of each split except train.
 
     Raises:
-        UserError: half or more of the validation questions, or of a test set's, stand in both.
+        UserError: half or more of the questions of validation, or of a test set, are in both.
     """
     table = pq.read_table(path)
     splits = table["split"].to_pylist()

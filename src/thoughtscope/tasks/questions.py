@@ -18,43 +18,47 @@ EQUATION = re.compile(r"<<(.+?)>>")
 
 
 class Columns(Strict):
-    """What of a row is its question, its steps and its answer: a column, or text with `{column}` in it."""
+    """The columns of question, steps and answer; each is a name or a template with `{column}`."""
 
     question: Column = "question"
-    steps: Column | None = Field("steps", description="null: the rows have none")
+    steps: Column | None = Field("steps", description="null: the rows have no steps")
     split_steps: Literal["list", "lines", "sentences", "equations"] = Field(
-        "list", description="what a step is: an element of a list, a line, a sentence, or what is between << and >>"
+        "list", description="how steps are separated: elements of a list, lines, sentences, or text between << and >>"
     )
     answer: Column = "answer"
 
 
 class Reading(Strict):
-    """How rows become examples."""
+    """How rows are turned into questions."""
 
     columns: Columns = Columns()
     answer_format: AnswerFormat = Field("number", description="how gold and predicted answers are read and compared")
     answer_marks: list[str] = Field(
-        [], description="words after which an answer stands too, e.g. the answer is; looked for after #### and \\boxed"
+        [], description="further words that an answer follows, e.g. the answer is; used if there is no #### or \\boxed"
     )
     tolerance: Tolerance = Tolerance()
-    no_steps: Literal["refuse", "keep"] = Field("refuse", description="what becomes of training rows without steps")
+    no_steps: Literal["refuse", "keep"] = Field("refuse", description="what to do with training rows without steps")
     unreadable: Literal["refuse", "skip"] = Field(
         "refuse",
-        description="what becomes of rows without one clear answer; skip leaves them out and counts them",
+        description="what to do with rows without a clear answer; skip leaves them out and counts them",
     )
 
     @model_validator(mode="after")
     def _marks_are_words(self) -> Reading:
         if not all(mark.strip() for mark in self.answer_marks):
-            raise ValueError("answer_marks: an empty mark stands everywhere; give words")
+            raise ValueError("answer_marks: an empty mark occurs everywhere; give words")
         return self
 
 
 def example(place: str, row: Row, reading: Reading, split: str) -> dict[str, Any] | Skipped:
-    """Return an example without its id: question, steps, canonical answer, and how answers are compared.
+    """Return an example without its id, or `Skipped` if its answer is unreadable and such rows are skipped.
+
+    Args:
+        place: the row, for messages.
+        split: the split of the example.
 
     Raises:
-        UserError: something is missing or cannot be read; place and column are named.
+        UserError: a part of the example is missing or cannot be read; names the place and the column.
     """
     columns = reading.columns
     if "{" not in columns.question and isinstance(row.get(columns.question), bool | int | float):

@@ -1,12 +1,12 @@
 """statements: true and false statements from files or a hub, by a mapping of columns, for truth probes.
 
-Two forms are read. A statement a row with its label (the CSVs of The Geometry of Truth, arXiv 2310.06824):
+Two forms are supported. Each row is a statement with its label (the CSVs of The Geometry of Truth, arXiv 2310.06824):
 
     statement                            label  city
     The city of Krasnodar is in Russia.  1      Krasnodar
 
-or a question a row with its right and wrong answers (TruthfulQA, arXiv 2109.07958). Whatever is said of a subject goes
-into one split: train, test, calibration, or the pair of a true and a false answer that figures display.
+or a question with its right and wrong answers (TruthfulQA, arXiv 2109.07958). All statements about a subject are in the
+same split: train, test, calibration, or the pair of a true and a false answer that figures display.
 """
 
 from __future__ import annotations
@@ -28,14 +28,16 @@ LABELS = {"1": 1, "1.0": 1, "true": 1, "0": 0, "0.0": 0, "false": 0}
 
 
 class Columns(Strict):
-    """What of a row is what: a column, or text with `{column}` in it."""
+    """The columns that a statement is read from; each is a name or a template with `{column}`."""
 
-    statement: Column | None = Field("statement", description="the whole statement; null: answers are given")
+    statement: Column | None = Field("statement", description="the whole statement; null: use right and wrong")
     label: Column | None = Field("label", description="whether it is true: 1 or 0, true or false")
-    right: Column | None = Field(None, description="instead: a column of right answers, a list or separated by ;")
-    wrong: Column | None = Field(None, description="and one of wrong answers")
-    question: Column = Field("State a fact.", description="what is answered, with {column} for what rows say")
-    subject: Column | None = Field(None, description="what it is about; null: each row is about something else")
+    right: Column | None = Field(
+        None, description="right answers, a list or text separated by ;, instead of statement and label"
+    )
+    wrong: Column | None = Field(None, description="wrong answers, likewise")
+    question: Column = Field("State a fact.", description="what the statement answers; may contain {column}")
+    subject: Column | None = Field(None, description="what the statement is about; null: each row has its own subject")
     attribute: Column | None = Field(None, description="a column that groups statements, e.g. a category")
 
     @model_validator(mode="after")
@@ -47,14 +49,16 @@ class Columns(Strict):
 
 
 class Statements(Source):
-    """Rows of one source."""
+    """The statements of one source."""
 
     columns: Columns = Columns()
-    negated: bool = Field(False, description="whether these are negated: directions are fitted on plain ones only")
+    negated: bool = Field(
+        False, description="whether the statements contain a negation; directions are fitted on plain ones only"
+    )
 
 
 class Display(Strict):
-    """The two answers that figures show token by token."""
+    """A question with a right and a wrong answer, which figures show token by token."""
 
     question: str
     right: str
@@ -65,14 +69,14 @@ class Settings(StatementTask):
     """Statements from tables."""
 
     kind: Literal["statements"]
-    sources: dict[str, Statements] = Field(..., min_length=1, description="where statements come from, by any name")
+    sources: dict[str, Statements] = Field(..., min_length=1, description="where statements come from; names are free")
     test: Probability = Field(0.4, description="share of the subjects that no direction is fitted on")
-    calibration: Positive = Field(20, description="subjects that only scale scores")
-    display: Display | None = Field(None, description="null: one question's true and false answer, held out")
-    seed: int = Field(0, description="of all draws")
+    calibration: Positive = Field(20, description="number of subjects that are used only to scale scores")
+    display: Display | None = Field(None, description="null: the answers to one question, which is held out")
+    seed: int = Field(0, description="seed of all random draws")
 
     def examples(self) -> Iterator[dict[str, Any]]:
-        """Yield statements, split by subject, and what calibrates and is displayed.
+        """Yield the statements, split by subject, the calibration texts and the displayed pair.
 
         Raises:
             UserError: a column is missing, a label is neither true nor false, a text is empty, no question has a true
@@ -97,14 +101,14 @@ class Settings(StatementTask):
         yield from shown
 
     def pretraining_texts(self) -> Iterator[dict[str, Any]]:
-        """Yield every true statement, for a tiny backbone that is to know them."""
+        """Yield all true statements, which a tiny backbone has to know."""
         for row in _rows(self):
             if row["label"]:
                 yield {"question": row["question"], "response": row["response"]}
 
 
 def _rows(settings: Settings) -> list[dict[str, Any]]:
-    """Return all statements of all sources, without their splits."""
+    """Return all statements of all sources, not yet split."""
     rows = []
     for name, source in settings.sources.items():
         where = f"task statements: sources.{name}"
@@ -118,7 +122,7 @@ def _rows(settings: Settings) -> list[dict[str, Any]]:
 
 
 def _statements(place: str, row: Row, name: str, source: Statements) -> list[dict[str, Any]]:
-    """Return a row's statements; `subject` is empty where the row is about something of its own."""
+    """Return the statements of a row; `subject` is empty if no column names it."""
     columns = source.columns
     question = columns.question
     if "{" in question:
@@ -152,7 +156,7 @@ def _label(place: str, row: Row, column: str) -> int:
 
 
 def _answers(place: str, row: Row, column: str, key: str) -> list[str]:
-    """Return a row's answers: a list, text separated by semicolons, or choices with labels as TruthfulQA has them."""
+    """Return the answers of a row: a list, text separated by semicolons, or labelled choices as in TruthfulQA."""
     value = value_of(place, row, column, f"columns.{key}")
     if isinstance(value, Mapping) and {"choices", "labels"} <= value.keys():
         value = _labelled(f"{place}: {column}", value["choices"] or [], value["labels"] or [], int(key == "right"))
@@ -175,7 +179,7 @@ def _labelled(where: str, texts: list[Any], labels: list[Any], wanted: int) -> l
 def _display(
     settings: Settings, rows: Sequence[dict[str, Any]], rng: random.Random
 ) -> tuple[list[dict[str, Any]], set[str]]:
-    """Return the two displayed rows, and the subjects that are held out for them."""
+    """Return the displayed pair of statements, and the subjects that are held out because of it."""
     if given := settings.display:
         both = [(given.wrong, 0), (given.right, 1)]
         shared: Row = {"subject": "display", "attribute": "display", "negated": False, "question": given.question}

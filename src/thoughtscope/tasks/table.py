@@ -1,7 +1,7 @@
 """table: questions, steps and answers from files or a hub, by a mapping of columns.
 
-A column is named as it is, or put together from several: `"{Body} {Question}"`. Test sets beside `test` are splits
-named `test-...`; they are measured once, at the end of a run.
+A setting names a column, or has a template of several: `"{Body} {Question}"`. Further test sets are splits named
+`test-...`; they are measured once, at the end of a run.
 """
 
 from __future__ import annotations
@@ -25,21 +25,25 @@ from thoughtscope.tasks.reasoning import Skipped
 
 
 class Split(Source):
-    """Rows of one split; `columns` and `tolerance` may differ from those of the others."""
+    """The rows of one split; `columns` and `tolerance` override those of the task."""
 
     columns: Columns | None = None
     tolerance: Tolerance | None = None
 
 
 class Settings(QuestionTask, Reading):
-    """Reasoning data from tables."""
+    """Questions with steps and answers from tables."""
 
     SPLITS_MAY_OVERLAP = True
 
     kind: Literal["table"]
-    splits: dict[str, Split] = Field(..., description="train, test, perhaps validation, and further test sets test-...")
-    hold_out: Positive | None = Field(None, description="without a validation split: so many rows of train, drawn once")
-    seed: int = Field(0, description="of that draw")
+    splits: dict[str, Split] = Field(
+        ..., description="train, test, validation (or use hold_out), and further test sets test-..."
+    )
+    hold_out: Positive | None = Field(
+        None, description="number of random rows of train to use as validation, instead of a validation split"
+    )
+    seed: int = Field(0, description="seed of hold_out")
 
     @model_validator(mode="after")
     def _splits_are_known(self) -> Settings:
@@ -51,11 +55,11 @@ class Settings(QuestionTask, Reading):
         return self
 
     def examples(self) -> Iterator[dict[str, Any] | Skipped]:
-        """Yield the rows of every split, read and checked, and what was skipped.
+        """Yield the examples of every split, and what was skipped.
 
         Raises:
-            UserError: a column is missing, a question is empty, a row that trains has no steps, or an answer
-                cannot be read; the first rows are named with file and column, the others counted.
+            UserError: a column is missing, a question is empty, a training row has no steps, or an answer cannot be
+                read; lists the first such rows with file and column, and counts the others.
         """
         for split, source in self.splits.items():
             reading = self.model_copy(
@@ -75,10 +79,10 @@ class Settings(QuestionTask, Reading):
 
 
 def hold_out(rows: Iterator[dict[str, Any] | Skipped], count: int, seed: int) -> Iterator[dict[str, Any] | Skipped]:
-    """Yield all rows, `count` of them drawn as the validation split.
+    """Yield all rows, of which `count` random ones are in the split validation.
 
     Raises:
-        UserError: there are not more rows than that.
+        UserError: there are at most `count` rows.
     """
     skipped: list[Skipped] = []
 
