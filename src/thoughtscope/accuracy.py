@@ -1,4 +1,4 @@
-"""Accuracy of a reasoner on a fixed set of questions, by free greedy generation. Knows nothing about training."""
+"""Measures the accuracy of a reasoner on questions, by greedy generation."""
 
 from __future__ import annotations
 
@@ -17,13 +17,17 @@ def predict(
     decoding: Decoding,
     any_rank: Callable[[bool], bool] = bool,
 ) -> list[dict[str, Any]]:
-    """Answer every question and return one row each: `schemas.PREDICTIONS` without run, step, layout and split."""
+    """Answer questions and return a row for each: `schemas.PREDICTIONS` without run, step, layout and split.
+
+    Args:
+        any_rank: returns whether its argument is true on any rank.
+    """
     generations = reasoner.generate(examples, decoding, any_rank)
     return [prediction(reasoner, one, generation) for one, generation in zip(examples, generations, strict=True)]
 
 
 def prediction(reasoner: Reasoner, example: Example, generation: Generation) -> dict[str, Any]:
-    """Return one row of `predict`: what a generation answers, and whether that is right."""
+    """Return a row of `predict`: the answer of a generation, whether it is right, and its cost."""
     text = reasoner.text(generation)
     predicted = example.judge.read(text)
     return {
@@ -40,7 +44,7 @@ def prediction(reasoner: Reasoner, example: Example, generation: Generation) -> 
 
 
 def summarise(rows: Sequence[dict[str, Any]], confidence: float) -> dict[str, Any]:
-    """Return n, correct, accuracy with its Wilson interval, and means of a response: latents, text tokens, passes."""
+    """Return n, correct, accuracy with its Wilson interval, and mean latents, text tokens and passes per response."""
     n, correct = len(rows), sum(row["correct"] for row in rows)
     low, high = wilson_interval(correct, n, confidence)
     return {

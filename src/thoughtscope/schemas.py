@@ -1,7 +1,4 @@
-"""The columns of every table, in one place, with a writer and a reader that hold them.
-
-Knows nothing about what the numbers mean; every Parquet file of the pipeline passes through here.
-"""
+"""The columns of all Parquet files of the pipeline, with a writer and a reader that check them."""
 
 from __future__ import annotations
 
@@ -42,8 +39,8 @@ REASONING = pa.schema(
         (
             "step_values",
             pa.list_(pa.string()),
-        ),  # the value each step reaches: what a probe may read; may be empty
-        ("overlap", pa.string()),  # where else the question stands: train | train in part | validation; null: nowhere
+        ),  # the value after each step, for probes; may be empty
+        ("overlap", pa.string()),  # the other split with this question: train | train in part | validation; null: none
     ]
 )
 STATEMENTS = pa.schema(
@@ -55,7 +52,7 @@ STATEMENTS = pa.schema(
         ("negated", pa.bool_()),
         ("question", pa.string()),
         ("response", pa.string()),
-        ("label", pa.int8()),  # 1 true, 0 false, null where the split has no truth (calibration)
+        ("label", pa.int8()),  # 1 true, 0 false; null in the split calibration
     ]
 )
 PRETRAINING = pa.schema([("question", pa.string()), ("response", pa.string())])
@@ -67,7 +64,7 @@ ACCURACY = pa.schema(
         ("step", pa.int32()),
         ("stage", pa.string()),  # in which the run was; at a stage's last update, that stage
         ("stage_index", pa.int32()),
-        ("layout", pa.string()),  # whose layout the questions were answered with: last | current stage (`LAYOUTS`)
+        ("layout", pa.string()),  # the stage whose layout was used: last | current (`LAYOUTS`)
         ("layout_stage", pa.string()),  # the name of that stage
         ("split", pa.string()),
         ("n", pa.int32()),
@@ -92,7 +89,7 @@ PREDICTIONS = pa.schema(
         ("response", pa.string()),
         ("latents", pa.int32()),
         ("visible_tokens", pa.int32()),
-        ("forward_passes", pa.int32()),  # serial ones, of this response alone (`latents.generate.Generation`)
+        ("forward_passes", pa.int32()),  # serial passes of this response (`latents.generate.Generation`)
         ("stopped", pa.string()),  # one of `STOPPED`
         ("overlap", pa.string()),  # as in `REASONING`
     ]
@@ -104,9 +101,9 @@ METRICS = pa.schema(
         ("loss", pa.float64()),
         ("learning_rate", pa.float64()),
         ("gradient_norm", pa.float64()),
-        ("labelled_tokens", pa.int64()),  # tokens that the loss is taken at
-        ("positions", pa.int64()),  # of all rows: prompts, text and latents, labelled or not
-        ("computed_positions", pa.int64()),  # up to each row's last label; each Jacobi sweep counts
+        ("labelled_tokens", pa.int64()),  # tokens in the loss
+        ("positions", pa.int64()),  # in all rows: prompts, text and latents, labelled or not
+        ("computed_positions", pa.int64()),  # up to the last label of each row; each Jacobi sweep counts
         ("passes", pa.int32()),
         ("latents", pa.int64()),
     ]
@@ -129,7 +126,7 @@ SURPRISALS = pa.schema(
         ("surprisal", pa.float64()),  # negative log-likelihood of the token there, in nats
     ]
 )
-# Statements with the same question may begin alike: the states of what they share are stored once.
+# Statements about one question may have a common prefix, whose states are stored once.
 REPEATS = pa.schema(
     [
         ("run", pa.string()),  # <task>/<backbone>
@@ -138,7 +135,7 @@ REPEATS = pa.schema(
         ("same_as", pa.string()),  # the example whose states are stored at this position
     ]
 )
-# What every row of a probe's table `evidence` says: a held-out measure, and its test against a null.
+# columns of a probe's table `evidence`: a held-out measure and its test against a null distribution
 EVIDENCE = [
     ("n", pa.int32()),  # questions or statements
     ("measure", pa.string()),  # accuracy | auroc | ...
@@ -146,14 +143,14 @@ EVIDENCE = [
     ("ci_low", pa.float64()),
     ("ci_high", pa.float64()),
     ("p", pa.float64()),  # (k + 1) / (B + 1), one-sided
-    ("p_corrected", pa.float64()),  # the same for the largest of all that the probe could have picked
+    ("p_corrected", pa.float64()),  # the same for the largest of all values that the probe could have selected
     ("passes_null", pa.bool_()),
     ("note", pa.string()),  # why a row has no values
 ]
 
 
 def hidden_state_schema(width: int, dtype: pa.DataType) -> pa.Schema:
-    """Columns of a hidden-state file: one row a vector of `width` entries of `dtype` (float16 or float32)."""
+    """Return the columns of a hidden-state file: a row for each vector ``[width]`` of `dtype` (float16 or float32)."""
     return pa.schema(
         [
             ("run", pa.string()),  # its path; <task>/<backbone> of statements that a backbone reads
@@ -164,7 +161,7 @@ def hidden_state_schema(width: int, dtype: pa.DataType) -> pa.Schema:
             ("token_id", pa.int32()),
             ("token", pa.string()),
             ("role", pa.string()),  # latent | question | step | separator | answer | before | statement
-            ("next_token", pa.string()),  # of a latent: the next token that is none; null at the end
+            ("next_token", pa.string()),  # of a latent: the next text token; null at the end
             ("next_role", pa.string()),
             ("layer", pa.int32()),  # 0 = embedding output; null for kind input
             ("kind", pa.string()),  # input | output
@@ -174,10 +171,10 @@ def hidden_state_schema(width: int, dtype: pa.DataType) -> pa.Schema:
 
 
 def write(path: Path, schema: pa.Schema, rows: Iterable[Mapping[str, Any]]) -> int:
-    """Write `rows` to a Parquet file, some thousands at a time, and return how many there were.
+    """Write `rows` to a Parquet file, some thousands at a time, and return their number.
 
     Raises:
-        UserError: a row lacks a column, has one too many, or a value of the wrong type.
+        UserError: a row has missing or additional columns, or a value of the wrong type.
     """
     count = 0
     with pq.ParquetWriter(path, schema) as writer:
@@ -193,11 +190,11 @@ def write(path: Path, schema: pa.Schema, rows: Iterable[Mapping[str, Any]]) -> i
 
 
 class _ColumnError(ValueError):
-    """Rows have other columns than their schema."""
+    """Rows do not have the columns of their schema."""
 
 
 def batches(schema: pa.Schema, rows: Iterable[Mapping[str, Any]], size: int = 10_000) -> Iterator[pa.RecordBatch]:
-    """Yield rows as record batches of `size`, so that no more are held as Python objects.
+    """Yield rows as record batches of `size`, which limits the number of Python objects in memory.
 
     Raises:
         ValueError: the first row of a batch has other columns than `schema`, or a value does not fit.
@@ -213,7 +210,7 @@ def read(path: Path, schema: pa.Schema, filters: Any = None) -> pa.Table:
     """Read a Parquet file or partitioned folder and check that it has the columns of `schema`.
 
     Raises:
-        UserError: the file is missing, cut short, or lacks a column or has it with another type.
+        UserError: the file is missing or truncated, or a column is missing or has another type.
     """
     table = read_any(path, schema.names, filters)
     try:
@@ -223,10 +220,10 @@ def read(path: Path, schema: pa.Schema, filters: Any = None) -> pa.Table:
 
 
 def read_any(path: Path, columns: Iterable[str] = (), filters: Any = None) -> pa.Table:
-    """Read a Parquet file or partitioned folder, whatever columns it has beside these.
+    """Read a Parquet file or partitioned folder, which must have at least `columns`.
 
     Raises:
-        UserError: the file is missing, cut short, or lacks a column.
+        UserError: the file is missing or truncated, or lacks a column.
     """
     if not path.exists():
         raise UserError(str(path), "no such table", "run the stage that makes it")

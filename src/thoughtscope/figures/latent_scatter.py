@@ -1,4 +1,4 @@
-"""The k-th latent of a response, one panel for each k, as three principal components."""
+"""The k-th latents of responses in three principal components, with a panel for each k."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ if TYPE_CHECKING:
 
 
 class Steps(Projection):
-    """Which latents are drawn, and how."""
+    """Settings: which latents are drawn, and how they are projected."""
 
     steps: Annotated[list[Positive], Field(min_length=1, max_length=4)] = Field(
-        [1, 3, 4, 6], description="which latents of a response, one panel each"
+        [1, 3, 4, 6], description="the latents (k) to draw, one panel each"
     )
 
     @property
     def latents(self) -> list[int]:
-        """Which latents of a response are read, from 1."""
+        """The indices of the latents to read, from 1."""
         return self.steps
 
 
@@ -45,7 +45,7 @@ class LatentScatter(Scatter):
     settings: Steps
 
     def draw(self, data: Latents) -> Drawn:
-        """Return the figure and its points. Of each method the last checkpoint is drawn."""
+        """Return the figure and its points, from the last checkpoint of each method."""
         from thoughtscope.figures.projection import Panel
         from thoughtscope.figures.scatter_panels import draw_panels
 
