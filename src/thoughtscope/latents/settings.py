@@ -1,4 +1,4 @@
-"""`AnyFill`, the type of a settings key that holds a fill of any kind. Imports no torch."""
+"""`AnyFill`, the type of a settings key whose value is a fill of any kind. Imports no torch."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from thoughtscope.plugins import implementation, kinds
 
 
 class ByKind:
-    """Validates a mapping with the `Settings` of its `kind`; a kind's module loads when a file names it."""
+    """Validates a mapping with the `Settings` of its `kind`, whose module is imported when it is used."""
 
     def models(self) -> list[type[BaseFill]]:
-        """Return the settings of every kind."""
+        """Return the settings classes of all kinds."""
         return [_settings(kind) for kind in kinds(BaseFill)]
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
