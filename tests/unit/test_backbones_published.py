@@ -28,6 +28,7 @@ from thoughtscope.config.run_settings import run_settings
 from thoughtscope.latents.attention import attention_windows
 from thoughtscope.latents.generate import Decoding
 from thoughtscope.latents.packing import pack
+from thoughtscope.methods.minibatch import Counts, MicroBatch, Row
 from thoughtscope.parsing import merge
 from thoughtscope.reasoner import Reasoner, load_reasoner
 from thoughtscope.run_id import RunId
@@ -102,17 +103,17 @@ def assembled(name: str, made: Path, method: str, backbone: Path | None = None, 
 def train(parts: Parts, updates: int = 4) -> list[float]:
     """Train the last stage a little, as plainly as can be; return the losses."""
     reasoner = parts.reasoner.at(parts.stages[-1])
-    sequences = []
+    rows = []
     for example in parts.splits.train:
         likely = [0.1] * len(example.response)
-        sequences.append(reasoner.layout(example, random.Random(1), likely))
-    assert all(one.latents for one in sequences)
-    batch = pack(sequences, reasoner.stage.fill)
-    assert len(batch.passes) > 1
+        rows.append(Row(example, reasoner.layout(example, random.Random(1), likely)))
+    assert all(row.sequence.latents for row in rows)
+    micro = MicroBatch(rows, pack([row.sequence for row in rows], reasoner.stage.fill), Counts.of(rows))
+    assert len(micro.batch.passes) > 1
     optimizer = torch.optim.AdamW([p for p in parts.network.parameters() if p.requires_grad], lr=3e-3)
     losses = []
     for _ in range(updates):
-        loss = parts.network(batch, reasoner.fill)
+        loss = parts.network(micro, reasoner.fill)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
