@@ -17,7 +17,7 @@ from thoughtscope.backbones.spellings import notes
 from thoughtscope.latents.fill import Fill
 from thoughtscope.latents.generate import Decoding
 from thoughtscope.latents.packing import pack
-from thoughtscope.methods.curriculum import Example, Stage
+from thoughtscope.methods.curriculum import Stage
 from thoughtscope.methods.minibatch import Counts, MicroBatch, Row
 from thoughtscope.reasoner import Reasoner, device_and_dtype
 from thoughtscope.training.assembly import Parts, assemble
@@ -97,7 +97,7 @@ def attempt(settings: TrainSettings, rows: Sequence[Mapping[str, Any]], backbone
 
 def _longest(parts: Parts, size: int) -> tuple[Stage, list[Row]]:
     """Return the stage with most latents and its longest examples, as if the model were unsure of every token."""
-    examples = sorted(parts.splits.train, key=_length, reverse=True)[:size]
+    examples = parts.splits.train.longest(size)
 
     def laid(stage: Stage) -> list[Row]:
         made = []
@@ -107,10 +107,6 @@ def _longest(parts: Parts, size: int) -> tuple[Stage, list[Row]]:
 
     stage = max(parts.stages, key=lambda one: sum(row.sequence.latents for row in laid(one)))
     return stage, laid(stage)
-
-
-def _length(example: Example) -> int:
-    return len(example.prompt) + len(example.response)
 
 
 def _step(parts: Parts, micro: MicroBatch, fill: Fill | None) -> float:

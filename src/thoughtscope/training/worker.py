@@ -29,6 +29,7 @@ from thoughtscope.launch.signals import on_stop
 from thoughtscope.launch.status import CONTINUE, STATUS_FILE
 from thoughtscope.parsing import parse
 from thoughtscope.provenance import record
+from thoughtscope.reasoner import read_method
 from thoughtscope.run_id import RunId
 from thoughtscope.tasks.prepare import EXAMPLES
 from thoughtscope.training.failure import end
@@ -61,13 +62,14 @@ def _train() -> int:
     settings = parse(TrainSettings, {**raw, "training": {**raw["training"], **saving}}, "train settings")
     ranks, leader = Ranks.here(), arguments.leader
     report = Report(settings.run, ranks.first)
-    rows = schemas.read(arguments.task / EXAMPLES, schemas.REASONING).to_pylist()
     schedule = json.loads((leader / SCHEDULE).read_text())["stages"] if leader else None
     inputs = input_digests([arguments.task, arguments.backbone] + ([leader] if leader else []))
     folder = state_folder(arguments.state, arguments.settings, inputs)
     folder.mkdir(parents=True, exist_ok=True)
+    rows = schemas.stream(arguments.task / EXAMPLES, schemas.REASONING)
+    tokens = tokens_folder(arguments.state, arguments.settings, inputs)
     backbone = arguments.backbone / MODEL
-    trainer = Trainer(settings, rows, backbone, schedule, folder, report, lambda: bool(asked), time.monotonic)
+    trainer = Trainer(settings, rows, tokens, backbone, schedule, folder, report, lambda: bool(asked), time.monotonic)
     try:
         trainer.execute()
     except ContinueLaterError as pause:
@@ -89,6 +91,17 @@ def _train() -> int:
 def state_folder(root: Path, settings: Mapping[str, Any], inputs: Mapping[str, str]) -> Path:
     """Return the folder of the resumable state of a run with these settings and digests of inputs."""
     return root / digest({**settings, "inputs": list(inputs.values())})
+
+
+def tokens_folder(root: Path, settings: Mapping[str, Any], inputs: Mapping[str, str]) -> Path:
+    """Return the folder of the examples as token ids, which runs of one task, backbone and method share.
+
+    Args:
+        inputs: digests by folder, the task's and the backbone's first.
+    """
+    shared = {key: settings.get(key) for key in ("prompting", "sources", "pins")}
+    tokens = read_method(settings["method"], "method").tokens
+    return root / "tokens" / digest({**shared, "tokens": list(tokens), "inputs": list(inputs.values())[:2]})
 
 
 def _end_with_parent() -> None:
