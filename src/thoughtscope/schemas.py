@@ -57,6 +57,7 @@ STATEMENTS = pa.schema(
 )
 PRETRAINING = pa.schema([("question", pa.string()), ("response", pa.string())])
 LAYOUTS = LAST, CURRENT = "last", "current"
+OTHER_LATENTS = ", latents: "  # between a split and the number of latents that `evaluation.latents` gave it
 STOPPED = ("eos", "length", "loop")
 ACCURACY = pa.schema(
     [

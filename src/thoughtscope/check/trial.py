@@ -66,6 +66,8 @@ def attempt(settings: TrainSettings, rows: Sequence[Mapping[str, Any]], backbone
     logging.disable_progress_bar()
     device, dtype = device_and_dtype(settings.training.precision)
     parts = assemble(settings, rows, backbone, 0, device, dtype)
+    training = settings.training.of_examples(len(parts.splits.train))
+    settings = settings.model_copy(update={"training": training})
     for line in notes(parts.spellings):
         print(line, flush=True)
     steps = accumulation_steps(settings.training, world)
@@ -80,7 +82,7 @@ def attempt(settings: TrainSettings, rows: Sequence[Mapping[str, Any]], backbone
     trained = sum(value.numel() for value in parts.network.parameters() if value.requires_grad)
     parameters = sum(value.numel() for value in parts.network.parameters())
     copies = settings.training.keep_states
-    kept = len(settings.training.keep_checkpoints) + 1
+    kept = len(settings.training.keep_checkpoints) + settings.evaluation.keep_best + 1
     return Trial(
         device=device,
         parameters=parameters,

@@ -150,7 +150,7 @@ def check_context(
         UserError: there is one; the longest is named.
     """
     context = context_length(reasoner.model.config.get_text_config())
-    chosen = evaluation.max_latents if any(stage.chosen for stage in stages) else 0
+    chosen = max([evaluation.max_latents if any(stage.chosen for stage in stages) else 0, *evaluation.latents])
 
     def need(example: Example) -> int:
         forced = max(len(reasoner.at(stage).prompt(example).token_ids) for stage in stages)

@@ -31,6 +31,7 @@ from thoughtscope.training.schedule import learning_rate
 from thoughtscope.training.settings import TrainSettings
 from thoughtscope.training.stage_data import Probabilities, check_latents, lay_out, lay_out_row, score
 
+BEST = "best"  # the folder of the model with the highest validation accuracy
 COUNTED = 4096  # training examples, evenly spaced, whose latents are counted when a stage begins
 
 
@@ -73,6 +74,7 @@ class Trainer:
         for line in spelling_notes(self.parts.spellings):
             report.line(line)
         self.splits = self.parts.splits
+        self.training = self.training.of_examples(len(self.splits.train))
         updates = self.training.updates if self.parts.reasoner.method.trains else 0
         self.curriculum = Curriculum(self.parts.reasoner, self.parts.stages, updates, leader_schedule)
         self.accumulation = accumulation_steps(self.training, self.ranks.world)
@@ -122,11 +124,11 @@ class Trainer:
         while progress.step < curriculum.stage_end:
             self._keep_model()
             self.update()
-            self.evaluator.measure()
+            self._measure()
             if self.evaluator.learned():
                 curriculum.note_learned()
             self._maybe_save()
-        self.evaluator.measure(stage_ends=True)
+        self._measure(stage_ends=True)
         warning = lost_accuracy(
             curriculum.stage.name, progress.right, progress.right_before, self.settings.evaluation.confidence
         )
@@ -143,6 +145,12 @@ class Trainer:
             self._keep_model()
         else:
             self.begin_stage()
+
+    def _measure(self, stage_ends: bool = False) -> None:
+        """Measure the model if that is due, and keep it if it is the best so far and that is asked for."""
+        measured = self.evaluator.measure(stage_ends)
+        if measured and self.settings.evaluation.keep_best and self.evaluator.improved():
+            self.save_model(self.state_folder / BEST)
 
     def begin_stage(self) -> None:
         """Prepare the current stage: score its responses, check its latents, and reset the optimiser if so set."""

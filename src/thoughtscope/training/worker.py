@@ -37,7 +37,7 @@ from thoughtscope.training.options import run_options
 from thoughtscope.training.ranks import Ranks
 from thoughtscope.training.report import Report
 from thoughtscope.training.settings import TrainSettings
-from thoughtscope.training.trainer import ContinueLaterError, Trainer
+from thoughtscope.training.trainer import BEST, ContinueLaterError, Trainer
 
 SCHEDULE = "schedule.json"
 
@@ -131,6 +131,8 @@ def _write(
         (folder / "checkpoints").mkdir()
         if (state / "checkpoints").is_dir():
             shutil.copytree(state / "checkpoints", folder / "checkpoints", dirs_exist_ok=True)
+        if progress.best is not None:
+            shutil.copytree(state / BEST, folder / "checkpoints" / BEST)
         accuracy = ({**run.columns, **row} for row in records.read("accuracy"))
         schemas.write(folder / "accuracy.parquet", schemas.ACCURACY, accuracy)
         predictions = ({"run": run.path, **row} for row in records.read("predictions"))
@@ -139,7 +141,7 @@ def _write(
         schemas.write(folder / "readings.parquet", schemas.READINGS, ({"run": run.path, **row} for row in readings))
         spent = {"labelled_tokens": progress.labelled_tokens, "positions": progress.positions}
         schedule = {"stages": progress.realised, "updates": progress.step, "precision": trainer.dtype, **spent}
-        write_json(folder / SCHEDULE, {**schedule, "unlearned": trainer.curriculum.unlearned})
+        write_json(folder / SCHEDULE, {**schedule, "unlearned": trainer.curriculum.unlearned, "best": progress.best})
         write_json(folder / SPELLINGS, trainer.parts.spellings)
 
 
