@@ -19,10 +19,9 @@ from thoughtscope.methods.curriculum import Example
 from thoughtscope.reasoner import Prompting, encode
 from thoughtscope.tasks.answers import Judge
 from thoughtscope.training import stage_data
-from thoughtscope.training.examples import AT_ONCE, Examples, read, tokenise
+from thoughtscope.training.examples import AT_ONCE, Examples, read, tokenise, tokens_folder
 from thoughtscope.training.ranks import Ranks
 from thoughtscope.training.stage_data import Probabilities, score
-from thoughtscope.training.worker import tokens_folder
 
 ROOT = Path(__file__).parents[2]
 PLAIN = Prompting(chat=False)
@@ -101,13 +100,13 @@ def test_runs_of_one_task_backbone_and_method_share_a_file() -> None:
         "run": "chain/qwen3/cot/full/0",
     }
     inputs = {"task": "1", "backbone": "2"}
-    folder = tokens_folder(Path("state"), settings, inputs)
-    assert folder.parent == Path("state/tokens")
+    folder = tokens_folder(Path("tokens"), settings, inputs)
+    assert folder.parent == Path("tokens")
     same = {**settings, "run": "chain/qwen3/cot/lora/1", "training": {"updates": 3}}
-    assert tokens_folder(Path("state"), same, {**inputs, "leader": "3"}) == folder
+    assert tokens_folder(Path("tokens"), same, {**inputs, "leader": "3"}) == folder
     others = [{"prompting": {"chat": False}}, {"sources": {"a.py": "2"}}]
-    assert all(tokens_folder(Path("state"), {**settings, **other}, inputs) != folder for other in others)
-    assert tokens_folder(Path("state"), settings, {"task": "1", "backbone": "3"}) != folder
+    assert all(tokens_folder(Path("tokens"), {**settings, **other}, inputs) != folder for other in others)
+    assert tokens_folder(Path("tokens"), settings, {"task": "1", "backbone": "3"}) != folder
 
 
 @pytest.mark.parametrize("at_once", [1, 64])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -66,6 +66,7 @@ def assemble(
     device: str,
     dtype: str = "float32",
     tokens: Path | None = None,
+    load: Callable[..., tuple[Any, Any]] = load_backbone,
 ) -> Parts:
     """Load the backbone, add the method's tokens and, for `trainable: lora`, an adapter; open the examples.
 
@@ -74,20 +75,15 @@ def assemble(
     Args:
         rows: `schemas.REASONING`; only read if `tokens` does not hold them yet.
         tokens: the folder of the task's examples as token ids; None: a temporary one.
+        load: returns the model and the tokenizer of `backbone`, as `load_backbone` does.
 
     Raises:
         UserError: the backbone does not load, a split is empty, an example has no answer or is longer than the
             model's context, or a setting is refused.
     """
-    if settings.lora and settings.deepspeed.zero_optimization.stage == 3:
-        raise UserError(
-            f"config/deepspeed/{settings.training.deepspeed}.yaml: zero_optimization.stage",
-            "stage 3 is for trainable: full; an adapter is merged from whole parameters when it is saved",
-            "use stage 0, 1 or 2",
-        )
     method = read_method(settings.method, f"method {RunId.parse(settings.run).method}")
     torch.manual_seed(seed)
-    model, tokenizer = load_backbone(backbone, attention=settings.attention, dtype=dtype)
+    model, tokenizer = load(backbone, attention=settings.attention, dtype=dtype)
     embedded = rows_of(model)
     token_ids, new_rows = add_tokens(model, tokenizer, method.tokens, method.initial_rows)
     peft = freeze(model, settings.lora, token_ids, seed) if settings.lora else None

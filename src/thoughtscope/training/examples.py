@@ -19,11 +19,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from thoughtscope.artifacts import artifact_folder, damaged, write_json
+from thoughtscope.artifacts import artifact_folder, damaged, digest, write_json
 from thoughtscope.backbones.spellings import spellings
 from thoughtscope.errors import UserError
 from thoughtscope.methods.curriculum import Example
-from thoughtscope.reasoner import Prompting, encode
+from thoughtscope.reasoner import Prompting, encode, read_method
 from thoughtscope.schemas import REASONING
 from thoughtscope.tasks.answers import Judge
 
@@ -39,6 +39,7 @@ SCHEMA = pa.schema(
         ("response_length", pa.int32()),
         *((name, REASONING.field(name).type) for name in ("example_id", "overlap", *Judge().columns)),
         ("gold", pa.string()),
+        ("cue", pa.int32()),
     ]
 )
 
@@ -77,7 +78,9 @@ class Examples(Sequence[Example]):
     def _decode(self, index: int) -> Example:
         row = self._table.slice(index, 1).to_pylist()[0]
         ids = (row["prompt"], row["steps"], row["answer"])
-        return Example(row["example_id"], *ids, gold=row["gold"], judge=Judge.of(row), overlap=row["overlap"])
+        return Example(
+            row["example_id"], *ids, **{key: row[key] for key in ("gold", "cue", "overlap")}, judge=Judge.of(row)
+        )
 
 
 @dataclass(frozen=True)
@@ -124,6 +127,17 @@ def read(folder: Path) -> Tokenised:
     return Tokenised(splits, tuple(facts["largest"]), facts["steps"], facts["spellings"])
 
 
+def tokens_folder(root: Path, settings: Mapping[str, Any], inputs: Mapping[str, str]) -> Path:
+    """Return the folder of the examples as token ids, which runs of one task, backbone and method share.
+
+    Args:
+        inputs: digests by folder, the task's and the backbone's first.
+    """
+    shared = {key: settings.get(key) for key in ("prompting", "sources", "pins")}
+    tokens = read_method(settings["method"], "method").tokens
+    return root / digest({**shared, "tokens": list(tokens), "inputs": list(inputs.values())[:2]})
+
+
 def _whole(folder: Path) -> bool:
     try:
         return not damaged(folder)
@@ -153,7 +167,13 @@ class _Writer:
 
     def _add(self, split: str, one: Example) -> None:
         ids = {"prompt": one.prompt, "steps": one.steps, "answer": one.answer, "response_length": len(one.response)}
-        facts = {"example_id": one.example_id, "overlap": one.overlap, "gold": one.gold, **one.judge.columns}
+        facts = {
+            "example_id": one.example_id,
+            "overlap": one.overlap,
+            "gold": one.gold,
+            "cue": one.cue,
+            **one.judge.columns,
+        }
         self.largest = max(self.largest, (max([*one.prompt, *one.response]), one.example_id))
         waiting = self.waiting.setdefault(split, [])
         waiting.append({**ids, **facts})

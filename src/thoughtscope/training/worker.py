@@ -18,21 +18,27 @@ from pathlib import Path
 from typing import Any
 
 import deepspeed
+import psutil
 import torch
 
 from thoughtscope import schemas
 from thoughtscope.arguments import settings_of
 from thoughtscope.artifacts import artifact_folder, digest, input_digests, write_json
+from thoughtscope.backbones.folder import find
 from thoughtscope.backbones.load import MODEL
+from thoughtscope.backbones.size import count_parameters, weight_files
 from thoughtscope.backbones.spellings import SPELLINGS
 from thoughtscope.launch.signals import on_stop
 from thoughtscope.launch.status import CONTINUE, STATUS_FILE
 from thoughtscope.parsing import parse
 from thoughtscope.provenance import record
-from thoughtscope.reasoner import read_method
+from thoughtscope.reasoner import device_and_dtype
 from thoughtscope.run_id import RunId
 from thoughtscope.tasks.prepare import EXAMPLES
+from thoughtscope.training.data import accumulation_steps
+from thoughtscope.training.examples import tokens_folder
 from thoughtscope.training.failure import end
+from thoughtscope.training.footprint import Load, check_fits
 from thoughtscope.training.options import run_options
 from thoughtscope.training.ranks import Ranks
 from thoughtscope.training.report import Report
@@ -66,9 +72,10 @@ def _train() -> int:
     inputs = input_digests([arguments.task, arguments.backbone] + ([leader] if leader else []))
     folder = state_folder(arguments.state, arguments.settings, inputs)
     folder.mkdir(parents=True, exist_ok=True)
-    rows = schemas.stream(arguments.task / EXAMPLES, schemas.REASONING)
-    tokens = tokens_folder(arguments.state, arguments.settings, inputs)
     backbone = arguments.backbone / MODEL
+    rows = schemas.stream(arguments.task / EXAMPLES, schemas.REASONING)
+    _check_fits(settings, backbone, ranks)
+    tokens = tokens_folder(arguments.state.with_name("tokens"), arguments.settings, inputs)
     trainer = Trainer(settings, rows, tokens, backbone, schedule, folder, report, lambda: bool(asked), time.monotonic)
     try:
         trainer.execute()
@@ -93,15 +100,30 @@ def state_folder(root: Path, settings: Mapping[str, Any], inputs: Mapping[str, s
     return root / digest({**settings, "inputs": list(inputs.values())})
 
 
-def tokens_folder(root: Path, settings: Mapping[str, Any], inputs: Mapping[str, str]) -> Path:
-    """Return the folder of the examples as token ids, which runs of one task, backbone and method share.
+def _check_fits(settings: TrainSettings, backbone: Path, ranks: Ranks) -> None:
+    """Refuse a model that is too large for this rank's device, or its share of the machine, before it is loaded.
 
-    Args:
-        inputs: digests by folder, the task's and the backbone's first.
+    Raises:
+        UserError: it is.
     """
-    shared = {key: settings.get(key) for key in ("prompting", "sources", "pins")}
-    tokens = read_method(settings["method"], "method").tokens
-    return root / "tokens" / digest({**shared, "tokens": list(tokens), "inputs": list(inputs.values())[:2]})
+    place = find(backbone)
+    if not place.local or not weight_files(Path(place.name)):
+        return
+    device, dtype = device_and_dtype(settings.training.precision)
+    if device == "cuda":
+        has = float(torch.cuda.get_device_properties(torch.cuda.current_device()).total_memory)
+    else:
+        has = psutil.virtual_memory().total / int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+    load = Load(
+        parameters=count_parameters(Path(place.name)),
+        trainable="lora" if settings.lora else "full",
+        precision="float32" if dtype == "float32" else "bf16",
+        zero=settings.deepspeed.zero_optimization.model_dump(),
+        ranks=ranks.world,
+        rows=settings.training.batch_size // (accumulation_steps(settings.training, ranks.world) * ranks.world),
+        checkpointing=settings.training.gradient_checkpointing,
+    )
+    check_fits(f"run {settings.run}", load, has, "device" if device == "cuda" else "rank of this machine")
 
 
 def _end_with_parent() -> None:
