@@ -16,13 +16,14 @@ def predict(
     examples: Sequence[Example],
     decoding: Decoding,
     any_rank: Callable[[bool], bool] = bool,
+    latents: int | None = None,
 ) -> list[dict[str, Any]]:
     """Answer questions and return a row for each: `schemas.PREDICTIONS` without run, step, layout and split.
 
     Args:
-        any_rank: returns whether its argument is true on any rank.
+        any_rank, latents: see `Reasoner.generate`.
     """
-    generations = reasoner.generate(examples, decoding, any_rank)
+    generations = reasoner.generate(examples, decoding, any_rank, latents)
     return [prediction(reasoner, one, generation) for one, generation in zip(examples, generations, strict=True)]
 
 

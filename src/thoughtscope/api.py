@@ -144,12 +144,12 @@ def _places(is_latent: Sequence[bool], row: Sequence[int]) -> list[tuple[int, in
     return [(position, row[position]) for position, latent in enumerate(is_latent) if latent]
 
 
-def load_run(folder: str | Path, *, checkpoint: int | None = None, device: str = "cpu") -> Model:
+def load_run(folder: str | Path, *, checkpoint: int | Literal["best"] | None = None, device: str = "cpu") -> Model:
     """Load the model of a finished run.
 
     Args:
         folder: `results/runs/<task>/<backbone>/<method>/<trainable>/seed<seed>`, or a model folder in it.
-        checkpoint: the update of a kept checkpoint; None: the final model.
+        checkpoint: the update of a kept checkpoint; `best`: the model of `evaluation.keep_best`; None: the final model.
         device: a torch device.
 
     Raises:
@@ -158,7 +158,7 @@ def load_run(folder: str | Path, *, checkpoint: int | None = None, device: str =
     run = Path(folder)
     place = run / "model" if (run / "model").is_dir() else run
     if checkpoint is not None:
-        place = run / "checkpoints" / f"step{checkpoint:06d}"
+        place = run / "checkpoints" / ("best" if checkpoint == "best" else f"step{checkpoint:06d}")
         if not place.is_dir():
             kept = ", ".join(sorted(path.name.removeprefix("step") for path in place.parent.glob("step*"))) or "none"
             raise UserError(str(run), f"no checkpoint at update {checkpoint}", f"use one of those kept: {kept}")

@@ -22,7 +22,7 @@ from thoughtscope.backbones.prompt import decoded, prompt_ids, response_ids
 from thoughtscope.errors import UserError
 from thoughtscope.latents.fill import Fill
 from thoughtscope.latents.generate import Decoding, Generation, generate
-from thoughtscope.latents.layout import TokenSequence
+from thoughtscope.latents.layout import TokenSequence, with_latents
 from thoughtscope.latents.thinking import Thinking
 from thoughtscope.methods.base import BaseMethod
 from thoughtscope.methods.curriculum import Example, Stage, TokenIds
@@ -110,18 +110,28 @@ class Reasoner:
         return self.method.layout(self.stage, example, self.ids, rng, probabilities)
 
     def generate(
-        self, examples: Sequence[Example], decoding: Decoding, any_rank: Callable[[bool], bool] = bool
+        self,
+        examples: Sequence[Example],
+        decoding: Decoding,
+        any_rank: Callable[[bool], bool] = bool,
+        latents: int | None = None,
     ) -> list[Generation]:
         """Answer questions, with the latents that the stage forces or lets the model choose; keep their order.
 
         Args:
             any_rank: returns whether its argument is true on any rank; ranks that shard a model step together.
+            latents: force so many latents, or let the model choose so many at most; None: as the stage does.
         """
+        prompts, chosen = [self.prompt(one) for one in examples], decoding.max_latents if self.stage.chosen else 0
+        if latents is not None and self.stage.chosen:
+            chosen = latents
+        elif latents is not None:
+            prompts = [with_latents(one, latents) for one in prompts]
         return generate(
             self.model,
-            [self.prompt(one) for one in examples],
+            prompts,
             self.fill,
-            decoding if self.stage.chosen else decoding.model_copy(update={"max_latents": 0}),
+            decoding.model_copy(update={"max_latents": chosen}),
             latent_id=self.latent_id,
             eos_ids=ending_ids(self.model, self.tokenizer),
             any_rank=any_rank,

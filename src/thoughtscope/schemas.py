@@ -57,6 +57,7 @@ STATEMENTS = pa.schema(
 )
 PRETRAINING = pa.schema([("question", pa.string()), ("response", pa.string())])
 LAYOUTS = LAST, CURRENT = "last", "current"
+OTHER_LATENTS = ", latents: "  # between a split and the number of latents that `evaluation.latents` gave it
 STOPPED = ("eos", "length", "loop")
 ACCURACY = pa.schema(
     [
@@ -217,6 +218,24 @@ def read(path: Path, schema: pa.Schema, filters: Any = None) -> pa.Table:
         return table.select(schema.names).cast(schema)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError, ValueError) as error:
         raise UserError(str(path), f"a column has the wrong type ({error})", FIX) from error
+
+
+def stream(path: Path, schema: pa.Schema) -> Iterator[dict[str, Any]]:
+    """Yield the rows of a Parquet file, of which some thousands at a time are in memory.
+
+    Raises:
+        UserError: the file is missing, cut short, or lacks a column or has it with another type.
+    """
+    if not path.exists():
+        raise UserError(str(path), "no such table", "run the stage that makes it")
+    try:
+        with pq.ParquetFile(path) as file:
+            if missing := [name for name in schema.names if name not in file.schema_arrow.names]:
+                raise UserError(str(path), f"column {missing[0]!r} is missing", FIX)
+            for batch in file.iter_batches(10_000, columns=schema.names):
+                yield from pa.Table.from_batches([batch]).select(schema.names).cast(schema).to_pylist()
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError) as error:
+        raise UserError(str(path), f"not a whole Parquet file ({error})", FIX) from error
 
 
 def read_any(path: Path, columns: Iterable[str] = (), filters: Any = None) -> pa.Table:

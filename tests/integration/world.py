@@ -21,7 +21,7 @@ import torch.distributed as dist
 import yaml
 
 from thoughtscope import schemas
-from thoughtscope.artifacts import artifact_folder, sha256
+from thoughtscope.artifacts import artifact_folder, digest, sha256
 from thoughtscope.backbones.load import MODEL
 from thoughtscope.backbones.make import make_tiny
 from thoughtscope.backbones.settings import Pretraining
@@ -91,7 +91,8 @@ class World:
         alone()
         report = Report(run.path, active=False)
         backbone = self.folder / "backbone" / MODEL
-        return Trainer(settings, rows, backbone, None, state, report, stopped, time.monotonic)
+        tokens = self.folder / "tokens" / digest([settings.method, settings.prompting.model_dump()])
+        return Trainer(settings, rows, tokens, backbone, None, state, report, stopped, time.monotonic)
 
     def losses_here(self, run: RunId, **changes: Any) -> list[float]:
         """Return the losses of a run that this process executes, alone."""

@@ -14,11 +14,12 @@ from safetensors.torch import save_file
 
 from thoughtscope.backbones.settings import Settings
 from thoughtscope.backbones.size import count_parameters, parameters
-from thoughtscope.config.compute import UNKNOWN, Footprint, Request, building_mb, reading_request, training_request
+from thoughtscope.config.compute import UNKNOWN, Request, building_mb, reading_request, training_request
 from thoughtscope.config.load import Study
 from thoughtscope.errors import UserError
 from thoughtscope.parsing import merge
 from thoughtscope.run_id import RunId
+from thoughtscope.training.footprint import Footprint
 
 ROOT = Path(__file__).parents[2]
 LARGE = RunId("gsm8k", "llama3.1-8b", "coconut-gsm8k", "full", 0)

@@ -14,7 +14,6 @@ import thoughtscope.tasks
 from thoughtscope.backbones.make import make_tiny
 from thoughtscope.backbones.settings import Pretraining
 from thoughtscope.backbones.settings import Settings as Backbone
-from thoughtscope.check.inputs import rows_of
 from thoughtscope.config.load import Study
 from thoughtscope.config.run_settings import run_settings
 from thoughtscope.errors import UserError
@@ -24,8 +23,9 @@ from thoughtscope.methods.base import BaseMethod
 from thoughtscope.plugins import implementation, kinds, read_settings
 from thoughtscope.reasoner import load_reasoner
 from thoughtscope.run_id import RunId
+from thoughtscope.schemas import REASONING, stream
 from thoughtscope.tasks.base import BaseTask
-from thoughtscope.tasks.prepare import write_task
+from thoughtscope.tasks.prepare import EXAMPLES, write_task
 from thoughtscope.training.assembly import assemble
 from thoughtscope.training.settings import TrainSettings
 from thoughtscope.training.stage_data import lay_out
@@ -137,7 +137,7 @@ def test_a_minimal_task_and_method_go_through_every_part_that_asks_them(study: S
     assert write_task("mine", task, tmp_path / "task") == {"train": 6, "validation": 6, "test": 6}
     backbone, once = Backbone.model_validate(study.raw("backbones", "qwen3")), study.pretraining("qwen3")
     make_tiny(backbone, Pretraining.model_validate(once), 0, [tmp_path / "task"], tmp_path / "backbone", "backbone")
-    parts = assemble(settings, rows_of(tmp_path / "task"), tmp_path / "backbone", 0, "cpu")
+    parts = assemble(settings, stream(tmp_path / "task" / EXAMPLES, REASONING), tmp_path / "backbone", 0, "cpu")
     latents = []
     for stage in parts.stages:
         reasoner = parts.reasoner.at(stage)

@@ -5,7 +5,7 @@ reads     results/tasks/{task}/; results/backbones/{backbone}/{variant}/; result
 produces  results/runs/<run>/: the model and the checkpoints that are kept; accuracies, predictions, metrics, schedule,
           spelled tokens, what a decoder reads at latents
 keeps     results/state/<digest>/ while a run is unfinished: where its next start resumes. No output, so that
-          Snakemake leaves it alone.
+          Snakemake leaves it alone. results/tokens/<digest>/: the examples of a task as token ids, which runs share.
 """
 
 

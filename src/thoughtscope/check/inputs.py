@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
-from typing import Any
 
 from huggingface_hub import get_token
 
@@ -71,11 +70,6 @@ def check_access(study: Study, backbone: str) -> None:
             f"{settings.hub_id} is gated and there is no token",
             "accept its terms on the hub, then run hf auth login or set HF_TOKEN",
         )
-
-
-def rows_of(task: Path) -> list[dict[str, Any]]:
-    """Return the examples of a prepared reasoning task."""
-    return schemas.read(task / EXAMPLES, schemas.REASONING).to_pylist()  # type: ignore[no-any-return]
 
 
 def check_disk(place: Path, needed: float) -> None:

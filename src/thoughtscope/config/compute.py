@@ -6,7 +6,6 @@ The bytes per parameter are explained in docs/slurm.md.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 from pydantic import BaseModel
 
@@ -17,6 +16,7 @@ from thoughtscope.latents.fills.base import BaseFill
 from thoughtscope.parsing import merge, parse
 from thoughtscope.run_id import RunId
 from thoughtscope.settings import collect
+from thoughtscope.training.footprint import Footprint, Load
 from thoughtscope.training.hyperparameters import Training
 
 PROGRAM_MB = 2500  # MB of the launcher and one rank with a tiny model; measured below 1500
@@ -62,44 +62,6 @@ class Request:
         return f"{warning} --gpus-per-node={devices}" if self.nodes > 1 and self.gpus else warning
 
 
-@dataclass(frozen=True)
-class Footprint:
-    """Bytes per parameter in training with AdamW (ZeRO, arXiv 1910.02054, section 3.1).
-
-    Attributes:
-        whole: on every rank.
-        shared: divided among all ranks.
-        offloaded: divided among all ranks, in host memory instead of device memory.
-    """
-
-    whole: float
-    shared: float
-    offloaded: float
-
-    @classmethod
-    def of(cls, trainable: str, precision: str, zero: dict[str, Any]) -> Footprint:
-        """Return the footprint of a run.
-
-        Args:
-            precision: float32 or bf16.
-            zero: `zero_optimization` of the DeepSpeed configuration.
-        """
-        weight = 4.0 if precision == "float32" else 2.0
-        if trainable == "lora":
-            return cls(weight, 0.0, 0.0)
-        gradient, optimizer = weight, 8.0 if precision == "float32" else 12.0
-        stage = zero.get("stage", 0) or (0 if precision == "float32" else 1)  # see training.engine.sharding
-        parts = {"weight": (weight, 3), "gradient": (gradient, 2), "optimizer": (optimizer, 1)}
-        away = {name for name in ("optimizer", "param") if zero.get(f"offload_{name}", {}).get("device") == "cpu"}
-        offloaded = (optimizer + 4.0 if "optimizer" in away else 0.0) + (weight if "param" in away else 0.0)
-        if "optimizer" in away:  # gradients are gathered in float32 beside the moments
-            del parts["optimizer"]
-        if "param" in away:
-            del parts["weight"]
-        whole = sum(size for size, least in parts.values() if stage < least)
-        return cls(whole, sum(size for size, least in parts.values() if stage >= least), offloaded)
-
-
 def training_request(study: Study, run: RunId, attempt: int = 1) -> Request:
     """Return the request for training `run`; each attempt after a failure requests more memory and time."""
     compute, training, size = compute_of(study, run.backbone), study.training(run), _size(study, run.backbone)
@@ -115,6 +77,27 @@ def training_request(study: Study, run: RunId, attempt: int = 1) -> Request:
     host += _host_mb(footprint, size, ranks, nodes, _precision(training, device=bool(gpus)), device=bool(gpus))
     minutes = (60 + 60 * size // 10**9) * (2 if _sequential(study.method(run.method)) else 1)
     return _request(compute, attempt, nodes, gpus, ranks, host, minutes)
+
+
+def load_of(study: Study, run: RunId, ranks: int, device: bool) -> Load | None:
+    """Return what decides how much memory `run` takes; None if the size of its backbone is unknown.
+
+    Args:
+        ranks: processes of the run.
+        device: whether each has a device.
+    """
+    training, size = study.training(run), parameters(study.backbone(run.backbone))
+    if size is None:
+        return None
+    return Load(
+        parameters=size,
+        trainable=run.trainable,
+        precision=_precision(training, device),
+        zero=study.deepspeed(training.deepspeed).get("zero_optimization", {}),
+        ranks=ranks,
+        rows=training.micro_batch_size or max(1, training.batch_size // ranks),
+        checkpointing=training.gradient_checkpointing,
+    )
 
 
 def _host_mb(footprint: Footprint, size: int, ranks: int, nodes: int, precision: str, device: bool) -> int:

@@ -12,7 +12,7 @@ from thoughtscope.errors import UserError
 from thoughtscope.evaluation.seeds import accuracy_interval, short, solved
 from thoughtscope.evaluation.settings import Solving
 from thoughtscope.figures.base import Figure
-from thoughtscope.schemas import LAST
+from thoughtscope.schemas import LAST, OTHER_LATENTS
 
 if TYPE_CHECKING:
     from thoughtscope.figures.base import Drawn
@@ -53,7 +53,8 @@ class AllTestSets(Figure):
         for column in ("task", "trainable"):
             if data[column].nunique() > 1:
                 raise UserError("test_sets", f"its runs mix several of {column}", f"name one {column} in its runs")
-        points = _points(data, self.settings)
+        own = data[~data["split"].str.contains(OTHER_LATENTS, regex=False)]
+        points = _points(own, self.settings)
         splits = sorted(points["split"].unique())
         backbones = [name for name in self.series if name in set(points["backbone"])]
         shown = [name for name in self.methods if name in set(points["method"])]

@@ -67,6 +67,6 @@ def read_schedule(folder: Path) -> dict[str, Any]:
     try:
         found: dict[str, Any] = json.loads(path.read_text())
         needed = {key: found[key] for key in ("stages", "updates", "labelled_tokens", "positions")}
-        return {**needed, "unlearned": found.get("unlearned")}
+        return {**needed, "unlearned": found.get("unlearned"), "best": found.get("best")}
     except (OSError, ValueError, KeyError) as error:
         raise UserError(str(path), "no readable schedule with stages, updates and tokens", FIX) from error

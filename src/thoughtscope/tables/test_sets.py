@@ -7,7 +7,7 @@ differ each time.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -81,6 +81,8 @@ class AllTestSets(Table):
     def make(self, folders: Sequence[Path]) -> pd.DataFrame:
         """Return one row for each (task, backbone, method, trainable) and test set, and one for the mean of all sets.
 
+        A split named `test, latents: 3` is `test` answered with 3 latents (`evaluation.latents`); no mean includes it.
+
         - n: number of items; overlap: how many of them occur in train or validation (`tasks.overlap`).
         - accuracy: mean over `seeds`, with an interval over items and seeds (`evaluation.seeds`); lowest_seed and
           highest_seed: their range. The mean over sets weights every set equally.
@@ -102,11 +104,16 @@ class AllTestSets(Table):
         for key, sets in groups.items():
             base = groups.get((key[0], key[1], settings.baseline, key[3]), {})
             named = dict(zip(GROUP, key, strict=True), label=self.methods.get(key[2], key[2]))
-            for split, part in {**{split: [split] for split in sets}, MEAN: list(sets)}.items():
+            for split, part in {**{split: [split] for split in sets}, MEAN: _own(sets)}.items():
                 measured = _measured({one: sets[one] for one in part}, settings)
                 difference = {} if base is sets else _difference(part, sets, base, settings)
                 rows.append({**named, "split": split, **measured, **difference, **_published(settings, key, split)})
         return pd.DataFrame(rows, columns=self.COLUMNS)
+
+
+def _own(splits: Iterable[str]) -> list[str]:
+    """Return the test sets themselves, without those that were answered with another number of latents."""
+    return [split for split in splits if schemas.OTHER_LATENTS not in split]
 
 
 def _answers(folders: Sequence[Path]) -> dict[str, Answers]:
