@@ -38,9 +38,9 @@ class Sizes:
 def operations(sizes: Sizes, pieces: Sequence[tuple[int, int]], scored: int, filled: int) -> float:
     """Return the floating-point operations of a response alone in its batch, its keys and values kept.
 
-    A multiplication and an addition for each entry of a matrix and position (2 N, as in arXiv 2001.08361), and two products
-    with every position before it in each layer. Norms, activations and the embedding are left out; attention counts as
-    full, also where a layer has a window.
+    A multiplication and an addition for each entry of a matrix and position (2 N, as in arXiv 2001.08361), and two
+    products with every position before it in each layer. Norms, activations and the embedding are left out; attention
+    counts as full, also where a layer has a window.
 
     Args:
         pieces: positions (begin, end) that each pass computes.
