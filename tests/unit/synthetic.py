@@ -83,6 +83,23 @@ def write_run(
     return place
 
 
+def write_readings(place: Path, readings: Mapping[int, Sequence[tuple[str | None, str]]]) -> None:
+    """Write what a decoder read, by step: for each question the step (None: it has none such) and the reading."""
+    rows = [
+        {
+            "run": "run",
+            "example_id": f"test-{item}",
+            "step_index": index,
+            "step": step,
+            "reading": reading,
+            "correct": None if step is None else step == reading,
+        }
+        for index, pairs in readings.items()
+        for item, (step, reading) in enumerate(pairs)
+    ]
+    schemas.write(place / "readings.parquet", schemas.READINGS, rows)
+
+
 def write_samples(place: Path, answers: Mapping[str, Sequence[str | None]], gold: str) -> None:
     """Write the drawn responses of a run, by question; an answer is right if it is `gold`."""
     rows = [
