@@ -39,13 +39,14 @@ def prediction(reasoner: Reasoner, example: Example, generation: Generation) -> 
         "latents": generation.latents + generation.prompt.latents,
         "visible_tokens": len(generation.response) - generation.latents,
         "forward_passes": generation.passes,
+        "operations": reasoner.operations(generation),
         "stopped": generation.stopped,
         "overlap": example.overlap,
     }
 
 
 def summarise(rows: Sequence[dict[str, Any]], confidence: float) -> dict[str, Any]:
-    """Return n, correct, accuracy with its Wilson interval, and mean latents, text tokens and passes per response."""
+    """Return n, correct, accuracy with its Wilson interval, and means of a response."""
     n, correct = len(rows), sum(row["correct"] for row in rows)
     low, high = wilson_interval(correct, n, confidence)
     return {
@@ -57,4 +58,5 @@ def summarise(rows: Sequence[dict[str, Any]], confidence: float) -> dict[str, An
         "mean_latents": sum(row["latents"] for row in rows) / n,
         "mean_visible_tokens": sum(row["visible_tokens"] for row in rows) / n,
         "mean_forward_passes": sum(row["forward_passes"] for row in rows) / n,
+        "mean_operations": sum(row["operations"] for row in rows) / n,
     }

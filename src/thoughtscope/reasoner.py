@@ -20,9 +20,11 @@ from torch import nn
 from thoughtscope.backbones.load import ending_ids, load_backbone
 from thoughtscope.backbones.prompt import decoded, prompt_ids, response_ids
 from thoughtscope.errors import UserError
+from thoughtscope.latents.cost import Sizes, operations
 from thoughtscope.latents.fill import Fill
 from thoughtscope.latents.generate import Decoding, Generation, generate
 from thoughtscope.latents.layout import TokenSequence, with_latents
+from thoughtscope.latents.packing import cuts
 from thoughtscope.latents.thinking import Thinking
 from thoughtscope.methods.base import BaseMethod
 from thoughtscope.methods.curriculum import Example, Stage, TokenIds
@@ -137,6 +139,23 @@ class Reasoner:
             any_rank=any_rank,
             thinking=self.thinking,
         )
+
+    def operations(self, generation: Generation) -> float:
+        """Return the floating-point operations of a response alone in its batch; see `latents.cost.operations`."""
+        prompt, fill = generation.prompt, self.stage.fill
+        pieces = cuts(prompt, len(prompt.token_ids), fill)
+        further = generation.passes - len(pieces)  # positions of the response that were computed
+        start = len(prompt.token_ids)
+        pieces += [(start + i, start + i + 1) for i in range(further)]
+        filled = generation.latents + prompt.latents if fill is not None and fill.sequential else 0
+        if fill is not None and fill.sweeps is not None and prompt.latents > fill.sweeps:
+            filled *= fill.sweeps
+        scored = further + 1 + (filled if fill is not None and fill.reads_head else 0)
+        return operations(self._sizes, pieces, scored, filled)
+
+    @cached_property
+    def _sizes(self) -> Sizes:
+        return Sizes.of(self.model, self.fill.parameters if self.fill else None)
 
     def text(self, generation: Generation) -> str:
         """Return the text of a response without the tokens that the method added."""

@@ -76,6 +76,7 @@ ACCURACY = pa.schema(
         ("mean_latents", pa.float64()),
         ("mean_visible_tokens", pa.float64()),
         ("mean_forward_passes", pa.float64()),
+        ("mean_operations", pa.float64()),  # floating-point ones of a response (`latents.cost.operations`)
     ]
 )
 PREDICTIONS = pa.schema(
@@ -90,7 +91,8 @@ PREDICTIONS = pa.schema(
         ("response", pa.string()),
         ("latents", pa.int32()),
         ("visible_tokens", pa.int32()),
-        ("forward_passes", pa.int32()),  # serial passes of this response (`latents.generate.Generation`)
+        ("forward_passes", pa.int32()),  # serial ones, of this response alone (`latents.generate.Generation`)
+        ("operations", pa.float64()),  # floating-point ones, of this response alone (`latents.cost.operations`)
         ("stopped", pa.string()),  # one of `STOPPED`
         ("overlap", pa.string()),  # as in `REASONING`
     ]
@@ -107,6 +109,18 @@ METRICS = pa.schema(
         ("computed_positions", pa.int64()),  # up to the last label of each row; each Jacobi sweep counts
         ("passes", pa.int32()),
         ("latents", pa.int64()),
+    ]
+)
+SAMPLES = pa.schema(
+    [
+        ("run", pa.string()),
+        ("example_id", pa.string()),  # of the split test
+        ("sample", pa.int32()),  # from 0
+        ("correct", pa.bool_()),
+        ("predicted", pa.string()),  # null: the response has no answer
+        ("visible_tokens", pa.int32()),
+        ("latents", pa.int32()),
+        ("stopped", pa.string()),
     ]
 )
 READINGS = pa.schema(

@@ -15,7 +15,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 from thoughtscope.backbones.gguf_file import locate
 from thoughtscope.backbones.settings import Pretraining
 from thoughtscope.backbones.settings import Settings as BackboneSettings
-from thoughtscope.config import analysis
+from thoughtscope.config import analysis, sweeps
 from thoughtscope.config.revisions import KINDS, LOCK, read_lock
 from thoughtscope.config.schema import Config, RunFilter, RunGrid, Runs, TableEntry
 from thoughtscope.config.series import figure_series
@@ -69,7 +69,10 @@ class Study:
     ) -> None:
         self.folder, self.source = folder, source
         self.lock = read_lock(folder)
-        self.config = parse(Config, raw, source)
+        asked = parse(Config, raw, source)
+        found = sweeps.points(asked.sweeps, source)
+        self.sweep_points = {name: point for one in found.values() for name, point in one.items()}
+        self.config = parse(Config, sweeps.expand(raw, asked.sweeps, found), source) if asked.sweeps else asked
         self.kept: dict[tuple[Any, ...], Any] = {}
         self._check()
         if require_pins:
@@ -227,6 +230,10 @@ class Study:
         Raises:
             UserError: there is no such file, or it is not a mapping.
         """
+        point = self.sweep_points.get(name) if group == "methods" else None
+        if point is not None:
+            raw = point.apply(self.raw(group, point.method), f"{self.file(group, point.method)}, swept")
+            return merge(raw, self.config.overrides.get(group, {}).get(name, {}))  # type: ignore[call-overload]
         path = self.folder / group / f"{name}.yaml"
         if not path.is_file():
             there = ", ".join(sorted(file.stem for file in path.parent.glob("*.yaml")))

@@ -5,7 +5,7 @@ Each model's docstring and field descriptions become `config/README.md` and `con
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field, model_validator
 
@@ -35,6 +35,28 @@ class RunFilter(Strict):
     method: OneOrMany[str] | None = None
     trainable: OneOrMany[Trainable] | None = None
     seed: OneOrMany[Count] | None = None
+
+
+class SweepGrid(Strict):
+    """The runs of each method of a sweep: every combination."""
+
+    task: OneOrMany[str]
+    backbone: OneOrMany[str]
+    trainable: OneOrMany[Trainable] = "full"
+    seed: OneOrMany[Count] = 0
+
+
+class Sweep(Strict):
+    """A grid over keys of a method: each combination is a method of its own; a table and a figure compare them."""
+
+    method: str = Field(..., description="a file of config/methods")
+    keys: dict[str, Annotated[list[Any], Field(min_length=1)]] = Field(
+        ...,
+        min_length=1,
+        description="values of each key, by its path in that file, e.g. `curriculum.2.fill.alpha`",
+    )
+    runs: SweepGrid | list[SweepGrid]
+    title: str | None = Field(None, description="of the figure")
 
 
 Runs = RunFilter | list[RunFilter] | None
@@ -94,6 +116,7 @@ class Config(Strict):
     """The main config file: what is studied, and with which settings."""
 
     runs: list[RunGrid] = Field([], description="what is trained; empty if a study only probes existing backbones")
+    sweeps: dict[str, Sweep] = Field({}, description="ablations: what is trained for other values of a method's keys")
     training: Training = Training()
     lora: Lora = Lora()
     evaluation: Evaluation = Evaluation()

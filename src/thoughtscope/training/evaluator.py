@@ -6,10 +6,12 @@ Points of a curve compare only if they answer the same kind of prompt. So every 
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from thoughtscope import schemas
 from thoughtscope.accuracy import predict, summarise
 from thoughtscope.latents.generate import Decoding
 from thoughtscope.methods.curriculum import Example, Stage
@@ -59,6 +61,8 @@ class Evaluator:
         if progress.step == end and layouts[LAST].fill is not None and layouts[LAST].thinking is None:
             for count in self.evaluation.latents:
                 self._answer(LAST, layouts[LAST], {f"test{OTHER_LATENTS}{count}": self.splits.test}, count)
+        if progress.step == end:
+            self._sample(layouts[LAST])
         progress.measured = progress.step
         self.check_moved()
         return True
@@ -111,7 +115,10 @@ class Evaluator:
         """Answer the questions of `splits` and record how many answers are right."""
         current, progress = self.curriculum.stage, self.curriculum.progress
         for split, examples in splits.items():
+            start = time.perf_counter()
             rows = self._predict(reasoner, examples, latents)
+            if (split, layout) == ("test", LAST):
+                progress.seconds = (time.perf_counter() - start) / len(examples)
             summary = summarise(rows, self.evaluation.confidence)
             common = {"step": progress.step, "layout": layout, "split": split}
             stage = {"stage": current.name, "stage_index": current.index, "layout_stage": reasoner.stage.name}
@@ -121,13 +128,30 @@ class Evaluator:
             if split == "test":  # the current layout comes last, where it is another one
                 progress.right = [row["correct"] for row in rows]
 
+    def _sample(self, reasoner: Reasoner) -> None:
+        """Draw several responses to each test question, if so set, and record them."""
+        sampling, step = self.evaluation.sampling, self.curriculum.progress.step
+        if sampling is None:
+            return
+        drawn = sampling.model_dump(exclude={"samples"})
+        for sample in range(sampling.samples):
+            rows = self._predict(reasoner, self.splits.test, drawn={**drawn, "sample": sample})
+            names = set(schemas.SAMPLES.names) - {"run", "sample"}
+            kept = ({name: row[name] for name in names} for row in rows)
+            self.records.add("samples", *({"step": step, "sample": sample, **row} for row in kept))
+
     def _predict(
-        self, reasoner: Reasoner, examples: Sequence[Example], latents: int | None = None
+        self,
+        reasoner: Reasoner,
+        examples: Sequence[Example],
+        latents: int | None = None,
+        drawn: Mapping[str, Any] | None = None,
     ) -> list[dict[str, Any]]:
+        """Answer questions, with `latents` if set, and greedily unless `drawn` says how responses are sampled."""
         self.engine.network.eval()
         mine, size = self.ranks.share(examples), self.evaluation.batch_size
         with enough_memory("answering questions", "evaluation.batch_size", size):
-            decoding = Decoding(**self.evaluation.decoding, batch_size=size)
+            decoding = Decoding(**self.evaluation.decoding, **(drawn or {}), batch_size=size)
             return self.ranks.join(predict(reasoner, mine, decoding, self.ranks.any_rank, latents))
 
 

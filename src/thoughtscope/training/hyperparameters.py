@@ -77,6 +77,17 @@ class Lora(Strict):
     training: dict[str, object] = Field({}, description="overrides of `training` for LoRA runs")
 
 
+class Sampling(Strict):
+    """Several responses to each test question, drawn once a run has ended: for majority votes and pass@k."""
+
+    samples: Positive = Field(8, description="responses to each question")
+    temperature: PositiveFloat = 0.7
+    top_k: Positive | None = Field(None, description="draw from so many tokens at most; null: from all")
+    top_p: Probability = 0.95
+    min_p: Probability = Field(0.0, description="draw from tokens at least so likely, as a share of the likeliest one")
+    seed: Count = Field(0, description="each question and response draws its own numbers, whatever the batch")
+
+
 class Evaluation(Strict):
     """How accuracy is measured: batched greedy generation on a fixed held-out set."""
 
@@ -102,6 +113,7 @@ class Evaluation(Strict):
     loop_repeats: Annotated[int, Field(ge=2)] = Field(
         8, description="... and stands there at least so many times in a row"
     )
+    sampling: Sampling | None = Field(None, description="null: responses are greedy alone")
     confidence: Probability = 0.95
     solved_at: Probability | None = Field(
         0.95,

@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from thoughtscope.backbones.spellings import notes as spelling_notes
 from thoughtscope.latents.layout import labelled_tokens
 from thoughtscope.latents.packing import computed_positions, pack
@@ -264,6 +266,13 @@ class Trainer:
         weights = self.engine.take_weights()
         if self.ranks.first:
             save_reasoner(folder, self.curriculum.reasoner, self.parts.peft, weights)
+
+    @property
+    def times(self) -> dict[str, Any]:
+        """What answering took at the end of the run: seconds a question, on which device, how many at once."""
+        device = torch.cuda.get_device_name() if self.device == "cuda" else "cpu"
+        size = self.settings.evaluation.batch_size
+        return {"seconds_per_question": self.progress.seconds, "device": device, "batch_size": size}
 
     def readings(self) -> list[dict[str, Any]]:
         """Return `schemas.READINGS` rows, apart from the run: what auxiliary modules read. All ranks must call it."""

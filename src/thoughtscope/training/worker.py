@@ -45,7 +45,7 @@ from thoughtscope.training.report import Report
 from thoughtscope.training.settings import TrainSettings
 from thoughtscope.training.trainer import BEST, ContinueLaterError, Trainer
 
-SCHEDULE = "schedule.json"
+SCHEDULE, TIMES = "schedule.json", "times.json"
 
 
 def main() -> int:
@@ -160,6 +160,10 @@ def _write(
         predictions = ({"run": run.path, **row} for row in records.read("predictions"))
         schemas.write(folder / "predictions.parquet", schemas.PREDICTIONS, predictions)
         schemas.write(folder / "metrics.parquet", schemas.METRICS, records.read("metrics"))
+        drawn = ({key: row[key] for key in row if key != "step"} for row in records.read("samples"))
+        samples = ({"run": run.path, **row} for row in drawn)
+        schemas.write(folder / "samples.parquet", schemas.SAMPLES, samples)
+        write_json(folder / TIMES, trainer.times)
         schemas.write(folder / "readings.parquet", schemas.READINGS, ({"run": run.path, **row} for row in readings))
         spent = {"labelled_tokens": progress.labelled_tokens, "positions": progress.positions}
         schedule = {"stages": progress.realised, "updates": progress.step, "precision": trainer.dtype, **spent}
