@@ -24,8 +24,8 @@ class Kind(ABC):
     """One kind of probe, table or figure. An instance holds its settings.
 
     Attributes:
-        Settings: the keys that the config may set. A field `confidence` or `solved_at` that the config leaves out has
-            the value of `evaluation`.
+        Settings: the keys that the config may set. A field `confidence`, `solved_at` or `decoding` that the config
+            leaves out has the value of `evaluation`.
         CAPTION: what the report says below it, in reStructuredText. Changing it reruns nothing.
     """
 

@@ -21,7 +21,7 @@ from thoughtscope.backbones.load import ending_ids, load_backbone
 from thoughtscope.backbones.prompt import decoded, prompt_ids, response_ids
 from thoughtscope.errors import UserError
 from thoughtscope.latents.fill import Fill
-from thoughtscope.latents.generate import Decoding, Generation, generate
+from thoughtscope.latents.generate import Decoding, Generation, Watch, generate
 from thoughtscope.latents.layout import TokenSequence
 from thoughtscope.latents.thinking import Thinking
 from thoughtscope.methods.base import BaseMethod
@@ -110,23 +110,38 @@ class Reasoner:
         return self.method.layout(self.stage, example, self.ids, rng, probabilities)
 
     def generate(
-        self, examples: Sequence[Example], decoding: Decoding, any_rank: Callable[[bool], bool] = bool
+        self,
+        examples: Sequence[Example],
+        decoding: Decoding,
+        any_rank: Callable[[bool], bool] = bool,
+        watch: Watch | None = None,
     ) -> list[Generation]:
         """Answer questions freely, with the latents that the stage forces or lets the model choose, in order.
 
         Args:
             any_rank: returns whether its argument is true on any rank (ranks that shard a model step together).
+            watch: sees the scores of every token before it is chosen; see `latents.generate.generate`.
         """
         return generate(
             self.model,
             [self.prompt(one) for one in examples],
             self.fill,
-            decoding if self.stage.chosen else decoding.model_copy(update={"max_latents": 0}),
+            self.decoding(decoding),
             latent_id=self.latent_id,
-            eos_ids=ending_ids(self.model, self.tokenizer),
+            eos_ids=self.eos_ids,
             any_rank=any_rank,
             thinking=self.thinking,
+            watch=watch,
         )
+
+    def decoding(self, wanted: Decoding) -> Decoding:
+        """Return how the stage decodes: without chosen latents if it forces them, or has none."""
+        return wanted if self.stage.chosen else wanted.model_copy(update={"max_latents": 0})
+
+    @property
+    def eos_ids(self) -> list[int]:
+        """The tokens that end a response."""
+        return list(ending_ids(self.model, self.tokenizer))
 
     def text(self, generation: Generation) -> str:
         """Return a response's text: everything but the method's own tokens."""

@@ -43,6 +43,8 @@ REASONING = pa.schema(
             "step_values",
             pa.list_(pa.string()),
         ),  # the value each step reaches: what a probe may read; may be empty
+        # for each step, the answer that follows from each value it could have reached; empty: the task does not say
+        ("outcomes", pa.list_(pa.map_(pa.string(), pa.string()))),
         ("overlap", pa.string()),  # where else the question stands: train | train in part | validation; null: nowhere
     ]
 )

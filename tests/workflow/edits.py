@@ -17,16 +17,17 @@ CONTENT, COMMAND = "Updated input files", "Code has changed since last execution
 SCATTERS = "latent_scatter latent_scatter_training"
 TRUTH = {"table": "probes activity", "figure": "activity_heatmap"}
 AFTER_LATENTS = {"probe": "values", "table": "collapse separation probes", "figure": SCATTERS}
-AFTER_STATES = {"probe": "all", "table": "collapse separation probes activity"}
+AFTER_STATES = {"probe": "values truth", "table": "collapse separation probes activity"}
 AFTER_STATES |= {"figure": f"{SCATTERS} activity_heatmap"}
-AFTER_RUNS = {"extract": "coconut lt-tuning", "probe": "values", "table": "summary curves collapse separation probes"}
-AFTER_RUNS |= {"figure": f"accuracy_backbones accuracy_live_frozen {SCATTERS}"}
+AFTER_RUNS = {"extract": "coconut lt-tuning", "probe": "values effects"}
+AFTER_RUNS |= {"table": "summary curves collapse separation probes interventions"}
+AFTER_RUNS |= {"figure": f"accuracy_backbones accuracy_live_frozen {SCATTERS} latent_effects"}
 AFTER_BACKBONES = {"train": "all", "extract": "all", "probe": "all", "table": "all", "figure": "all"}
 AFTER_TASKS = {"backbone": "all", **AFTER_BACKBONES}
 # A control that follows another run's schedule follows it here too.
 EVERY_RUN = "!cot !coconut !coconut(llama3.2) !coconut(lora) !lt-tuning pause"
-LT_TUNING = {"train": "!lt-tuning", "extract": "lt-tuning"}
-LT_TUNING |= {"table": "summary curves collapse separation", "figure": SCATTERS}
+LT_TUNING = {"train": "!lt-tuning", "extract": "lt-tuning", "probe": "effects"}
+LT_TUNING |= {"table": "summary curves collapse separation interventions", "figure": f"{SCATTERS} latent_effects"}
 
 RUN, STATES = "results/runs/chain/qwen3/pause/full/seed0", "results/hidden_states/chain/qwen3/lt-tuning/full/seed0"
 STATES_FILE = f"{STATES}/kind=input/layer=none/part-0000.parquet"
@@ -92,6 +93,7 @@ EDITS = [
     code("hidden_states/extract.py", extract="!all", **AFTER_STATES),
     code("probes/latent.py", probe="!values", table="probes"),
     code("probes/truth_direction.py", probe="!truth", **TRUTH),
+    code("interventions/effects.py", probe="!effects", table="interventions", figure="latent_effects"),
     code("tables/collapse.py", table="!collapse"),
     code("figures/style.py", figure="!all"),
     code("figures/accuracy_backbones.py", figure="!accuracy_backbones"),
@@ -171,8 +173,8 @@ EDITS = [
         "config/methods/lt-tuning.yaml",
         "label: LT-Tuning",
         "label: LT",
-        table="!summary !curves !collapse !separation",
-        figure="!latent_scatter !latent_scatter_training",
+        table="!summary !curves !collapse !separation !interventions",
+        figure="!latent_scatter !latent_scatter_training !latent_effects",
     ),
     setting(
         "`hidden_states.examples`",
@@ -222,7 +224,7 @@ EDITS = [
     pin("deepspeed", train=EVERY_RUN, **AFTER_RUNS),
     pin(
         "scikit-learn",
-        probe="!all",
+        probe="!values !truth",
         table="probes activity",
         figure="!latent_scatter !latent_scatter_training activity_heatmap",
     ),

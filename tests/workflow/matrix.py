@@ -17,9 +17,10 @@ ALL = {
     "backbone": "llama3.2 qwen3",
     "train": "cot coconut coconut(llama3.2) coconut(lora) lt-tuning pause",
     "extract": "coconut lt-tuning facts",
-    "probe": "values truth",
-    "table": "summary curves collapse separation probes activity",
-    "figure": "accuracy_backbones accuracy_live_frozen latent_scatter latent_scatter_training activity_heatmap",
+    "probe": "values truth effects",
+    "table": "summary curves collapse separation probes activity interventions",
+    "figure": "accuracy_backbones accuracy_live_frozen latent_scatter latent_scatter_training activity_heatmap "
+    "latent_effects",
 }
 
 

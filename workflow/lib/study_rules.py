@@ -36,7 +36,8 @@ def artifacts(study: Study) -> Iterator[tuple[str, dict[str, Any]]]:
         yield "build_backbone", dict(zip(("backbone", "variant"), path.split("/"), strict=True))
     yield from (("train", dataclasses.asdict(run)) for run in study.runs)
     probes = study.config.probes
-    latents = {run for probe in probes for run in probed_runs(study, probe)} | set(hidden_state_runs(study))
+    of_latents = [probe for probe in probes if study.probe(probe)[0].READS == "latents"]
+    latents = {run for probe in of_latents for run in probed_runs(study, probe)} | set(hidden_state_runs(study))
     yield from (("extract_latents", dataclasses.asdict(run)) for run in sorted(latents))
     for task, backbone in study.read_statements:
         yield "extract_statements", {"task": task, "backbone": backbone}
@@ -166,10 +167,18 @@ def fit_probe(study: Study, probe: str) -> ProbeSettings:
     return {"kind": study.config.probes[probe].kind, "settings": _settings(study.probe(probe))}
 
 
+SOURCES = {"latents": "hidden_states", "statements": "statements", "runs": "runs"}
+
+
 def probe_inputs(study: Study, probe: str, of: str) -> list[str]:
-    """Return the folders, below the results, of the hidden states that a probe is fitted to, and of their task."""
-    states = "hidden_states" if study.probe(probe)[0].READS == "latents" else "statements"
-    return [f"{states}/{of}", f"tasks/{of.split('/')[0]}"]
+    """Return the folders, below the results, of what a probe is fitted to, and of its task."""
+    return [f"{SOURCES[study.probe(probe)[0].READS]}/{of}", f"tasks/{of.split('/')[0]}"]
+
+
+def probe_modules(study: Study, probe: str, of: str) -> list[str]:
+    """Return the modules that a probe loads: its kind, and what loads the model of a run that it reads."""
+    kind = study.probe(probe)[0]
+    return [kind.__module__, *(method_modules(study, RunId.parse(of)) if kind.READS == "runs" else [])]
 
 
 class TableSettings(TypedDict):

@@ -12,6 +12,7 @@ from thoughtscope.backbones.settings import GIVEN_FILES
 from thoughtscope.config import analysis
 from thoughtscope.config.compute import (
     building_mb,
+    numbers_request,
     reading_request,
     training_request,
 )
@@ -76,6 +77,13 @@ def reading(wildcards, attempt=1):
     return reading_of(wildcards.backbone, attempt)
 
 
+def probing(wildcards, attempt=1):
+    """What a probe asks for: what its model needs, if it reads one, else memory for numbers."""
+    if STUDY.probe(wildcards.probe)[0].READS == "runs":
+        return reading_of(wildcards.of.split("/")[1], attempt)
+    return numbers_request(attempt)
+
+
 def backbone_memory(wildcards):
     return building_mb(STUDY, wildcards.backbone)
 
@@ -96,7 +104,7 @@ def worker_modules(wildcards):
 
 
 def probe_modules(wildcards):
-    return [STUDY.probe(wildcards.probe)[0].__module__]
+    return study_rules.probe_modules(STUDY, wildcards.probe, wildcards.of)
 
 
 def table_modules(wildcards):

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 
 def probed_runs(study: Study, probe: str) -> list[RunId]:
-    """Return the runs whose latents a probe is fitted to; none if it reads statements."""
-    if study.probe(probe)[0].READS != "latents":
+    """Return the runs that a probe is fitted to; none if it reads statements."""
+    if study.probe(probe)[0].READS == "statements":
         return []
     return study.select(study.config.probes[probe].runs, f"probes.{probe}.runs")
 
@@ -114,7 +114,7 @@ def figure_folders(study: Study, name: str) -> list[str]:
 
 
 def _probe_folders(study: Study, probe: str, runs: list[str]) -> list[str]:
-    of_runs = study.probe(probe)[0].READS == "latents"
+    of_runs = study.probe(probe)[0].READS != "statements"
     return [f"probes/{probe}/{one}" for one in probed(study, probe) if one in runs or not of_runs]
 
 

@@ -21,7 +21,7 @@ from thoughtscope.tasks.reasoning import Skipped, response_text
 EXAMPLES, PRETRAINING, REPORT = "task.parquet", "pretraining.parquet", "report.json"
 SPLITS = {"reasoning": ("train", "validation", "test"), "statements": ("train", "test", "calibration")}
 SCHEMAS = {"reasoning": schemas.REASONING, "statements": schemas.STATEMENTS}
-DEFAULTS = {"reasoning": {**Judge().columns, "step_values": [], "overlap": None}, "statements": {}}
+DEFAULTS = {"reasoning": {**Judge().columns, "step_values": [], "outcomes": [], "overlap": None}, "statements": {}}
 
 
 def write_task(name: str, module: ModuleType, settings: Any, folder: Path) -> dict[str, int]:
