@@ -108,9 +108,12 @@ def figure_runs(study: Study, name: str) -> list[RunId]:
 def figure_folders(study: Study, name: str) -> list[str]:
     """Return the folders, below the results, that a figure is drawn from."""
     kind, runs = study.figure(name)[0], [run.path for run in figure_runs(study, name)]
-    if kind.READS != "probes":
-        return [f"{kind.READS}/{run}" for run in runs]
-    return _probe_folders(study, drawn_probe(study, name), runs)
+    if kind.READS == "probes":
+        folders = _probe_folders(study, drawn_probe(study, name), runs)
+    else:
+        folders = [f"{kind.READS}/{run}" for run in runs]
+    also = [probe for table in kind.FURTHER for probe in _writing(study, table)]
+    return [*folders, *(folder for probe in also for folder in _probe_folders(study, probe, runs))]
 
 
 def _probe_folders(study: Study, probe: str, runs: list[str]) -> list[str]:

@@ -25,6 +25,7 @@ class Figure(Kind):
     Attributes:
         READS: the artifacts that it is drawn from: runs, their hidden states, or a probe's tables.
         PROBE_TABLE: of a probe, the table that is drawn.
+        FURTHER: tables that it also draws where probes of the study write them about its runs.
         SERIES: what its legend tells apart: methods, backbones, or lines of a trainable and a backbone.
         METHODS: whether it prints the names of methods that are no series.
         SHARED: what its runs have to agree in: keys of a run such as `task`.
@@ -35,6 +36,7 @@ class Figure(Kind):
 
     READS: ClassVar[Literal["runs", "hidden_states", "probes"]]
     PROBE_TABLE: ClassVar[str] = "evidence"
+    FURTHER: ClassVar[tuple[str, ...]] = ()
     SERIES: ClassVar[Literal["methods", "backbones", "lines"] | None] = None
     METHODS: ClassVar[bool] = False
     SHARED: ClassVar[tuple[str, ...]] = ()
@@ -52,7 +54,8 @@ class Figure(Kind):
         """Return what `draw` takes.
 
         Of runs and probes one frame: their accuracy (`schemas.ACCURACY`), or the table `PROBE_TABLE` of all. A figure
-        of hidden states reads them itself, with `hidden_states.read.read_vectors`.
+        of hidden states reads them itself, with `hidden_states.read.read_vectors`, and one with `FURTHER` tables those,
+        with `further`.
 
         Raises:
             UserError: a table is missing, or the folders do not make one figure.
@@ -83,6 +86,12 @@ class Figure(Kind):
         Raises:
             UserError: there is no such thing in the task.
         """
+
+
+def further(folders: Iterable[Path], table: str) -> pd.DataFrame | None:
+    """Return the rows of a table from those folders that have it; None if none has."""
+    paths = [path for folder in folders if (path := folder / f"tables/{table}.parquet").is_file()]
+    return frame(paths) if paths else None
 
 
 def frame(paths: Sequence[Path], columns: Sequence[str] = ()) -> pd.DataFrame:
