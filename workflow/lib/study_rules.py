@@ -8,6 +8,7 @@ wildcards of a run.
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TypedDict
@@ -19,6 +20,7 @@ from thoughtscope.config.load import Study
 from thoughtscope.config.run_settings import RunSettings, run_settings
 from thoughtscope.config.series import figure_methods, figure_series
 from thoughtscope.errors import UserError
+from thoughtscope.figures.looks import SPARE
 from thoughtscope.kind import Kind
 from thoughtscope.latents.fills.base import BaseFill
 from thoughtscope.run_id import RunId
@@ -219,6 +221,33 @@ def figure(study: Study, name: str) -> FigureSettings:
         "series": [(key, one.model_dump(mode="json")) for key, one in series.items()],
         "methods": list(figure_methods(study, name).items()) if kind[0].METHODS else [],
     }
+
+
+class ExploreSettings(TypedDict):
+    """What the page holds, and the name and colour of each method."""
+
+    page: dict[str, Any]
+    methods: dict[str, dict[str, str]]
+
+
+def explore(study: Study) -> ExploreSettings:
+    """Return what decides the page `explore.html`."""
+    page = study.config.explore.model_dump(mode="json") if study.config.explore else {}
+    methods: dict[str, dict[str, str]] = {}
+    for name, spare in zip(sorted({run.method for run in study.runs}), itertools.cycle(SPARE), strict=False):
+        look = getattr(study.method(name), "look", None) or spare
+        methods[name] = {"label": study.method_label(name), "colour": look.colour}
+    return {"page": page, "methods": methods}
+
+
+def explored(study: Study) -> list[str]:
+    """Return the folders, below the results, of what the page shows: runs, hidden states, probes and tasks."""
+    latents = [f"hidden_states/{run.path}" for run in hidden_state_runs(study)]
+    shown = {"effects", "readouts", "activity"}
+    probes = [name for name in study.config.probes if shown & set(study.probe(name)[0].TABLES)]
+    folders = [f"probes/{probe}/{of}" for probe in probes for of in probed(study, probe)]
+    tasks = [f"tasks/{task}" for task in sorted({run.task for run in study.runs})]
+    return [*(f"runs/{run.path}" for run in study.runs), *latents, *folders, *tasks]
 
 
 def kind_name(found: tuple[type[Kind], Strict]) -> str:

@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from thoughtscope import explorer
+from thoughtscope.artifacts import sha256
 from thoughtscope.backbones.gguf_file import locate
 from thoughtscope.backbones.settings import GIVEN_FILES
 from thoughtscope.config import analysis
@@ -174,6 +176,23 @@ def wanted_tables():
 def wanted_figures():
     kinds, names = ["png", "pdf", "svg", "csv", RECORD], list(STUDY.config.figures)
     return expand("results/figures/{name}.{kind}", name=names, kind=kinds)
+
+
+def wanted_page():
+    return (
+        expand("results/explore.{kind}", kind=["html", RECORD])
+        if STUDY.config.explore
+        else []
+    )
+
+
+def page_files():
+    """The digest of each file that the page is made of, apart from Python's."""
+    return {
+        file.name: sha256(file)
+        for file in sorted(Path(explorer.__path__[0]).glob("page.*"))
+        if file.suffix != ".py"
+    }
 
 
 def present_artifacts(_wildcards):

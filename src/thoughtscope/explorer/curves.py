@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from thoughtscope.errors import UserError
 from thoughtscope.figures.activity import READ, ActivitySettings, grids
-from thoughtscope.figures.base import frame
+from thoughtscope.figures.base import Figure, frame
+from thoughtscope.tables.base import Table
 from thoughtscope.tables.identity import run_of
 from thoughtscope.tables.measurements import read_accuracy, read_schedule
 
@@ -55,8 +56,8 @@ def activity_surfaces(probes: Sequence[Path]) -> list[Json]:
     return found
 
 
-def records(files: Sequence[Path], captions: Mapping[str, str]) -> list[Json]:
-    """Return where each figure and table comes from: inputs, settings, versions and hardware."""
+def records(files: Sequence[Path]) -> list[Json]:
+    """Return where each figure and table comes from: its caption, inputs, settings, versions and hardware."""
     found = []
     for file in files:
         record = json.loads(file.read_text())
@@ -64,6 +65,8 @@ def records(files: Sequence[Path], captions: Mapping[str, str]) -> list[Json]:
         facts = {
             key: record.get(key) for key in ("stage", "inputs", "settings", "versions", "git_revision", "hardware")
         }
-        about = {"name": name, "group": file.parent.name, "caption": captions.get(f"{file.parent.name}/{name}", "")}
+        group, kind = file.parent.name, str(record["settings"]["kind"])
+        base: type[Figure] | type[Table] = Figure if group == "figures" else Table
+        about = {"name": name, "group": group, "caption": base.find(kind, name).caption()}
         found.append({**about, "finished": record.get("finished"), "record": facts})
     return found

@@ -18,4 +18,5 @@ def page(data: dict[str, Any]) -> str:
     html = (HERE / "page.html").read_text()
     for name, file in parts.items():
         html = html.replace(f"@{name}@", (HERE / file).read_text())
-    return html.replace("@DATA@", text).replace("@PLOTLY@", get_plotlyjs())
+    bundle: str = get_plotlyjs()
+    return html.replace("@DATA@", text).replace("@PLOTLY@", bundle)

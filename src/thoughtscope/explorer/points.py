@@ -129,21 +129,22 @@ def _notes(points: pd.DataFrame, probes: Sequence[Path]) -> dict[tuple[Any, ...]
         said = said[said["layer"].isna() | (said["layer"] == last)]
         for key, part in said.groupby(["run", "example_id", "latent_index", "readout"], sort=True):
             *place, readout = key
-            tokens = ", ".join(f"{t.strip() or '␣'} {s:.2f}" for t, s in zip(part["token"], part["score"], strict=True))
+            pairs = zip(part["token"], part["score"], strict=True)
+            tokens = ", ".join(f"{token.strip() or '␣'} {score:.2f}" for token, score in pairs)
             name = "nearest embeddings" if readout == "embedding" else "output head"
             notes[tuple(place)].append(f"{name}: {tokens}")
     effects = further(probes, "effects")
     if effects is not None:
         changed = effects[effects["run"].isin(runs) & effects["example_id"].isin(names)]
         changed = changed[changed["intervention"].isin(["mean", "swap"])]
-        for row in changed.itertuples(index=False):
-            notes[row.run, row.example_id, int(row.latent_index)].append(_effect(row))
+        for row in changed.to_dict("records"):
+            notes[row["run"], row["example_id"], int(row["latent_index"])].append(_effect(row))
     return notes
 
 
-def _effect(row: Any) -> str:
-    verdict = "still right" if row.correct else "wrong"
-    if len(row.follows):
-        verdict = f"follows the other's value of step {', '.join(map(str, row.follows))}"
-    what = "replaced by the mean" if row.intervention == "mean" else "exchanged with another question's"
-    return f"{what}: answers {row.answer or 'nothing'}, {verdict}"
+def _effect(row: Mapping[Any, Any]) -> str:
+    verdict = "still right" if row["correct"] else "wrong"
+    if len(row["follows"]):
+        verdict = f"follows the other's value of step {', '.join(map(str, row['follows']))}"
+    what = "replaced by the mean" if row["intervention"] == "mean" else "exchanged with another question's"
+    return f"{what}: answers {row['answer'] or 'nothing'}, {verdict}"
