@@ -60,3 +60,4 @@ onstart:
 
 onsuccess:
     make_report()
+    print_closing()

@@ -2,7 +2,7 @@
 
     python -m tests.tools.browse_explorer results/explore.html [--screenshot page.png]
 
-It hovers over a point, makes every choice, clicks a stage and opens a record, in a copy of the page with a script added.
+In a copy of the page with a script added, it hovers over points, makes choices, clicks a stage and opens a record.
 Chromium is no part of the environment, so this is no test of `make test`; `apt-get install chromium` brings it.
 """
 

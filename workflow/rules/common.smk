@@ -23,6 +23,7 @@ from thoughtscope.config.run_settings import leader, saving
 from thoughtscope.errors import UserError
 from thoughtscope.launch.slurm import JOB, REQUEUE
 from workflow.lib import study_rules
+from workflow.lib.closing import closing
 from workflow.lib.params import Caption, code_params, group, run_of, settings_params
 
 # programs run with the Python that runs Snakemake
@@ -217,6 +218,12 @@ def refuse_read_only_results():
             "make it writable (chmod u+w results, or mount it so) and run again: nothing in it was changed",
         )
         raise WorkflowError(f"error: {problem}")
+
+
+def print_closing():
+    """Print the main numbers and where to look, if everything was made."""
+    if all(Path(file).exists() for file in wanted_figures() + wanted_tables()):
+        print("\n".join(closing(Path("results"))), flush=True)
 
 
 def make_report():

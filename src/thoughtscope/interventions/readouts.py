@@ -50,7 +50,8 @@ def readouts(
         if not places:
             continue
         at = torch.tensor([token for _, _, token in places], device=reasoner.model.device)
-        nearest = {(EMBEDDING, None): by_embedding(reasoner.model, output.inputs[at], top)}
+        nearest: dict[tuple[str, int | None], tuple[Tensor, Tensor]] = {}
+        nearest[EMBEDDING, None] = by_embedding(reasoner.model, output.inputs[at], top)
         nearest |= {(HEAD, one): by_head(reasoner.model, output.layers[one][at], one, top) for one in layers}
         texts: dict[int, str] = {}
         for (readout, layer), (scores, ids) in nearest.items():
