@@ -26,7 +26,7 @@ def main() -> None:
     """Make the page."""
     parser = argparse.ArgumentParser(description=__doc__)
     add_settings(parser, "page, methods")
-    parser.add_argument("--folders", type=folder, nargs="+", required=True, help="runs, hidden states, probes, tasks")
+    parser.add_argument("--folders", type=folder, nargs="*", default=[], help="runs, hidden states, probes, tasks")
     parser.add_argument("--records", type=Path, nargs="*", default=[], help="provenance of figures and tables")
     parser.add_argument("--output", type=Path, required=True)
     arguments = parser.parse_args()
