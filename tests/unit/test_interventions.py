@@ -12,7 +12,7 @@ import pyarrow as pa
 import pytest
 import torch
 
-from thoughtscope.evaluation.effects import effect_rows
+from thoughtscope.evaluation.effects import effect_rows, inert_latents
 from thoughtscope.figures.latent_effects import LatentEffects
 from thoughtscope.interventions.gold import GoldAnswers
 from thoughtscope.interventions.vectors import any_other, expected, mean, noise, partners, zeros
@@ -130,6 +130,11 @@ def test_effects_are_paired_by_question_and_donor_shares_name_the_step() -> None
     assert inert["change_low"] < -1 / 40 < inert["change_high"]
     assert inert["logprob_low"] <= inert["logprob_change"] <= inert["logprob_high"]
     assert math.isnan(found.loc[("mean", 1), "donor_share"])
+
+
+def test_a_latent_is_inert_if_its_exchange_surely_costs_little() -> None:
+    assert inert_latents(effects(questions=400)) == {"coconut": [2]}
+    assert inert_latents(effects(questions=8)) == {"coconut": []}, "too few questions to say so"
 
 
 def test_a_response_without_an_answer_has_no_log_probability_and_is_counted() -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
-INERT = 0.05  # a latent whose exchange may cost more of the accuracy than this is not called inert
+from thoughtscope.evaluation.effects import MOST_LOST
 
 
 def closing(results: Path) -> list[str]:
@@ -34,7 +34,7 @@ def _latents(tables: Path) -> Iterator[str]:
         parts = []
         for label, part in swaps.groupby("label", sort=False):
             followed = part[part["donor_low"] > 0.5]["latent_index"]
-            inert = part[part["change_low"] >= -INERT]["latent_index"]
+            inert = part[part["change_low"] >= -MOST_LOST]["latent_index"]
             parts.append(f"{label}: answers follow {_list(followed)}, {_list(inert)} inert")
         yield f"latents  exchanged between questions, {'; '.join(parts)}"
     if (tables / "probes.csv").is_file():

@@ -14,6 +14,7 @@ from thoughtscope.statistics import bootstrap_interval
 
 KEYS = ["task", "backbone", "method", "trainable"]
 NONE = "none"
+MOST_LOST = 0.05  # of the accuracy: a latent whose exchange may cost more is not called inert
 Values = NDArray[np.float64]
 
 
@@ -115,10 +116,13 @@ def _donor(part: pd.DataFrame, confidence: float) -> dict[str, Any]:
     return max(donor_shares(part, confidence), key=lambda one: one["donor_share"], default={})
 
 
-def inert(rows: pd.DataFrame, most: float) -> list[int]:
-    """Return the latents that can be exchanged between questions without losing more than `most` of the accuracy.
+def inert_latents(effects: pd.DataFrame, most: float = MOST_LOST, confidence: float = 0.95) -> dict[str, list[int]]:
+    """Return, for each method, the latents whose exchange between questions costs at most `most` of the accuracy.
 
-    Args:
-        rows: of `effect_rows`, of one group and intervention.
+    The lower end of the interval decides, so a latent that few questions reach is not among them.
     """
-    return sorted(int(one["latent_index"]) for _, one in rows.iterrows() if one["change_low"] >= -most)
+    found: dict[str, list[int]] = {}
+    swaps = effects[effects["intervention"].isin([NONE, "swap"])]
+    for row in effect_rows(swaps, confidence, resamples=1):
+        found.setdefault(row["method"], []).extend([int(row["latent_index"])] * (row["change_low"] >= -most))
+    return found
