@@ -33,7 +33,9 @@ NAMES |= {"noise": "noise, equal norm", "remove": "removed from here on", "add":
 class EffectsSettings(Intervals):
     """How effects are drawn."""
 
-    fewest: Positive = Field(20, description="questions that must reach a latent before it is drawn")
+    fewest: Positive = Field(
+        20, description="questions that must reach a latent before it is drawn; or half of all, if that is less"
+    )
     resamples: Positive = Field(1000, description="resamples of questions behind intervals of log-probabilities")
 
 
@@ -62,9 +64,10 @@ class LatentEffects(Figure):
         confidence = self.settings.confidence
         effects = pd.DataFrame(effect_rows(data, confidence, resamples=self.settings.resamples)).assign(shown="effect")
         shares = pd.DataFrame(donor_rows(data, "swap", confidence)).assign(shown="follows")
+        enough = min(self.settings.fewest, effects["n"].max() / 2)
         effects, shares = (
-            effects[effects["n"] >= self.settings.fewest],
-            shares[shares["donor_n"] >= self.settings.fewest],
+            effects[effects["n"] >= enough],
+            shares[shares["donor_n"] >= enough] if len(shares) else shares,
         )
         methods = [name for name in self.methods if name in set(data["method"])]
         kinds = [name for name in LOOKS if name in set(effects["intervention"])]
