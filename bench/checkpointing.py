@@ -30,11 +30,13 @@ from thoughtscope.backbones.load import load_model
 from thoughtscope.backbones.settings import Settings
 from thoughtscope.latents.fill import Fill
 from thoughtscope.latents.fills.fusion import Settings as Fusion
+from thoughtscope.latents.forward import forward
 from thoughtscope.latents.layout import TokenSequence
 from thoughtscope.latents.packing import pack
+from thoughtscope.latents.scoring import loss_sum
 from thoughtscope.parsing import read_yaml
 from thoughtscope.training.hyperparameters import Lora
-from thoughtscope.training.network import Network, freeze
+from thoughtscope.training.network import freeze
 
 BACKWARD = "backward"
 PREFIX, LATENTS, SUFFIX = 64, 6, 32
@@ -55,25 +57,29 @@ METHODS = {
 }
 
 
-def activations(network: Network, rows: list[TokenSequence], fill: Fill, recompute: bool) -> tuple[int, int]:
+def loss(model: Any, rows: list[TokenSequence], fill: Fill, recompute: bool) -> torch.Tensor:
+    """Do a forward pass."""
+    batch = pack(rows, fill.settings, for_labels=True)
+    return loss_sum(model, forward(model, batch, fill, recompute=recompute), batch)
+
+
+def activations(model: Any, rows: list[TokenSequence], fill: Fill, recompute: bool) -> tuple[int, int]:
     """Return the bytes that a step holds at the end of its forward pass, and the most at any time."""
     activities = [torch.profiler.ProfilerActivity.CPU]
-    network.recompute = recompute
     with torch.profiler.profile(activities=activities, profile_memory=True) as profile:
-        loss = network(pack(rows, fill.settings, for_labels=True), fill)
+        made = loss(model, rows, fill, recompute)
         with torch.profiler.record_function(BACKWARD):
-            loss.backward()
+            made.backward()
     events = profile.profiler.kineto_results.events()  # type: ignore[union-attr]
     begins = next(one.start_ns() for one in events if one.name() == BACKWARD)
     changes = sorted((one.start_ns(), one.nbytes()) for one in events if one.name() == "[memory]")
     return sum(size for time, size in changes if time < begins), max(itertools.accumulate(size for _, size in changes))
 
 
-def seconds(network: Network, rows: list[TokenSequence], fill: Fill, recompute: bool) -> float:
+def seconds(model: Any, rows: list[TokenSequence], fill: Fill, recompute: bool) -> float:
     """Return the processor time of a step."""
-    network.recompute = recompute
     start = time.process_time()
-    network(pack(rows, fill.settings, for_labels=True), fill).backward()
+    loss(model, rows, fill, recompute).backward()
     return time.process_time() - start
 
 
@@ -82,10 +88,10 @@ def compare(model: str, trainable: str, method: str, batch: int, rounds: int) ->
     made, (layout, fill) = MODELS[model](), METHODS[method]
     if trainable == "lora":
         made = freeze(made, Lora(), [latents.LATENT], 0).get_base_model()
-    network, rows = Network(made.train(), {}), layout(batch, PREFIX, LATENTS, SUFFIX)
-    seconds(network, rows, fill, False)  # gradients exist from here on
-    (plain, whole), (kept, most) = (activations(network, rows, fill, recompute) for recompute in (False, True))
-    pairs = [[seconds(network, rows, fill, recompute) for recompute in (False, True)] for _ in range(rounds)]
+    made, rows = made.train(), layout(batch, PREFIX, LATENTS, SUFFIX)
+    seconds(made, rows, fill, False)  # gradients exist from here on
+    (plain, whole), (kept, most) = (activations(made, rows, fill, recompute) for recompute in (False, True))
+    pairs = [[seconds(made, rows, fill, recompute) for recompute in (False, True)] for _ in range(rounds)]
     return {
         "model": model, "trains": trainable, "method": method, "rows": batch,
         "activations, MB": plain / 1e6, "with, MB": kept / 1e6, "ratio": kept / plain,

@@ -27,7 +27,7 @@ raw = {{name: {{"path": str(folder / f"gsm_{{file}}.json")}} for name, file in s
 settings = table.Settings.model_validate({{"kind": "table", "no_steps": "keep", "splits": raw}})
 out = folder / "out"
 out.mkdir()
-print(write_task("gsm8k-aug", table, settings, out))
+print(write_task("gsm8k-aug", settings, out))
 """
 
 

@@ -1,4 +1,4 @@
-"""Accuracy of a reasoner on a fixed set of questions, by free greedy generation. Knows nothing about training."""
+"""Measures the accuracy of a reasoner on questions, by greedy generation."""
 
 from __future__ import annotations
 
@@ -16,14 +16,19 @@ def predict(
     examples: Sequence[Example],
     decoding: Decoding,
     any_rank: Callable[[bool], bool] = bool,
+    latents: int | None = None,
 ) -> list[dict[str, Any]]:
-    """Answer every question and return one row each: `schemas.PREDICTIONS` without run, step, layout and split."""
-    generations = reasoner.generate(examples, decoding, any_rank)
+    """Answer questions and return a row for each: `schemas.PREDICTIONS` without run, step, layout and split.
+
+    Args:
+        any_rank, latents: see `Reasoner.generate`.
+    """
+    generations = reasoner.generate(examples, decoding, any_rank, latents)
     return [prediction(reasoner, one, generation) for one, generation in zip(examples, generations, strict=True)]
 
 
 def prediction(reasoner: Reasoner, example: Example, generation: Generation) -> dict[str, Any]:
-    """Return one row of `predict`: what a generation answers, and whether that is right."""
+    """Return a row of `predict`: the answer of a generation, whether it is right, and its cost."""
     text = reasoner.text(generation)
     predicted = example.judge.read(text)
     return {
@@ -34,13 +39,14 @@ def prediction(reasoner: Reasoner, example: Example, generation: Generation) -> 
         "latents": generation.latents + generation.prompt.latents,
         "visible_tokens": len(generation.response) - generation.latents,
         "forward_passes": generation.passes,
+        "operations": reasoner.operations(generation),
         "stopped": generation.stopped,
         "overlap": example.overlap,
     }
 
 
 def summarise(rows: Sequence[dict[str, Any]], confidence: float) -> dict[str, Any]:
-    """Return n, correct, accuracy with its Wilson interval, and means of a response: latents, text tokens, passes."""
+    """Return n, correct, accuracy with its Wilson interval, and means of a response."""
     n, correct = len(rows), sum(row["correct"] for row in rows)
     low, high = wilson_interval(correct, n, confidence)
     return {
@@ -52,4 +58,5 @@ def summarise(rows: Sequence[dict[str, Any]], confidence: float) -> dict[str, An
         "mean_latents": sum(row["latents"] for row in rows) / n,
         "mean_visible_tokens": sum(row["visible_tokens"] for row in rows) / n,
         "mean_forward_passes": sum(row["forward_passes"] for row in rows) / n,
+        "mean_operations": sum(row["operations"] for row in rows) / n,
     }

@@ -5,7 +5,7 @@
     >>> response = model.answer("3 * 2 + 4 * 5 =")
     >>> response.answer, [latent.nearest[0] for latent in response.latents]
 
-Everything here is a thin layer over the modules that the workflow uses, so numbers agree with the study's tables.
+These functions call the modules that the workflow uses, so numbers agree with the tables of a study.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ class Latent:
     """One latent of a response.
 
     Attributes:
-        index: its place among the latents of the response, from 1.
-        position: its place in the whole sequence, prompt included, from 0.
+        index: the number of the latent in the response, from 1.
+        position: its position in the whole sequence, including the prompt, from 0.
         fed: ``[d]``, the vector that the model received there.
         state: ``[d]``, the hidden state that the model computed there, after the final norm.
         nearest: the tokens that the output head scores highest at `state`, with their probabilities.
@@ -52,13 +52,13 @@ class Latent:
 
 @dataclass(frozen=True)
 class Response:
-    """What a model answers to one question.
+    """The response of a model to one question.
 
     Attributes:
         text: the visible text of the response.
-        answer: the answer that is read from `text`, as the workflow reads it, or None if there is none.
-        latents: the latents, in their order.
-        stopped: why generation ended: `eos`, `length` or `loop`.
+        answer: the answer in `text`, read as in the workflow; None if there is none.
+        latents: the latents of the response, in order.
+        stopped: why generation stopped: `eos`, `length` or `loop`.
     """
 
     question: str
@@ -78,8 +78,8 @@ class Model:
         """Answer one question by greedy generation.
 
         Args:
-            max_new_tokens: longest response, in text tokens.
-            max_latents: latents that a method may choose by itself; forced latents do not count.
+            max_new_tokens: largest number of text tokens in a response.
+            max_latents: largest number of latents that a method may choose; forced latents do not count.
         """
         return self.answers([question], max_new_tokens=max_new_tokens, max_latents=max_latents)[0]
 
@@ -96,8 +96,8 @@ class Model:
         """Answer questions in one batch; see `answer`.
 
         Args:
-            nearest: how many tokens to list for each latent.
-            judge: how an answer is read; None: as text after the answer mark ``####``.
+            nearest: number of tokens to list for each latent.
+            judge: reads answers; None: answers are the text after the mark ``####``.
         """
         if not questions:
             return []
@@ -140,25 +140,25 @@ class Model:
 
 
 def _places(is_latent: Sequence[bool], row: Sequence[int]) -> list[tuple[int, int]]:
-    """Return (position, token of the batch) of each latent of a row."""
+    """Return (position in the row, index in the packed batch) of each latent of a row."""
     return [(position, row[position]) for position, latent in enumerate(is_latent) if latent]
 
 
-def load_run(folder: str | Path, *, checkpoint: int | None = None, device: str = "cpu") -> Model:
+def load_run(folder: str | Path, *, checkpoint: int | Literal["best"] | None = None, device: str = "cpu") -> Model:
     """Load the model of a finished run.
 
     Args:
-        folder: `results/runs/<task>/<backbone>/<method>/<trainable>/seed<seed>`, or a model folder inside of it.
-        checkpoint: the update of a kept checkpoint; None: the final model.
+        folder: `results/runs/<task>/<backbone>/<method>/<trainable>/seed<seed>`, or a model folder in it.
+        checkpoint: the update of a kept checkpoint; `best`: the model of `evaluation.keep_best`; None: the final model.
         device: a torch device.
 
     Raises:
-        UserError: the folder holds no model, or no such checkpoint.
+        UserError: the folder has no model, or no such checkpoint.
     """
     run = Path(folder)
     place = run / "model" if (run / "model").is_dir() else run
     if checkpoint is not None:
-        place = run / "checkpoints" / f"step{checkpoint:06d}"
+        place = run / "checkpoints" / ("best" if checkpoint == "best" else f"step{checkpoint:06d}")
         if not place.is_dir():
             kept = ", ".join(sorted(path.name.removeprefix("step") for path in place.parent.glob("step*"))) or "none"
             raise UserError(str(run), f"no checkpoint at update {checkpoint}", f"use one of those kept: {kept}")
@@ -180,7 +180,7 @@ class Results:
         )
 
     def load(self, run: RunId, **options: object) -> Model:
-        """Load the model of a run; options as in `load_run`."""
+        """Load the model of a run; `options` are those of `load_run`."""
         return load_run(self.folder / "runs" / run.path, **options)  # type: ignore[arg-type]
 
     def table(self, name: str) -> pd.DataFrame:
@@ -203,7 +203,7 @@ class Results:
         latent_index: int | Literal["text"] | None = None,
         checkpoint: int | None = None,
     ) -> tuple[NDArray[np.float32], pd.DataFrame]:
-        """Return stored vectors ``[n, d]`` of a run and a frame ``[n]`` that describes each; see `read_vectors`."""
+        """Return stored vectors ``[n, d]`` of a run and a row of a frame for each; see `hidden_states.read`."""
         folder = self.folder / "hidden_states" / run.path
         return read_vectors(folder, kind, layer, latent_index=latent_index, checkpoint=checkpoint)
 

@@ -1,9 +1,9 @@
-"""The arguments that the programs of all stages share: settings as JSON mappings, and the folders of artifacts.
+"""The command-line arguments that programs share: settings as JSON mappings, and folders of artifacts.
 
     make_table.py --settings '{"confidence": 0.95}' '{"methods": {}}' '{"sources": {}}' --inputs results/runs/...
 
-Each mapping holds one group of settings under its name; the program merges them. The groups `sources` and `pins` are no
-settings: they name the code and the packages that make the artifact, and go into its provenance.
+Each mapping has one group of settings under its name. The groups `sources` and `pins` are not settings; they are the
+code and the packages that make the artifact, and are recorded in its provenance.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ class _Merge(argparse.Action):
 
 
 def program(about: str | None, groups: str, *, add_help: bool = True) -> argparse.ArgumentParser:
-    """Return the parser of a program that makes one artifact: with `--settings`, and `--output` for its folder.
+    """Return the parser of a program that makes one artifact, with the options `--settings` and `--output`.
 
     Args:
-        about: what the program does, for the help.
+        about: what the program does, for its help.
         groups: the names of the groups of settings.
         add_help: False for use as a parent parser.
     """
@@ -46,7 +46,7 @@ def program(about: str | None, groups: str, *, add_help: bool = True) -> argpars
 
 
 def add_settings(parser: argparse.ArgumentParser, groups: str) -> None:
-    """Add `--settings`, whose value is one mapping that holds every given group.
+    """Add `--settings`, which takes one or more groups and merges them into one mapping.
 
     Args:
         groups: their names, for the help.
@@ -63,13 +63,13 @@ def add_settings(parser: argparse.ArgumentParser, groups: str) -> None:
 
 
 def folder(text: str) -> Path:
-    """Return the folder of an artifact, given it or the manifest in it."""
+    """Return the folder of an artifact from the path of the folder or of its manifest."""
     path = Path(text)
     return path.parent if path.name == MANIFEST else path
 
 
 def settings_of(given: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the settings among the given groups: all but `sources` and `pins`."""
+    """Return the given groups without `sources` and `pins`."""
     return {name: value for name, value in given.items() if name not in {"sources", "pins"}}
 
 

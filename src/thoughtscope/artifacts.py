@@ -1,7 +1,7 @@
 """Artifacts: folders and files that are written completely or not at all, each with a manifest of its content.
 
-Other artifacts depend on `manifest.json`, which holds sizes and digests only. `provenance.json` records what made the
-artifact and is never an input. A table or figure is not a folder; it has both in one file, `<name>.provenance.json`.
+Other artifacts depend on `manifest.json`, which has only sizes and digests. `provenance.json` records how the artifact
+was made and is never an input. A table or figure is not a folder; it has both in one file, `<name>.provenance.json`.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ MANIFEST, PROVENANCE = "manifest.json", "provenance.json"
 
 @contextmanager
 def artifact_folder(target: Path, provenance: dict[str, Any]) -> Iterator[Path]:
-    """Yield a staging folder; on success add a manifest and rename it to `target`, replacing an older artifact.
+    """Yield a staging folder; on success, add a manifest and rename it to `target`, replacing an older artifact.
 
-    If the body raises, or the process dies, `target` does not change.
+    If the body raises an exception, or the process is killed, `target` does not change.
     """
     target = Path(target)
     staging = target.with_name(f".{target.name}.partial-{os.getpid()}")
@@ -48,10 +48,10 @@ def artifact_folder(target: Path, provenance: dict[str, Any]) -> Iterator[Path]:
 
 @contextmanager
 def artifact_files(*targets: Path, provenance: dict[str, Any] | None = None) -> Iterator[tuple[Path, ...]]:
-    """Yield one staging path for each target file (same suffix, same folder); on success rename them all.
+    """Yield a staging path for each target file (same suffix, same folder); on success, rename all of them.
 
     Args:
-        provenance: written next to the targets, with their digests; see `record_of`. None: not written.
+        provenance: written next to the targets with their digests, see `record_of`; None: not written.
     """
     goals = [Path(path) for path in targets]
     record = [record_of(goals[0])] if provenance is not None else []
@@ -71,7 +71,7 @@ def artifact_files(*targets: Path, provenance: dict[str, Any] | None = None) -> 
 
 
 def record_of(file: Path) -> Path:
-    """Return the file of the provenance of a table or figure; all its formats share it."""
+    """Return the provenance file of a table or figure, which all its formats share."""
     return file.with_name(f"{file.stem}.{PROVENANCE}")
 
 
@@ -80,7 +80,7 @@ def _now() -> str:
 
 
 def describe(folder: Path) -> dict[str, Any]:
-    """Return the manifest of `folder`: for each file its bytes, sha256 and, for Parquet, its rows."""
+    """Return the manifest of `folder`: bytes and sha256 of each file, and rows of Parquet files."""
     paths = sorted(path for path in folder.rglob("*") if path.is_file())
     kept = [path for path in paths if path.name not in {MANIFEST, PROVENANCE}]
     return {"files": {path.relative_to(folder).as_posix(): _describe_file(path) for path in kept}}
@@ -102,7 +102,7 @@ def sha256(path: Path) -> str:
 
 
 def digest(value: Any) -> str:
-    """Return a hash of a JSON value, 16 hexadecimal digits, which does not depend on the order of keys."""
+    """Return a hash of a JSON value (16 hexadecimal digits) that does not depend on the order of keys."""
     text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
@@ -144,7 +144,7 @@ def read_files(path: Path) -> dict[str, dict[str, Any]]:
 
 
 def wrong_with(path: Path, facts: dict[str, Any]) -> str | None:
-    """Return how a file differs from its entry in a manifest, in a few words, or None if it does not."""
+    """Return in a few words how a file differs from its entry in a manifest; None if it does not."""
     if not path.is_file():
         return "deleted"
     size = path.stat().st_size

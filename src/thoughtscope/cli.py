@@ -1,7 +1,7 @@
-"""The command `thoughtscope`: what to do before and around a study.
+"""The command `thoughtscope`, for tasks before and after a study.
 
-Each command imports what it needs when it is called, so that `--help` answers at once. The workflow adds its own
-commands to `app`.
+Each command imports what it needs when it is called, so that `--help` is fast. The workflow adds its own commands to
+`app`.
 """
 
 from __future__ import annotations
@@ -35,14 +35,14 @@ def check(
     results: Annotated[Path, typer.Option(help="Folder that the runs will be written to.")] = Path("results"),
     ranks: Annotated[int, typer.Option(help="Processes of each run.")] = 1,
 ) -> None:
-    """Try a study: read all its inputs, train one batch of each kind of run, print memory, hours and disk.
+    """Test a study: read all inputs, train one batch of each kind of run, and print memory, hours and disk space.
 
-    Ends with status 2 if a run does not fit.
+    Exits with status 2 if a run does not fit in memory or on the disk.
     """
     from thoughtscope.config.load import Study
 
     study = Study.read(configfile, folder)
-    from thoughtscope.check.study import check_study  # loads PyTorch: a mistake in the config is found before
+    from thoughtscope.check.study import check_study  # loads PyTorch, so import it after the config was checked
 
     raise typer.Exit(check_study(study, results, ranks))
 
@@ -52,9 +52,9 @@ def pin(
     configfile: ConfigFiles = [MAIN],  # noqa: B006
     folder: ConfigFolder = Path("config"),
 ) -> None:
-    """Record the current commit of every model and dataset of a study that names none. Needs the network.
+    """Record the current commit of each model and dataset of a study that has none. Needs the network.
 
-    A commit that is recorded stays; delete its line to take the newest.
+    Recorded commits do not change; delete a line to update it.
     """
     from thoughtscope.config.load import Study
     from thoughtscope.pin import pin_revisions
@@ -67,7 +67,7 @@ def fetch(
     configfile: ConfigFiles = [MAIN],  # noqa: B006
     folder: ConfigFolder = Path("config"),
 ) -> None:
-    """Download every model and dataset of a study to the local cache. Needs the network.
+    """Download all models and datasets of a study to the local cache. Needs the network.
 
     Machines without a network can then run the study with HF_HUB_OFFLINE=1 if they share HF_HOME. The access token
     comes from HF_TOKEN or `hf auth login`.
@@ -102,7 +102,7 @@ def survey(
 
 @one_line_errors
 def main() -> None:
-    """Run a command; it ends the process with its own status."""
+    """Run a command, and exit with its status."""
     app(prog_name="thoughtscope")
 
 

@@ -1,6 +1,6 @@
-"""The error for mistakes of a user: what is wrong, where, and how to fix it.
+"""The error for mistakes of a user: where the mistake is, what is wrong, and how to fix it.
 
-Programs print it as one line and end with status 2.
+Programs print it as one line and exit with status 2.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Downloads every model and dataset that a study names to the cache of `huggingface_hub`."""
+"""Downloads all models and datasets of a study to the cache of `huggingface_hub`."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from thoughtscope.tasks.reading import Source, read
 
 
 def fetch_sources(study: Study) -> None:
-    """Download every model and dataset that a study names, and print their sizes.
+    """Download all models and datasets of a study, and print their sizes.
 
     Raises:
-        UserError: the hub refuses, or cannot be reached.
+        UserError: the hub refuses access, or cannot be reached.
     """
     for name in study.named("backbones"):
         settings = study.backbone(name)
@@ -29,10 +29,10 @@ def fetch_sources(study: Study) -> None:
 
 
 def fetch_model(hub_id: str, revision: str | None, where: str) -> Path:
-    """Download the files of a model that are read, unless they are there, and return their folder.
+    """Download the files of a model that are used, unless they are in the cache, and return their folder.
 
     Raises:
-        UserError: the hub refuses, or cannot be reached.
+        UserError: the hub refuses access, or cannot be reached.
     """
     try:
         place = Path(snapshot_download(hub_id, revision=revision, allow_patterns=list(GIVEN_FILES)))

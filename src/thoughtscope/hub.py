@@ -22,11 +22,11 @@ UNREACHABLE = (LocalEntryNotFoundError, RevisionResolutionError, OfflineModeIsEn
 
 
 def hub_error(where: str, hub_id: str, revision: str | None, error: BaseException) -> UserError:
-    """Return the one-line error for an exception of a hub, or of its absence.
+    """Return the one-line error for an exception of a hub, including a failed connection.
 
     Args:
-        where: the file or setting that names the hub id.
-        revision: the commit that was asked for; None: the newest.
+        where: the file or key that names the hub id.
+        revision: the requested commit; None: the newest.
     """
     causes = list(_causes(error))
     page = f"huggingface.co/{hub_id}"
@@ -56,7 +56,7 @@ def hub_error(where: str, hub_id: str, revision: str | None, error: BaseExceptio
 
 
 def first_line(error: BaseException) -> str:
-    """Return the first line of an error's text, with the next if it ends in a colon; its kind if it has no text."""
+    """Return the first line of the text of an error (two if it ends in a colon), or its class if it has no text."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     if not lines:
         return type(error).__name__

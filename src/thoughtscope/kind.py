@@ -1,8 +1,8 @@
-"""The common base of probes, tables and figures: a class that says everything about one kind.
+"""The common base of probes, tables and figures: a class that defines everything about one kind.
 
-A kind is one module of `thoughtscope.probes`, `tables` or `figures` with one subclass of `Probe`, `Table` or `Figure`.
-`Figure.find` finds it by the module's name. The config asks the class what it needs, so importing the module has to
-be fast: import SciPy, scikit-learn and matplotlib inside the methods that compute or draw.
+A kind is a module of `thoughtscope.probes`, `tables` or `figures` with one subclass of `Probe`, `Table` or `Figure`,
+which `find` looks up by the name of the module. The config imports these modules, so importing has to be fast: import
+SciPy, scikit-learn and matplotlib inside the methods that compute or draw.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ K = TypeVar("K")
 
 
 class Kind(ABC):
-    """One kind of probe, table or figure. An instance holds its settings.
+    """One kind of probe, table or figure. An instance has its settings.
 
     Attributes:
-        Settings: the keys that the config may set. A field `confidence`, `solved_at` or `decoding` that the config
-            leaves out has the value of `evaluation`.
-        CAPTION: what the report says below it, in reStructuredText. Changing it reruns nothing.
+        Settings: the model of its settings. A field `confidence`, `solved_at` or `decoding` that the config does
+            not set has the value of `evaluation`.
+        CAPTION: the text below it in the report, in reStructuredText. Changing it reruns nothing.
     """
 
     Settings: ClassVar[type[Strict]] = Strict
@@ -35,26 +35,26 @@ class Kind(ABC):
 
     @classmethod
     def caption(cls) -> str:
-        """Return its caption, followed by those of the classes that it is derived from, a paragraph each."""
+        """Return the captions of the class and of its base classes, one paragraph each."""
         texts = [vars(one)["CAPTION"] for one in cls.__mro__ if "CAPTION" in vars(one)]
         return "\n\n".join(map(inspect.cleandoc, texts))
 
     @classmethod
     def missing(cls) -> list[str]:
-        """Return the names that it has to define and does not."""
+        """Return the names of required attributes and methods that the class does not define."""
         bases = [one for one in cls.__mro__ if issubclass(one, Kind)]
         stated = {name for one in bases for name in vars(one).get("__annotations__", {}) if name.isupper()}
         return sorted([*(name for name in stated if not hasattr(cls, name)), *cls.__abstractmethods__])
 
     @classmethod
     def find(cls, kind: str, where: str) -> type[Self]:
-        """Import the subclass that the module of a kind defines; called on `Probe`, `Table` or `Figure`.
+        """Import the class of a kind; call it on `Probe`, `Table` or `Figure`.
 
         Args:
             where: the config key that names the kind, for messages.
 
         Raises:
-            UserError: no such kind, or its class lacks something that it has to define.
+            UserError: there is no such kind, or its class lacks a required attribute or method.
         """
         name = f"{_package(cls)}.{kind}"
         found = _subclass(cls, name) if kind.isidentifier() and importlib.util.find_spec(name) else None
@@ -66,7 +66,7 @@ class Kind(ABC):
 
     @classmethod
     def all(cls) -> dict[str, type[Self]]:
-        """Return every kind by its name; called on `Probe`, `Table` or `Figure`."""
+        """Return all kinds by their names; call it on `Probe`, `Table` or `Figure`."""
         package = importlib.import_module(_package(cls))
         names = sorted(module.name for module in pkgutil.iter_modules(package.__path__))
         found = {name: _subclass(cls, f"{package.__name__}.{name}") for name in names}
@@ -78,6 +78,6 @@ def _package(base: type) -> str:
 
 
 def _subclass(base: type[K], name: str) -> type[K] | None:
-    """Return the class that a module derives from `base`, if it defines one."""
+    """Return the subclass of `base` that a module defines; None if it defines none."""
     defined = [one for one in vars(importlib.import_module(name)).values() if isinstance(one, type)]
     return next((one for one in defined if issubclass(one, base) and one.__module__ == name and one != base), None)

@@ -1,4 +1,4 @@
-"""Parses and validates mappings of settings; every mistake is a one-line error that names the key."""
+"""Parses and validates mappings of settings; each mistake is a one-line error that names the key."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def parse(model: type[M], raw: Mapping[str, Any], where: str, commits: Mapping[s
 
 
 def _follow(model: type[BaseModel], location: tuple[Any, ...]) -> tuple[list[str], list[str]]:
-    """Return the path of keys to a mistake, and the known keys of the mapping that contains it.
+    """Return the keys that lead to a mistake, and the known keys of the mapping that contains it.
 
     Pydantic's location also names the chosen variant of a union, which is not a key of the file.
     """
@@ -60,7 +60,7 @@ def _follow(model: type[BaseModel], location: tuple[Any, ...]) -> tuple[list[str
 
 
 def models_of(annotation: Any) -> list[type[BaseModel]]:
-    """Return the models in a type: itself, members of a union, items of a list, values of a mapping."""
+    """Return the models in a type: the type itself, members of a union, items of a list, values of a mapping."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return [annotation]
     for part in get_args(annotation):

@@ -1,4 +1,4 @@
-"""Locks hub ids to their current commits. A commit that is locked already stays; delete its line to update it."""
+"""Locks hub ids to their current commits. Commits that are already locked do not change; delete a line to update it."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ def pin_revisions(study: Study, folder: Path) -> None:
 
 
 def commit(kind: str, hub_id: str, where: str) -> str:
-    """Return the newest commit of a model or dataset, and say whether its files may be read.
+    """Return the newest commit of a model or dataset, and print it, with a note on access if it is gated.
 
     Raises:
-        UserError: there is none of that name, it is private, or the hub cannot be reached.
+        UserError: it does not exist or is private, or the hub cannot be reached.
     """
     hub = HfApi()
     try:

@@ -1,4 +1,4 @@
-"""Records what made an artifact: program, settings, sources, versions, hardware, times. It is never an input."""
+"""Records how an artifact was made: program, settings, sources, versions, hardware, times. It is never an input."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ _NOTED = (
 
 
 def record(stage: str, given: Mapping[str, Any], **facts: Any) -> dict[str, Any]:
-    """Return the provenance of an artifact that this process makes.
+    """Return the provenance of an artifact made by this process.
 
     Args:
-        stage: the program's name.
+        stage: the name of the program.
         given: the value of `--settings`: all groups, including `sources` and `pins`.
         facts: further entries: the digests of `inputs`, the number of ranks, the seed.
     """
@@ -46,7 +46,7 @@ def record(stage: str, given: Mapping[str, Any], **facts: Any) -> dict[str, Any]
 
 
 def _hardware() -> dict[str, Any]:
-    """Return a description of the machine: kind, processor, system, and the graphics cards of this process."""
+    """Return a description of the machine: architecture, processor, system, and the GPUs of this process."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:

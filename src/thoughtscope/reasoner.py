@@ -1,6 +1,6 @@
-"""A reasoner: a model with its tokenizer, method and stage, that answers questions with its latents.
+"""A reasoner: a model with its tokenizer, method and stage, which answers questions with latents.
 
-Training, evaluation and extraction all use it. Knows nothing about optimisation, tables or figures.
+Training, evaluation and extraction use it.
 """
 
 from __future__ import annotations
@@ -20,9 +20,11 @@ from torch import nn
 from thoughtscope.backbones.load import ending_ids, load_backbone
 from thoughtscope.backbones.prompt import decoded, prompt_ids, response_ids
 from thoughtscope.errors import UserError
+from thoughtscope.latents.cost import Sizes, operations
 from thoughtscope.latents.fill import Fill
 from thoughtscope.latents.generate import Decoding, Generation, Watch, generate
-from thoughtscope.latents.layout import TokenSequence
+from thoughtscope.latents.layout import TokenSequence, with_latents
+from thoughtscope.latents.packing import cuts
 from thoughtscope.latents.thinking import Thinking
 from thoughtscope.methods.base import BaseMethod
 from thoughtscope.methods.curriculum import Example, Stage, TokenIds
@@ -35,7 +37,7 @@ CARD, FILL = "thoughtscope.json", "fill.safetensors"
 
 
 class Prompting(Strict):
-    """How a question becomes a prompt."""
+    """How a question is turned into a prompt."""
 
     chat: bool = True
     chat_arguments: dict[str, Any] = {}
@@ -43,13 +45,13 @@ class Prompting(Strict):
 
 @dataclass(frozen=True)
 class Reasoner:
-    """A model that reasons as a stage of a method does. `at` returns the same model in another stage.
+    """A model that reasons as in one stage of a method. `at` returns the same model in another stage.
 
     Attributes:
         model: a Transformers causal LM.
         method: settings and behaviour of the method.
-        fill_modules: the trained parameters of fills, by kind; every stage with a fill of that kind uses them.
-        steps: reasoning steps of the longest training example, which decide the stages.
+        fill_modules: the trained parameters of each kind of fill; all stages with that kind share them.
+        steps: number of reasoning steps of the longest training example, which decides the stages.
     """
 
     model: Any
@@ -61,12 +63,12 @@ class Reasoner:
     steps: int
 
     def at(self, stage: Stage) -> Reasoner:
-        """Return the reasoner that answers as `stage` does; it shares the model."""
+        """Return a reasoner for another stage, with the same model."""
         return replace(self, stage=stage)
 
     @property
     def fill(self) -> Fill | None:
-        """What is fed at the stage's latents; None: it has none."""
+        """The fill of the stage's latents; None if it has no latents."""
         settings = self.stage.fill
         if settings is None or self.latent_id is None:
             return None
@@ -74,13 +76,13 @@ class Reasoner:
 
     @cached_property
     def ids(self) -> TokenIds:
-        """Ids of the tokens that the method added."""
+        """The ids of the tokens that the method added."""
         found = {token: self.tokenizer.convert_tokens_to_ids(token) for token in self.method.tokens}
         return TokenIds({token: i for token, i in found.items() if i not in (None, self.tokenizer.unk_token_id)})
 
     @property
     def latent_id(self) -> int | None:
-        """Id of the token that stands at latents."""
+        """The id of the token at latents; None if the method has no latents."""
         return None if self.method.latent_token is None else self.ids[self.method.latent_token]
 
     @property
@@ -94,7 +96,7 @@ class Reasoner:
         return Thinking(tuple(end), rule.entropy, rule.steps)
 
     def encode(self, row: Mapping[str, Any]) -> Example:
-        """Turn a row of a reasoning task into token ids.
+        """Turn a question with steps and answer into token ids; see `encode`.
 
         Raises:
             UserError: the row has no answer.
@@ -102,11 +104,11 @@ class Reasoner:
         return encode(self.tokenizer, self.prompting, row)
 
     def prompt(self, example: Example) -> TokenSequence:
-        """Return the model's input for a question: its tokens, with the latents that the stage forces."""
+        """Return the input for a question: its prompt, with the latents that the stage forces."""
         return self.method.prompt(self.stage, example, self.ids)
 
     def layout(self, example: Example, rng: random.Random, probabilities: list[float] | None) -> TokenSequence:
-        """Return an example as the stage trains it; see `methods.base.BaseMethod.layout`."""
+        """Return an example in the training layout of the stage; see `methods.base.BaseMethod.layout`."""
         return self.method.layout(self.stage, example, self.ids, rng, probabilities)
 
     def generate(
@@ -114,19 +116,26 @@ class Reasoner:
         examples: Sequence[Example],
         decoding: Decoding,
         any_rank: Callable[[bool], bool] = bool,
+        latents: int | None = None,
         watch: Watch | None = None,
     ) -> list[Generation]:
-        """Answer questions freely, with the latents that the stage forces or lets the model choose, in order.
+        """Answer questions, with the latents that the stage forces or lets the model choose; keep their order.
 
         Args:
-            any_rank: returns whether its argument is true on any rank (ranks that shard a model step together).
+            any_rank: returns whether its argument is true on any rank; ranks that shard a model step together.
+            latents: force so many latents, or let the model choose so many at most; None: as the stage does.
             watch: sees the scores of every token before it is chosen; see `latents.generate.generate`.
         """
+        prompts, chosen = [self.prompt(one) for one in examples], decoding.max_latents if self.stage.chosen else 0
+        if latents is not None and self.stage.chosen:
+            chosen = latents
+        elif latents is not None:
+            prompts = [with_latents(one, latents) for one in prompts]
         return generate(
             self.model,
-            [self.prompt(one) for one in examples],
+            prompts,
             self.fill,
-            self.decoding(decoding),
+            decoding.model_copy(update={"max_latents": chosen}),
             latent_id=self.latent_id,
             eos_ids=self.eos_ids,
             any_rank=any_rank,
@@ -143,13 +152,30 @@ class Reasoner:
         """The tokens that end a response."""
         return list(ending_ids(self.model, self.tokenizer))
 
+    def operations(self, generation: Generation) -> float:
+        """Return the floating-point operations of a response alone in its batch; see `latents.cost.operations`."""
+        prompt, fill = generation.prompt, self.stage.fill
+        pieces = cuts(prompt, len(prompt.token_ids), fill)
+        further = generation.passes - len(pieces)  # positions of the response that were computed
+        start = len(prompt.token_ids)
+        pieces += [(start + i, start + i + 1) for i in range(further)]
+        filled = generation.latents + prompt.latents if fill is not None and fill.sequential else 0
+        if fill is not None and fill.sweeps is not None and prompt.latents > fill.sweeps:
+            filled *= fill.sweeps
+        scored = further + 1 + (filled if fill is not None and fill.reads_head else 0)
+        return operations(self._sizes, pieces, scored, filled)
+
+    @cached_property
+    def _sizes(self) -> Sizes:
+        return Sizes.of(self.model, self.fill.parameters if self.fill else None)
+
     def text(self, generation: Generation) -> str:
-        """Return a response's text: everything but the method's own tokens."""
+        """Return the text of a response without the tokens that the method added."""
         own = set(self.ids.ids.values())
         return decoded(self.tokenizer, [token for token in generation.response if token not in own]).strip()
 
     def save(self, folder: Path) -> None:
-        """Save as an ordinary Hugging Face folder plus `thoughtscope.json` (and the fill's parameters, if any)."""
+        """Save a Hugging Face model folder with `thoughtscope.json` and the parameters of fills, if any."""
         folder.mkdir(parents=True, exist_ok=True)
         self.model.save_pretrained(folder)
         self.tokenizer.save_pretrained(folder)
@@ -168,7 +194,7 @@ def load_reasoner(folder: Path, *, device: str = "cpu", dtype: str = "float32", 
     """Load a reasoner from a folder that `Reasoner.save` wrote.
 
     Raises:
-        UserError: the folder lacks its card, its weights or its tokenizer.
+        UserError: the folder lacks `thoughtscope.json`, weights or a tokenizer.
     """
     path = folder / CARD
     if not path.is_file():
@@ -196,14 +222,13 @@ def read_method(raw: Mapping[str, Any], where: str) -> BaseMethod:
         where: the file, for errors.
 
     Raises:
-        UserError: no such kind of method, or a mistake in its settings.
+        UserError: there is no such kind of method, or its settings have a mistake.
     """
-    method: BaseMethod = read_settings("methods", raw, where)[1]  # type: ignore[assignment]
-    return method
+    return read_settings(BaseMethod, raw, where)
 
 
 def fill_modules(stages: Sequence[Stage], width: int) -> dict[str, nn.Module]:
-    """Return new parameters for the fills of `stages`, by kind, for hidden states of `width`."""
+    """Return new parameters for each kind of fill in `stages`, for hidden states of size `width`."""
     found: dict[str, nn.Module] = {}
     for fill in (stage.fill for stage in stages if stage.fill is not None):
         module = None if fill.kind in found else fill.parameters(width)
@@ -213,7 +238,7 @@ def fill_modules(stages: Sequence[Stage], width: int) -> dict[str, nn.Module]:
 
 
 def encode(tokenizer: Any, prompting: Prompting, row: Mapping[str, Any]) -> Example:
-    """Turn a row of a reasoning task into token ids: prompt, each step with its separator, answer and EOS.
+    """Turn a question with steps and answer into token ids: prompt, each step with its separator, answer with EOS.
 
     Raises:
         UserError: the row has no answer.
@@ -244,7 +269,7 @@ def cue_length(tokenizer: Any, answer: Sequence[int]) -> int:
 
 
 def device_and_dtype(precision: str) -> tuple[str, str]:
-    """Return the device and the dtype of `precision`: auto is bfloat16 on CUDA, else float32."""
+    """Return the device, and the dtype of `precision`: auto is bfloat16 on CUDA and float32 on the CPU."""
     device = "cuda" if torch.cuda.is_available() else "cpu"
     wide = precision == "float32" or (precision == "auto" and device == "cpu")
     return device, "float32" if wide else "bfloat16"

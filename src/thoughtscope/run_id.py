@@ -1,4 +1,4 @@
-"""The name of a run: its parts, its folder, and its columns in tables."""
+"""The identity of a run: its parts, its folder, and its columns in tables."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 @dataclass(frozen=True, order=True)
 class RunId:
-    """The unit that trains: task x backbone x method x trainable x seed."""
+    """A training run: task, backbone, method, trainable parameters and seed."""
 
     task: str
     backbone: str
@@ -23,7 +23,7 @@ class RunId:
 
     @property
     def columns(self) -> dict[str, Any]:
-        """The columns that name the run in every table."""
+        """The columns that identify the run in tables."""
         return {
             "run": self.path,
             "task": self.task,
@@ -35,6 +35,6 @@ class RunId:
 
     @classmethod
     def parse(cls, path: str) -> RunId:
-        """Return the run of a `path`."""
+        """Return the run with this `path`."""
         task, backbone, method, trainable, seed = path.split("/")
         return cls(task, backbone, method, trainable, int(seed.removeprefix("seed")))

@@ -1,7 +1,4 @@
-"""The columns of every table, in one place, with a writer and a reader that hold them.
-
-Knows nothing about what the numbers mean; every Parquet file of the pipeline passes through here.
-"""
+"""The columns of all Parquet files of the pipeline, with a writer and a reader that check them."""
 
 from __future__ import annotations
 
@@ -42,10 +39,10 @@ REASONING = pa.schema(
         (
             "step_values",
             pa.list_(pa.string()),
-        ),  # the value each step reaches: what a probe may read; may be empty
+        ),  # the value after each step, for probes; may be empty
         # for each step, the answer that follows from each value it could have reached; empty: the task does not say
         ("outcomes", pa.list_(pa.map_(pa.string(), pa.string()))),
-        ("overlap", pa.string()),  # where else the question stands: train | train in part | validation; null: nowhere
+        ("overlap", pa.string()),  # the other split with this question: train | train in part | validation; null: none
     ]
 )
 STATEMENTS = pa.schema(
@@ -57,11 +54,12 @@ STATEMENTS = pa.schema(
         ("negated", pa.bool_()),
         ("question", pa.string()),
         ("response", pa.string()),
-        ("label", pa.int8()),  # 1 true, 0 false, null where the split has no truth (calibration)
+        ("label", pa.int8()),  # 1 true, 0 false; null in the split calibration
     ]
 )
 PRETRAINING = pa.schema([("question", pa.string()), ("response", pa.string())])
 LAYOUTS = LAST, CURRENT = "last", "current"
+OTHER_LATENTS = ", latents: "  # between a split and the number of latents that `evaluation.latents` gave it
 STOPPED = ("eos", "length", "loop")
 ACCURACY = pa.schema(
     [
@@ -69,7 +67,7 @@ ACCURACY = pa.schema(
         ("step", pa.int32()),
         ("stage", pa.string()),  # in which the run was; at a stage's last update, that stage
         ("stage_index", pa.int32()),
-        ("layout", pa.string()),  # whose layout the questions were answered with: last | current stage (`LAYOUTS`)
+        ("layout", pa.string()),  # the stage whose layout was used: last | current (`LAYOUTS`)
         ("layout_stage", pa.string()),  # the name of that stage
         ("split", pa.string()),
         ("n", pa.int32()),
@@ -80,6 +78,7 @@ ACCURACY = pa.schema(
         ("mean_latents", pa.float64()),
         ("mean_visible_tokens", pa.float64()),
         ("mean_forward_passes", pa.float64()),
+        ("mean_operations", pa.float64()),  # floating-point ones of a response (`latents.cost.operations`)
     ]
 )
 PREDICTIONS = pa.schema(
@@ -95,6 +94,7 @@ PREDICTIONS = pa.schema(
         ("latents", pa.int32()),
         ("visible_tokens", pa.int32()),
         ("forward_passes", pa.int32()),  # serial ones, of this response alone (`latents.generate.Generation`)
+        ("operations", pa.float64()),  # floating-point ones, of this response alone (`latents.cost.operations`)
         ("stopped", pa.string()),  # one of `STOPPED`
         ("overlap", pa.string()),  # as in `REASONING`
     ]
@@ -106,11 +106,23 @@ METRICS = pa.schema(
         ("loss", pa.float64()),
         ("learning_rate", pa.float64()),
         ("gradient_norm", pa.float64()),
-        ("labelled_tokens", pa.int64()),  # tokens that the loss is taken at
-        ("positions", pa.int64()),  # of all rows: prompts, text and latents, labelled or not
-        ("computed_positions", pa.int64()),  # up to each row's last label; each Jacobi sweep counts
+        ("labelled_tokens", pa.int64()),  # tokens in the loss
+        ("positions", pa.int64()),  # in all rows: prompts, text and latents, labelled or not
+        ("computed_positions", pa.int64()),  # up to the last label of each row; each Jacobi sweep counts
         ("passes", pa.int32()),
         ("latents", pa.int64()),
+    ]
+)
+SAMPLES = pa.schema(
+    [
+        ("run", pa.string()),
+        ("example_id", pa.string()),  # of the split test
+        ("sample", pa.int32()),  # from 0
+        ("correct", pa.bool_()),
+        ("predicted", pa.string()),  # null: the response has no answer
+        ("visible_tokens", pa.int32()),
+        ("latents", pa.int32()),
+        ("stopped", pa.string()),
     ]
 )
 READINGS = pa.schema(
@@ -131,7 +143,7 @@ SURPRISALS = pa.schema(
         ("surprisal", pa.float64()),  # negative log-likelihood of the token there, in nats
     ]
 )
-# Statements with the same question may begin alike: the states of what they share are stored once.
+# Statements about one question may have a common prefix, whose states are stored once.
 REPEATS = pa.schema(
     [
         ("run", pa.string()),  # <task>/<backbone>
@@ -140,7 +152,7 @@ REPEATS = pa.schema(
         ("same_as", pa.string()),  # the example whose states are stored at this position
     ]
 )
-# What every row of a probe's table `evidence` says: a held-out measure, and its test against a null.
+# columns of a probe's table `evidence`: a held-out measure and its test against a null distribution
 EVIDENCE = [
     ("n", pa.int32()),  # questions or statements
     ("measure", pa.string()),  # accuracy | auroc | ...
@@ -148,14 +160,14 @@ EVIDENCE = [
     ("ci_low", pa.float64()),
     ("ci_high", pa.float64()),
     ("p", pa.float64()),  # (k + 1) / (B + 1), one-sided
-    ("p_corrected", pa.float64()),  # the same for the largest of all that the probe could have picked
+    ("p_corrected", pa.float64()),  # the same for the largest of all values that the probe could have selected
     ("passes_null", pa.bool_()),
     ("note", pa.string()),  # why a row has no values
 ]
 
 
 def hidden_state_schema(width: int, dtype: pa.DataType) -> pa.Schema:
-    """Columns of a hidden-state file: one row a vector of `width` entries of `dtype` (float16 or float32)."""
+    """Return the columns of a hidden-state file: a row for each vector ``[width]`` of `dtype` (float16 or float32)."""
     return pa.schema(
         [
             ("run", pa.string()),  # its path; <task>/<backbone> of statements that a backbone reads
@@ -166,7 +178,7 @@ def hidden_state_schema(width: int, dtype: pa.DataType) -> pa.Schema:
             ("token_id", pa.int32()),
             ("token", pa.string()),
             ("role", pa.string()),  # latent | question | step | separator | answer | before | statement
-            ("next_token", pa.string()),  # of a latent: the next token that is none; null at the end
+            ("next_token", pa.string()),  # of a latent: the next text token; null at the end
             ("next_role", pa.string()),
             ("layer", pa.int32()),  # 0 = embedding output; null for kind input
             ("kind", pa.string()),  # input | output
@@ -176,10 +188,10 @@ def hidden_state_schema(width: int, dtype: pa.DataType) -> pa.Schema:
 
 
 def write(path: Path, schema: pa.Schema, rows: Iterable[Mapping[str, Any]]) -> int:
-    """Write `rows` to a Parquet file, some thousands at a time, and return how many there were.
+    """Write `rows` to a Parquet file, some thousands at a time, and return their number.
 
     Raises:
-        UserError: a row lacks a column, has one too many, or a value of the wrong type.
+        UserError: a row has missing or additional columns, or a value of the wrong type.
     """
     count = 0
     with pq.ParquetWriter(path, schema) as writer:
@@ -195,11 +207,11 @@ def write(path: Path, schema: pa.Schema, rows: Iterable[Mapping[str, Any]]) -> i
 
 
 class _ColumnError(ValueError):
-    """Rows have other columns than their schema."""
+    """Rows do not have the columns of their schema."""
 
 
 def batches(schema: pa.Schema, rows: Iterable[Mapping[str, Any]], size: int = 10_000) -> Iterator[pa.RecordBatch]:
-    """Yield rows as record batches of `size`, so that no more are held as Python objects.
+    """Yield rows as record batches of `size`, which limits the number of Python objects in memory.
 
     Raises:
         ValueError: the first row of a batch has other columns than `schema`, or a value does not fit.
@@ -215,7 +227,7 @@ def read(path: Path, schema: pa.Schema, filters: Any = None) -> pa.Table:
     """Read a Parquet file or partitioned folder and check that it has the columns of `schema`.
 
     Raises:
-        UserError: the file is missing, cut short, or lacks a column or has it with another type.
+        UserError: the file is missing or truncated, or a column is missing or has another type.
     """
     table = read_any(path, schema.names, filters)
     try:
@@ -224,11 +236,29 @@ def read(path: Path, schema: pa.Schema, filters: Any = None) -> pa.Table:
         raise UserError(str(path), f"a column has the wrong type ({error})", FIX) from error
 
 
-def read_any(path: Path, columns: Iterable[str] = (), filters: Any = None) -> pa.Table:
-    """Read a Parquet file or partitioned folder, whatever columns it has beside these.
+def stream(path: Path, schema: pa.Schema) -> Iterator[dict[str, Any]]:
+    """Yield the rows of a Parquet file, of which some thousands at a time are in memory.
 
     Raises:
-        UserError: the file is missing, cut short, or lacks a column.
+        UserError: the file is missing, cut short, or lacks a column or has it with another type.
+    """
+    if not path.exists():
+        raise UserError(str(path), "no such table", "run the stage that makes it")
+    try:
+        with pq.ParquetFile(path) as file:
+            if missing := [name for name in schema.names if name not in file.schema_arrow.names]:
+                raise UserError(str(path), f"column {missing[0]!r} is missing", FIX)
+            for batch in file.iter_batches(10_000, columns=schema.names):
+                yield from pa.Table.from_batches([batch]).select(schema.names).cast(schema).to_pylist()
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError) as error:
+        raise UserError(str(path), f"not a whole Parquet file ({error})", FIX) from error
+
+
+def read_any(path: Path, columns: Iterable[str] = (), filters: Any = None) -> pa.Table:
+    """Read a Parquet file or partitioned folder, which must have at least `columns`.
+
+    Raises:
+        UserError: the file is missing or truncated, or lacks a column.
     """
     if not path.exists():
         raise UserError(str(path), "no such table", "run the stage that makes it")

@@ -1,4 +1,4 @@
-"""The base of every settings model: unknown keys are errors, values never change after loading."""
+"""The base of all settings models: unknown keys are errors, and values cannot be changed."""
 
 from __future__ import annotations
 
@@ -27,10 +27,9 @@ Commit = Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")]
 
 
 class Hosted(Strict):
-    """Something that may come from a hub, at one commit.
+    """Settings of a model or dataset that may be on a hub.
 
-    Validated with a context that maps hub ids to their locked commits, it takes the commit of its hub id, unless it
-    names a revision of its own.
+    If the validation context maps `hub_id` to a locked commit, this is the revision, unless the settings name one.
     """
 
     hub_id: str | None = None
@@ -46,7 +45,7 @@ class Hosted(Strict):
 
 
 def collect(settings: Any, kind: type[M]) -> Iterator[M]:
-    """Yield every model of a kind that settings hold: they themselves, in fields, in lists and in mappings."""
+    """Yield all instances of a model class in settings, including nested ones in fields, lists and mappings."""
     if isinstance(settings, kind):
         yield settings
     if isinstance(settings, BaseModel):
@@ -59,10 +58,10 @@ def collect(settings: Any, kind: type[M]) -> Iterator[M]:
 
 
 class Look(Strict):
-    """How figures draw a backbone or a method: its colour, with a second cue for readers who do not see colours."""
+    """How figures draw a backbone or a method: a colour, and markers and dashes for readers who do not see colours."""
 
     colour: Annotated[str, Field(pattern=r"^#[0-9a-f]{6}$")] = Field(..., description="as #rrggbb")
-    marker: Marker = Field(..., description="matplotlib's name of the marker")
+    marker: Marker = Field(..., description="the marker, by its name in matplotlib")
     filled: bool = Field(True, description="whether the marker is filled")
     dash: list[PositiveFloat] = Field([], description="strokes and gaps of the line in turn, in points; [] = solid")
 

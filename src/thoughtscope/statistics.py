@@ -1,4 +1,4 @@
-"""Intervals and resampling: numbers in, numbers out. Knows nothing about runs, tables or models."""
+"""Confidence intervals and resampling, as functions of arrays."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ Statistic = Callable[[NDArray[np.intp]], Any]
 
 
 def wilson_interval(correct: int, n: int, confidence: float) -> tuple[float, float]:
-    """Return the Wilson score interval of a proportion (Wilson 1927): its level holds on average."""
+    """Return the Wilson score interval of a proportion (Wilson 1927), whose coverage is right on average."""
     return _proportion(correct, n, confidence, "wilson")
 
 
 def exact_interval(correct: int, n: int, confidence: float) -> tuple[float, float]:
-    """Return the interval of a proportion by Clopper and Pearson (1934): its level holds for every proportion."""
+    """Return the exact interval of a proportion (Clopper and Pearson 1934), with at least the nominal coverage."""
     return _proportion(correct, n, confidence, "exact")
 
 
@@ -31,14 +31,14 @@ def _proportion(correct: int, n: int, confidence: float, method: str) -> tuple[f
 
 
 def paired_difference_interval(a: ArrayLike, b: ArrayLike, confidence: float) -> tuple[float, float]:
-    """Return the interval of the mean of ``a - b``, two scores in [0, 1] of the same items.
+    """Return the interval of the mean of ``a - b`` for scores ``a [n]`` and ``b [n]`` in [0, 1] of the same items.
 
-    Agresti and Min 2005: the Wald interval after half an item was added to each cell of the 2 x 2 table
-    of right and wrong. As items: half a difference of +1, half of -1 and one of 0, which carries over to
-    scores between 0 and 1. So it has a width even where no item differs.
+    This is the Wald interval after adding half an item to each cell of the 2 x 2 table of right and wrong (Agresti and
+    Min 2005): half a difference of +1, half of -1, and one of 0. In this form it extends to scores between 0 and 1. Its
+    width is positive even if no item differs.
 
     Raises:
-        ValueError: not the same number of items, or none.
+        ValueError: the numbers of items differ, or are 0.
     """
     first, second = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
     if first.shape != second.shape or first.ndim != 1 or len(first) == 0:
@@ -57,12 +57,12 @@ def bootstrap_interval(
     """Return the percentile bootstrap interval (Efron 1979) of a statistic, or of several at once.
 
     Args:
-        statistic: from the indices of `n` items, drawn with replacement, to a number or an array of them;
-            NaN in a resample leaves that resample out.
-        n: number of items; resample whole questions, subjects or responses, never parts of them.
+        statistic: maps the indices of `n` items, drawn with replacement, to a number or an array; resamples with NaN
+            are left out.
+        n: number of items. Items are independent units: questions, subjects or responses, never parts of them.
 
     Returns:
-        The lower and upper ends, each of the statistic's shape.
+        The lower and upper ends, each with the shape of the statistic.
     """
     rng = np.random.default_rng(seed)
     drawn = np.array([statistic(rng.integers(n, size=n)) for _ in range(resamples)], dtype=np.float64)
@@ -74,15 +74,18 @@ def bootstrap_interval(
 def half_sample_interval(
     statistic: Statistic, n: int, confidence: float, resamples: int = 200, seed: int = 0
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """Return value, lower and upper end of a statistic that repeated items would bias, or of several at once.
+    """Return the value and the interval of a statistic that repeated items would bias, or of several at once.
 
-    The delete-half jackknife (Shao and Wu 1989): the spread of the statistic over random halves of the
-    items, drawn without replacement, estimates its standard error at `n` items. A bootstrap sample repeats
-    items, which pulls a rank down and a mean pairwise cosine up; a half repeats none.
+    The delete-half jackknife (Shao and Wu 1989): the standard deviation of the statistic over random halves of the
+    items, drawn without replacement, estimates its standard error with `n` items. A bootstrap sample repeats items,
+    which lowers a rank and raises a mean pairwise cosine similarity; a half repeats none.
 
     Args:
-        statistic: from the indices of items to a number or an array of them.
+        statistic: maps the indices of items to a number or an array.
         n: number of items, at least four.
+
+    Returns:
+        The value, the lower and the upper end, each with the shape of the statistic.
     """
     rng = np.random.default_rng(seed)
     value = np.asarray(statistic(np.arange(n)), dtype=np.float64)

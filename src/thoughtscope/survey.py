@@ -1,7 +1,7 @@
 """Verifies the latent engine on a small random model of every class of `AutoModelForCausalLM`.
 
-Each model has the default configuration of its class, made small, with every scale, soft cap and window of the class
-set to a value that has an effect. Each is verified in a new process, with a time limit.
+Each model has the default configuration of its class with small sizes, and every scale, soft cap and window of the
+class is set to a value that has an effect. Each model is verified in a new process with a time limit.
 """
 
 from __future__ import annotations
@@ -93,9 +93,9 @@ class Finding:
     Attributes:
         name: the model type, or one of `VARIANTS`.
         model: its class.
-        exercised: the keys that were set to a value that matters.
-        difference: the largest relative difference; None: refused.
-        reason: why it is refused.
+        exercised: the keys that were set to a value with an effect.
+        difference: the largest relative difference; None if the model is refused.
+        reason: why the model is refused.
     """
 
     name: str
@@ -127,7 +127,7 @@ def examine(name: str) -> Finding:
         difference = max(full, verify(_with_lora(model), f"{name}, lora").largest)
     except UserError as error:
         return Finding(name, class_name, exercised, None, _reason(error))
-    except Exception as error:  # a class may raise anything
+    except Exception as error:  # a class may raise any exception
         reason = f"a small model cannot be built ({type(error).__name__}: {str(error).strip().splitlines()[-1][:120]})"
         return Finding(name, class_name, exercised, None, reason)
     return Finding(name, class_name, exercised, difference)
@@ -149,7 +149,7 @@ def _class_and_config(model_type: str) -> tuple[Any, Any]:
 
 
 def _chosen(config: Any) -> dict[str, Any]:
-    """Return the scales, windows and switches that a configuration has the keys for."""
+    """Return values with an effect for the scales, windows and switches that a configuration has."""
     known = config.to_dict()
     found = {name: value for name, value in {**SCALES, **SWITCHES}.items() if name in known}
     if "sliding_window" in known and known.get("layer_types", [SLIDING]) and known["sliding_window"] is None:
@@ -158,7 +158,7 @@ def _chosen(config: Any) -> dict[str, Any]:
 
 
 def _with_lora(model: Any) -> Any:
-    """Add adapters that have an effect, and trained rows of a token, like a LoRA run."""
+    """Add LoRA adapters with an effect, and a trained embedding row, as in a LoRA run."""
     adapted = freeze(model, Lora(rank=RANK), [HEADS], 0)
     with torch.no_grad():
         for name, value in adapted.named_parameters():
@@ -171,7 +171,7 @@ def survey(names: Iterable[str], seconds: int = SECONDS) -> list[Finding]:
     """Examine model types one after another, each in a new process.
 
     Args:
-        seconds: time limit of each.
+        seconds: time limit for each model.
     """
     logging.set_verbosity_error()
     context = multiprocessing.get_context("fork")
@@ -208,7 +208,7 @@ def table(found: Iterable[Finding]) -> str:
 
 
 def written(text: str, found: list[Finding]) -> str:
-    """Return a page with the table between its markers replaced."""
+    """Return the text of a page with a new table between its markers."""
     head, rest = text.split(START)
     tail = rest.split(END)[1]
     works = sum(one.difference is not None for one in found)

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
 import pandas as pd
 import pytest
+import torch
 
+from thoughtscope.accuracy import predict
+from thoughtscope.latents.generate import Decoding
+from thoughtscope.reasoner import load_reasoner
 from thoughtscope.run_id import RunId
-from thoughtscope.schemas import CURRENT, LAST
+from thoughtscope.schemas import CURRENT, LAST, OTHER_LATENTS
 from thoughtscope.training.evaluator import lost_accuracy
 from thoughtscope.training.trainer import ContinueLaterError
 
@@ -111,3 +116,41 @@ def test_a_stage_that_loses_accuracy_by_more_than_chance_is_warned_of() -> None:
     assert lost_accuracy("two removed", good, bad, 0.95) is None
     assert lost_accuracy("two removed", [*good[1:], False], good, 0.95) is None, "one question of 64"
     assert lost_accuracy("the first", bad, [], 0.95) is None
+
+
+def test_the_best_model_by_validation_is_kept_next_to_the_last_one(world: World) -> None:
+    destroyed = {"updates": 6, "optimizer": {"learning_rate": 0.5, "max_grad_norm": None}}
+    run = world.here("best", COT, training=destroyed, evaluation={"every": 2, "keep_best": True})
+    run.execute()
+    best = run.progress.best
+    assert best is not None
+    assert best["step"] == 2, "the first of equally good ones"
+    kept = load_reasoner(run.state_folder / "best")
+    decoding = Decoding(**run.settings.evaluation.decoding)
+    right = [row["correct"] for row in predict(kept, run.splits.validation, decoding)]
+    assert sum(right) / len(right) == best["validation"]
+    last = run.engine.take_weights()["model.model.norm.weight"]
+    assert not torch.equal(kept.model.model.norm.weight, last)
+
+
+@pytest.mark.parametrize("run", [COCONUT, LT_TUNING, COT], ids=lambda run: run.method)
+def test_the_end_is_measured_with_other_numbers_of_latents_too(world: World, run: RunId) -> None:
+    made = world.here(f"other-{run.method}", run, evaluation={"every": 16, "latents": [0, 3]})
+    made.execute()
+    rows = pd.DataFrame(made.records.read("accuracy"))
+    found = rows[rows["split"].str.contains(OTHER_LATENTS, regex=False)].set_index("split")
+    assert set(found["step"]) <= {made.progress.step}
+    if run is COT:
+        assert found.empty
+        return
+    assert list(found.index) == ["test, latents: 0", "test, latents: 3"]
+    none, three = found["mean_latents"]
+    assert none == 0
+    assert three == 3 if run is COCONUT else 0 <= three <= 3
+
+
+def test_epochs_decide_the_updates(world: World) -> None:
+    run = world.here("epochs", COT, training={"epochs": 0.5, "batch_size": 8})
+    assert run.curriculum.updates == math.ceil(len(run.splits.train) / 16)
+    assert run.training.of_examples(len(run.splits.train) * 2).updates == math.ceil(len(run.splits.train) / 8)
+    assert world.here("updates", COT).curriculum.updates == 16

@@ -17,6 +17,7 @@ from thoughtscope.hidden_states.extract import LatentsSettings, extract_latents
 from thoughtscope.hidden_states.read import read_vectors
 from thoughtscope.latents.generate import Decoding
 from thoughtscope.methods.self_distillation import TEACHER
+from thoughtscope.parsing import merge
 from thoughtscope.reasoner import load_reasoner
 from thoughtscope.run_id import RunId
 from thoughtscope.tasks.prepare import EXAMPLES
@@ -131,3 +132,20 @@ def test_what_a_decoder_reads_is_kept_and_the_decoder_is_dropped(world: World, t
         assert row["correct"] == (row["reading"] == row["step"])
     run.save_model(tmp_path / "model")
     assert not any("auxiliary" in name for name in load_file(tmp_path / "model/model.safetensors"))
+
+
+def test_responses_are_drawn_once_a_run_has_ended_and_its_times_are_kept(world: World) -> None:
+    sampling = {"samples": 3, "temperature": 1.5, "top_p": 1.0}
+    own = merge(changes("codi"), {"training": {"updates": 2}, "evaluation": {"every": 1, "sampling": sampling}})
+    run = world.here("sampling", RunId("chain", "qwen3", "codi", "full", 0), **own)
+    run.execute()
+    rows = run.records.read("samples")
+    n = len(run.splits.test)
+    assert [(row["step"], row["sample"]) for row in rows] == [(2, sample) for sample in range(3) for _ in range(n)]
+    drawn = [[row["predicted"] for row in rows if row["sample"] == sample] for sample in range(3)]
+    assert drawn[0] != drawn[1] != drawn[2]
+    again = Decoding(**run.settings.evaluation.decoding, temperature=1.5, sample=2, batch_size=3)
+    expected = predict(run.curriculum.reasoner, run.splits.test[:5], again)
+    assert drawn[2][:5] == [row["predicted"] for row in expected], "whatever the batch"
+    assert run.times["seconds_per_question"] > 0
+    assert all(row["operations"] > 0 for row in run.records.read("predictions"))

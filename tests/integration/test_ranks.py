@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 
 import pytest
@@ -13,8 +12,6 @@ from thoughtscope.training.worker import state_folder
 from .world import COCONUT, LT_TUNING, World, finish, with_fault
 
 pytestmark = pytest.mark.slow
-
-DOWN_WITHIN = 45  # seconds; the launcher gives the other ranks 30 to end by themselves
 
 
 @pytest.mark.parametrize(
@@ -30,10 +27,7 @@ def test_a_rank_that_dies_takes_the_others_down_with_its_own_error_first(
     name = fault.replace(":", "-")
     command = world.command(name, COCONUT, 2)
     done = finish(command, **with_fault(fault))
-    down = time.time() - float(done.stderr.split("fault at ")[1].split()[0])
-    print(f"down after {down:.1f} s")
     assert done.returncode == 1
-    assert down < DOWN_WITHIN
     errors = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
     assert len(errors) == 1, done.stderr[-4000:]
     assert errors[0].startswith(expected)

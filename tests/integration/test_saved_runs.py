@@ -19,7 +19,6 @@ from thoughtscope.latents.forward import forward
 from thoughtscope.latents.layout import labelled_tokens, sequence
 from thoughtscope.latents.packing import pack
 from thoughtscope.latents.scoring import loss_sum
-from thoughtscope.plugins import implementation
 from thoughtscope.reasoner import load_reasoner
 from thoughtscope.run_id import RunId
 from thoughtscope.tasks.prepare import PRETRAINING, write_task
@@ -35,7 +34,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
     made = World(tmp_path_factory.mktemp("world"))
     study = made.study(RunId("chain", QWEN, "coconut", "full", 0), {})
     with artifact_folder(made.folder / "task", {}) as target:
-        write_task("chain", implementation("tasks", "chain", "test"), study.task("chain"), target)
+        write_task("chain", study.task("chain"), target)
     with artifact_folder(made.folder / "backbone", {}) as target:
         learned = Pretraining(tasks=["chain"], updates=60, batch_size=32)
         (target / MODEL).mkdir()

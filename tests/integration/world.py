@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -20,14 +21,13 @@ import torch.distributed as dist
 import yaml
 
 from thoughtscope import schemas
-from thoughtscope.artifacts import artifact_folder, sha256
+from thoughtscope.artifacts import artifact_folder, digest, sha256
 from thoughtscope.backbones.load import MODEL
 from thoughtscope.backbones.make import make_tiny
 from thoughtscope.backbones.settings import Pretraining
 from thoughtscope.config.load import Study
 from thoughtscope.config.run_settings import run_settings, saving
 from thoughtscope.parsing import merge, parse
-from thoughtscope.plugins import implementation
 from thoughtscope.run_id import RunId
 from thoughtscope.tasks.prepare import EXAMPLES, write_task
 from thoughtscope.training.report import Report
@@ -40,6 +40,8 @@ FAULTS = ROOT / "tests/faults/inject"
 COCONUT = RunId("chain", "qwen3", "coconut", "full", 0)
 LT_TUNING = RunId("chain", "qwen3", "lt-tuning", "full", 0)
 COT = RunId("chain", "qwen3", "cot", "full", 0)
+# another one in each run of the tests, but the same in all their processes, which have to collect the same tests
+NEW_SEED = random.Random(os.environ.get("PYTEST_XDIST_TESTRUNUID")).randrange(10**6)
 
 
 @dataclass
@@ -89,7 +91,8 @@ class World:
         alone()
         report = Report(run.path, active=False)
         backbone = self.folder / "backbone" / MODEL
-        return Trainer(settings, rows, backbone, None, state, report, stopped, time.monotonic)
+        tokens = self.folder / "tokens" / digest([settings.method, settings.prompting.model_dump()])
+        return Trainer(settings, rows, tokens, backbone, None, state, report, stopped, time.monotonic)
 
     def losses_here(self, run: RunId, **changes: Any) -> list[float]:
         """Return the losses of a run that this process executes, alone."""
@@ -116,7 +119,7 @@ def make_world(folder: Path) -> World:
     made = World(folder)
     study = made.study(COCONUT, {})
     with artifact_folder(folder / "task", {}) as target:
-        write_task("chain", implementation("tasks", "chain", "test"), study.task("chain"), target)
+        write_task("chain", study.task("chain"), target)
     pretraining = Pretraining(tasks=["chain"], updates=10, batch_size=16)
     with artifact_folder(folder / "backbone", {}) as target:
         (target / MODEL).mkdir()

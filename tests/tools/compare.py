@@ -1,7 +1,7 @@
 """Compares two results folders: are tables, figures and models that were made twice the same?
 
-Times and speeds stand in `benchmarks` and logs, which are not compared. A picture is compared by its pixels, as PNG:
-the provenance inside may differ.
+Times and speeds stand in `benchmarks`, logs and `times.json`, which are not compared. A picture is compared by its
+pixels, as PNG: the provenance inside may differ.
 
     python -m tests.tools.compare results elsewhere/results --tolerance 0
 """
@@ -23,6 +23,7 @@ from thoughtscope.artifacts import sha256
 from thoughtscope.errors import UserError, one_line_errors
 from workflow.lib.found import Found, found
 
+TIMES = "times.json"  # how long a run's answers took
 TABLES, PICTURES, OTHER_FORMS = {".parquet", ".csv"}, {".png"}, {".pdf", ".svg"}
 
 
@@ -41,7 +42,7 @@ def differences(first: Path, second: Path, tolerance: float = 0.0) -> Iterator[s
 
 
 def _artifact(name: str, one: Found, other: Found, tolerance: float) -> Iterator[str]:
-    files, others = one.files(), other.files()
+    files, others = ({file: size for file, size in each.files().items() if file != TIMES} for each in (one, other))
     for file in sorted(files.keys() ^ others.keys()):
         yield f"{name}: {file} is only in one of them"
     for file in sorted(files.keys() & others.keys()):

@@ -64,6 +64,7 @@ def write_run(
                 "mean_latents": latents,
                 "mean_visible_tokens": 4.0,
                 "mean_forward_passes": float(passes),
+                "mean_operations": 1000.0 * passes,
             }
         )
         where = {"run": run.path, "step": step, "layout": layout, "split": split}
@@ -77,7 +78,45 @@ def write_run(
     stages = [{"name": name, "first_step": first, "last_step": last} for name, first, last in pairs]
     schedule = {"stages": stages, "updates": updates, "labelled_tokens": 3 * updates, "positions": 10 * updates}
     (place / "schedule.json").write_text(json.dumps(schedule))
+    times = {"seconds_per_question": 0.25, "device": "cpu", "batch_size": 256}
+    (place / "times.json").write_text(json.dumps(times))
     return place
+
+
+def write_readings(place: Path, readings: Mapping[int, Sequence[tuple[str | None, str]]]) -> None:
+    """Write what a decoder read, by step: for each question the step (None: it has none such) and the reading."""
+    rows = [
+        {
+            "run": "run",
+            "example_id": f"test-{item}",
+            "step_index": index,
+            "step": step,
+            "reading": reading,
+            "correct": None if step is None else step == reading,
+        }
+        for index, pairs in readings.items()
+        for item, (step, reading) in enumerate(pairs)
+    ]
+    schemas.write(place / "readings.parquet", schemas.READINGS, rows)
+
+
+def write_samples(place: Path, answers: Mapping[str, Sequence[str | None]], gold: str) -> None:
+    """Write the drawn responses of a run, by question; an answer is right if it is `gold`."""
+    rows = [
+        {
+            "run": "run",
+            "example_id": example,
+            "sample": sample,
+            "correct": answer == gold,
+            "predicted": answer,
+            "visible_tokens": 4,
+            "latents": 1,
+            "stopped": "eos",
+        }
+        for example, drawn in answers.items()
+        for sample, answer in enumerate(drawn)
+    ]
+    schemas.write(place / "samples.parquet", schemas.SAMPLES, rows)
 
 
 def _prediction(example: str, correct: bool, stopped: str, passes: int) -> dict[str, object]:
@@ -89,6 +128,7 @@ def _prediction(example: str, correct: bool, stopped: str, passes: int) -> dict[
         "latents": 1,
         "visible_tokens": 4,
         "forward_passes": passes,
+        "operations": 1000.0 * passes,
         "stopped": stopped,
         "overlap": "train" if int(example.rpartition("-")[2]) % 5 == 4 else None,
     }

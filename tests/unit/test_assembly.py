@@ -17,7 +17,6 @@ from thoughtscope.errors import UserError
 from thoughtscope.latents.fills.hidden import Settings as Hidden
 from thoughtscope.methods.curriculum import Stage
 from thoughtscope.parsing import merge
-from thoughtscope.plugins import implementation
 from thoughtscope.run_id import RunId
 from thoughtscope.tasks.prepare import write_task
 from thoughtscope.training.assembly import Parts, assemble
@@ -33,7 +32,7 @@ FUSED = {"kind": "fusion", "adapter": 8}
 def backbone(tmp_path_factory: pytest.TempPathFactory) -> Path:
     task, folder = tmp_path_factory.mktemp("task"), tmp_path_factory.mktemp("backbone")
     study = Study(SMOKE, ROOT / "config")
-    write_task("chain", implementation("tasks", "chain", "test"), study.task("chain"), task)
+    write_task("chain", study.task("chain"), task)
     settings = study.backbone("qwen3")
     make_tiny(settings, Pretraining(tasks=[], updates=1, batch_size=1), 0, [task], folder, "backbone")
     return folder

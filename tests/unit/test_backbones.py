@@ -50,7 +50,7 @@ CHAIN = chain.Settings.model_validate(
 )
 TEXTS = [
     {"question": row["question"], "response": response_text(row["steps"], row["answer"])}
-    for row in chain.examples(CHAIN)
+    for row in CHAIN.examples()
     if row["split"] == "train"
 ]
 
@@ -126,7 +126,7 @@ def test_what_makes_families_special_is_switched_on(tokenizer: Any) -> None:
 
 def question(tokenizer: Any) -> torch.Tensor:
     """Return the ids of a question of the default task with its whole response, `[1, LENGTH]`."""
-    row = next(iter(chain.examples(CHAIN)))
+    row = next(iter(CHAIN.examples()))
     example = encode(tokenizer, Prompting(), row)
     coconut = methods_settings("coconut")
     ids = TokenIds(dict.fromkeys(coconut.tokens, 2))  # any id: it is the length that counts
@@ -217,7 +217,7 @@ def test_bad_folders_are_told_apart(tokenizer: Any, tmp_path: Path) -> None:
 
 def test_a_backbone_that_does_not_reason_well_enough_is_refused(tmp_path: Path) -> None:
     """At 0 nothing is asked of it; what it reaches is returned."""
-    write_task("chain", chain, CHAIN, tmp_path)
+    write_task("chain", CHAIN, tmp_path)
     once = Pretraining(tasks=["chain"], updates=1, batch_size=4)
     (tmp_path / "model").mkdir()
     made = make_tiny(settings("qwen3"), once, 0, [tmp_path], tmp_path / "model", "backbone tiny")

@@ -14,11 +14,12 @@ from safetensors.torch import save_file
 
 from thoughtscope.backbones.settings import Settings
 from thoughtscope.backbones.size import count_parameters, parameters
-from thoughtscope.config.compute import UNKNOWN, Footprint, Request, building_mb, reading_request, training_request
+from thoughtscope.config.compute import UNKNOWN, Request, building_mb, reading_request, training_request
 from thoughtscope.config.load import Study
 from thoughtscope.errors import UserError
 from thoughtscope.parsing import merge
 from thoughtscope.run_id import RunId
+from thoughtscope.training.footprint import Footprint
 
 ROOT = Path(__file__).parents[2]
 LARGE = RunId("gsm8k", "llama3.1-8b", "coconut-gsm8k", "full", 0)
@@ -160,5 +161,13 @@ def test_a_tiny_backbone_asks_for_no_device_and_little_memory() -> None:
     study, run = Study(smoke, ROOT / "config"), RunId("chain", "qwen3", "coconut", "full", 0)
     for request in (training_request(study, run), reading_request(study, run.backbone)):
         assert (request.gpus, request.ranks, request.mem_mb) == (0, 1, 2500)
-    two = training_request(Study({**smoke, "compute": {"ranks": 2}}, ROOT / "config"), run)
-    assert two.mem_mb == 4000
+    doubled = Study({**smoke, "compute": {"ranks": 2}}, ROOT / "config")
+    for two in (training_request(doubled, run), reading_request(doubled, run.backbone)):
+        assert (two.ranks, two.mem_mb) == (2, 4000)
+
+
+def test_an_extraction_uses_all_devices_that_are_set() -> None:
+    study = published(LARGE, compute={"gpus": 4})
+    one, four = (reading_request(one, LARGE.backbone) for one in (published(LARGE), study))
+    assert (one.gpus, one.ranks, four.gpus, four.ranks, four.nodes) == (1, 1, 4, 4, 1)
+    assert four.mem_mb > 3.5 * (one.mem_mb - 2500)

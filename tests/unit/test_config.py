@@ -76,7 +76,7 @@ def study(**changes: Any) -> Study:
         ),
         (
             {"figures": {"f": {"kind": "accuracy_backbones", "runs": {"backbone": "qwen3"}}}},
-            ["figures.f.runs: they mix method coconut, cot, lt-tuning, pause; name one method"],
+            ["figures.f.runs: they mix method coconut, codi, cot, lt-tuning, pause, ", "; name one method"],
         ),
         ({"probes": {"truth": {"kind": "pie"}}}, ["probes.truth.kind", "no kind 'pie'", "intermediate_value"]),
         ({"probes": {"truth": {"backbone": None}}}, ["probes.truth.backbone", "key is missing"]),

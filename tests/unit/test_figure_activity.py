@@ -8,17 +8,30 @@ import pytest
 from figure_data import QUESTION, RESPONSES, activity, drawn
 from matplotlib import colormaps
 from matplotlib.colors import to_rgba
+from mpl_toolkits.mplot3d.proj3d import proj_transform
 
 from thoughtscope.errors import UserError
 from thoughtscope.figures import style
+from thoughtscope.figures.activity import grids
 from thoughtscope.figures.activity_heatmap import ActivityHeatmap
-from thoughtscope.figures.activity_surface import ActivitySurface
+from thoughtscope.figures.activity_surface import ActivitySurface, mesh
 
 KINDS = [ActivitySurface, ActivityHeatmap]
 
 
 def panels(figure):
     return figure.axes[:2], figure.axes[2]
+
+
+def drawn_corners(axes):
+    """Return the corners of a drawn surface on the page, ``[corners, 2]``."""
+    axes.figure.canvas.draw()
+    return np.concatenate([path.vertices for path in axes.collections[0].get_paths()])
+
+
+def on_page(axes, layer, position, score):
+    """Return where a point of a drawn 3D panel is on the page, in the coordinates of `drawn_corners`."""
+    return proj_transform(layer, position, score, axes.get_proj())[:2]
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -58,20 +71,21 @@ def test_one_colour_bar_goes_from_green_below_to_red_above_with_zero_in_the_midd
 def test_the_surface_passes_through_every_score():
     figure, points = drawn(ActivitySurface, activity())
     for axes, name in zip(panels(figure)[0], ("false", "true"), strict=True):
-        corners = np.concatenate(axes.collections[0]._faces)
+        corners = drawn_corners(axes)
         for cell in points[points["panel"] == name].itertuples():
-            here = np.isclose(corners[:, 0], cell.layer) & np.isclose(corners[:, 1], cell.position)
-            assert here.any()
-            np.testing.assert_allclose(corners[here, 2], cell.score, atol=1e-12)
+            assert np.isclose(corners, on_page(axes, cell.layer, cell.position, cell.score)).all(axis=1).any()
 
 
 def test_exactly_the_facets_nearest_to_a_cell_without_evidence_are_grey():
-    figure, _ = drawn(ActivitySurface, activity(grey=[(1, 2)]))
-    surface = panels(figure)[0][0].collections[0]
-    grey = np.isclose(surface._facecolor3d, to_rgba(style.MUTED)).all(axis=1)
-    middles = np.array([face.mean(axis=0) for face in surface._faces])
-    np.testing.assert_array_equal(grey, (np.abs(middles[:, 0] - 1) < 0.5) & (np.abs(middles[:, 1] - 2) < 0.5))
-    assert grey.any()
+    rows = activity(grey=[(1, 2)])
+    figure, _ = drawn(ActivitySurface, rows)
+    for axes, grid in zip(panels(figure)[0], grids(rows, ActivitySurface.Settings())[0], strict=True):
+        surface = mesh(grid)
+        x, y = ((edges[:-1] + edges[1:]) / 2 for edges in (surface.layers, surface.positions))
+        np.testing.assert_array_equal(surface.grey, (np.abs(x - 1) < 0.5) & (np.abs(y - 2) < 0.5)[:, None])
+        axes.figure.canvas.draw()
+        grey = np.isclose(axes.collections[0].get_facecolor(), to_rgba(style.MUTED)).all(axis=1)
+        assert grey.sum() == surface.grey.sum() == 4
 
 
 def test_heat_map_cells_hold_the_scores_and_tokens_stand_on_the_axis():
@@ -113,10 +127,9 @@ def test_colours_span_the_cells_with_evidence():
     figure, _ = drawn(ActivitySurface, rows)
     axes = panels(figure)[0][0]
     assert axes.get_zlim()[1] == pytest.approx(3.0)
-    corners = np.concatenate(axes.collections[0]._faces)
-    here = np.isclose(corners[:, 0], 0) & np.isclose(corners[:, 1], 0)
-    assert here.any()
-    assert not corners[here, 2].any(), "a cell without evidence lies at 0 and hides no other"
+    corners = drawn_corners(axes)
+    assert np.isclose(corners, on_page(axes, 0, 0, 0)).all(axis=1).any(), "a cell without evidence lies at 0"
+    assert not np.isclose(corners, on_page(axes, 0, 0, 99)).all(axis=1).any()
 
 
 def test_an_attribute_chooses_the_counterparts():

@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 import yaml
 from figure_data import accuracy, activity, drawn, latents
+from matplotlib.text import Text
 from synthetic import write_run
 
 from thoughtscope.config.load import Study
@@ -173,7 +174,8 @@ def test_long_texts_are_cut_off_in_titles_not_in_the_picture() -> None:
     figure, points = drawn(ActivityHeatmap, _foreign_activity())
     figure.canvas.draw()
     for axes in figure.axes[:2]:
-        title = axes.title if axes.get_title() else axes._left_title
+        shown = axes.get_title() or axes.get_title(loc="left")
+        (title,) = (one for one in axes.get_children() if isinstance(one, Text) and one.get_text() == shown)
         box = title.get_window_extent()
         assert 0 <= box.y0 < box.y1 <= figure.bbox.y1
         assert box.x1 <= figure.bbox.x1

@@ -7,6 +7,7 @@ import pytest
 from figure_data import METHOD_SERIES as SERIES
 from figure_data import METHODS, drawn, latents
 from matplotlib.colors import to_hex
+from mpl_toolkits.mplot3d.proj3d import proj_transform
 from scipy.spatial.distance import pdist
 
 from thoughtscope.errors import UserError
@@ -43,13 +44,20 @@ def test_methods_have_their_named_colours_and_a_marker_each_in_one_legend_on_top
     assert legend.get_window_extent().y0 / figure.bbox.height > max(axes.get_position().y1 for axes in figure.axes)
 
 
+def in_order(points):
+    """Return points ``[n, 2]`` from left to right; matplotlib draws them from back to front."""
+    return points[np.argsort(points[:, 0])]
+
+
 def test_drawn_points_are_the_points_that_the_csv_holds():
     figure, points = drawn(LatentScatter, Latents(*latents(ALL), QUESTIONS, KEPT), SERIES)
+    figure.canvas.draw()
     for axes in figure.axes:
         for cloud in axes.collections:
             mine = points[(points["panel"] == axes.get_title()) & (points["label"] == cloud.get_label())]
             assert len(mine) == 60
-            np.testing.assert_allclose(np.array(cloud._offsets3d), mine[COMPONENTS].to_numpy().T)
+            on_page = np.stack(proj_transform(*mine[COMPONENTS].to_numpy().T, axes.get_proj())[:2], axis=1)
+            np.testing.assert_allclose(in_order(cloud.get_offsets()), in_order(on_page))
 
 
 def test_only_the_last_checkpoint_of_each_method_is_drawn():

@@ -204,7 +204,11 @@ def test_latents_without_a_fill_are_refused() -> None:
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_positions_that_no_label_needs_are_left_out_without_changing_the_loss(layout: str) -> None:
     rows, model, fill = LAYOUTS[layout](4), make_model("qwen3"), make_fill("hidden")
-    rows = [replace(one, labels=(*one.labels[:-1], IGNORE)) for one in rows if one.latents and len(one.text_ids) > 2]
+    rows = [
+        replace(one, labels=(*one.labels[:-1], IGNORE))
+        for one in rows
+        if one.latents and len(one.token_ids) - one.prompt_length - one.latents > 2
+    ]
     whole, needed = pack(rows, HIDDEN), pack(rows, HIDDEN, for_labels=True)
     assert len(needed.token_ids) <= len(whole.token_ids) - 2 * len(rows)
     losses = [loss_sum(model, forward(model, batch, fill), batch) for batch in (whole, needed)]

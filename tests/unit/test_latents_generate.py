@@ -12,13 +12,14 @@ from hypothesis import strategies as st
 
 from tests.families import EOS, FAMILIES, LATENT, VOCABULARY, make_model
 from tests.unit.test_latents_forward import naive_states
+from thoughtscope.errors import UserError
 from thoughtscope.latents.fill import Fill
 from thoughtscope.latents.fills.base import BaseFill
 from thoughtscope.latents.fills.fusion import Settings as Fusion
 from thoughtscope.latents.fills.hidden import Settings as Hidden
 from thoughtscope.latents.fills.pause import Settings as Pause
 from thoughtscope.latents.generate import Decoding, Generation, generate, loops
-from thoughtscope.latents.layout import TokenSequence, sequence
+from thoughtscope.latents.layout import TokenSequence, sequence, with_latents
 
 FILLS: dict[str, BaseFill] = {"hidden": Hidden(kind="hidden"), "fusion": Fusion(kind="fusion", layer=2)}
 
@@ -193,3 +194,16 @@ def test_rows_end_at_eos_and_leave_the_batch(monkeypatch: pytest.MonkeyPatch) ->
     steps = widths[1:]  # the prompts come first, packed into one row
     assert steps == sorted(steps, reverse=True)
     assert steps[-1] < steps[0]
+
+
+def test_a_prompt_gets_another_number_of_latents_where_its_own_stand() -> None:
+    one = sequence("a", [5, 6], [7, 3, 3, 8], is_latent=[False, True, True, False], labelled=[False] * 4)
+    assert with_latents(one, 2) == one
+    more, none = with_latents(one, 4), with_latents(one, 0)
+    assert more.token_ids == (5, 6, 7, 3, 3, 3, 3, 8)
+    assert (more.latents, more.prompt_length, more.is_latent[-1]) == (4, 2, False)
+    assert (none.token_ids, none.latents) == ((5, 6, 7, 8), 0)
+    apart = sequence("b", [5], [3, 6, 3], is_latent=[True, False, True])
+    for refused in (none, apart):
+        with pytest.raises(UserError, match="its latents are not one block"):
+            with_latents(refused, 1)

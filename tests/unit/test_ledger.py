@@ -162,11 +162,3 @@ def test_the_tolerance_between_processors_has_none_either() -> None:
     )
     assert section
     assert by_hand(section) == []
-
-
-@pytest.mark.parametrize(
-    "text", ["it reached .98 with two steps left", "0.155", "3 of 5", "66 % of seeds", "at `99fe7c5`"]
-)
-def test_numbers_of_runs_are_recognised(text: str) -> None:
-    assert by_hand(text)
-    assert by_hand(f"<!-- ledger: lines -->\n{text}\n<!-- end -->") == []

@@ -140,7 +140,6 @@ def test_statements_and_many_rows_are_counted_once_each(made: Path) -> None:
 def test_latents_are_where_the_layout_puts_them_whatever_the_ids_are() -> None:
     made = sequence("x", [5, 3], [3, 3, 6], is_latent=[True, False, False])
     assert made.is_latent == (False, False, True, False, False)
-    assert made.text_ids == [3, 6]
 
 
 def test_a_response_shows_everything_but_the_tokens_of_the_method(made: Path) -> None:

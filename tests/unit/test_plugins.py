@@ -1,4 +1,4 @@
-"""A task and a method that are written from their contracts alone work everywhere; what one lacks is one line."""
+"""A minimal task and a minimal method work everywhere; an incomplete one is an error of one line."""
 
 from __future__ import annotations
 
@@ -10,19 +10,22 @@ from typing import Any
 import pytest
 
 import thoughtscope.methods
-import thoughtscope.tasks.contract
+import thoughtscope.tasks
 from thoughtscope.backbones.make import make_tiny
 from thoughtscope.backbones.settings import Pretraining
 from thoughtscope.backbones.settings import Settings as Backbone
-from thoughtscope.check.inputs import rows_of
 from thoughtscope.config.load import Study
 from thoughtscope.config.run_settings import run_settings
 from thoughtscope.errors import UserError
+from thoughtscope.latents.fills.base import BaseFill
 from thoughtscope.latents.generate import Decoding
-from thoughtscope.plugins import implementation, read_settings
+from thoughtscope.methods.base import BaseMethod
+from thoughtscope.plugins import implementation, kinds, read_settings
 from thoughtscope.reasoner import load_reasoner
 from thoughtscope.run_id import RunId
-from thoughtscope.tasks.prepare import write_task
+from thoughtscope.schemas import REASONING, stream
+from thoughtscope.tasks.base import BaseTask
+from thoughtscope.tasks.prepare import EXAMPLES, write_task
 from thoughtscope.training.assembly import assemble
 from thoughtscope.training.settings import TrainSettings
 from thoughtscope.training.stage_data import lay_out
@@ -35,25 +38,23 @@ TASK = '''
 from typing import Literal
 
 from thoughtscope.settings import Strict
+from thoughtscope.tasks.base import QuestionTask, StatementTask
 
-CONTRACT = "reasoning"
 
-
-class Settings(Strict):
+class Settings(QuestionTask):
     """Digits."""
 
     kind: Literal["echo"]
     digits: int = 6
 
-
-def examples(settings):
-    for split in ("train", "validation", "test"):
-        for i in range(settings.digits):
-            question = f"{split} says {i}"
-            yield {
-                "example_id": f"{split}-{i}", "split": split, "question": question,
-                "steps": [str(i)], "answer": str(i), "step_values": [],
-            }
+    def examples(self):
+        for split in ("train", "validation", "test"):
+            for i in range(self.digits):
+                question = f"{split} says {i}"
+                yield {
+                    "example_id": f"{split}-{i}", "split": split, "question": question,
+                    "steps": [str(i)], "answer": str(i), "step_values": [],
+                }
 
 '''
 METHOD = '''
@@ -94,11 +95,6 @@ class Settings(BaseMethod):
         thought = [ids["<once>"]] if stage.fill else []
         return sequence(example.example_id, example.prompt, thought, is_latent=[True] * len(thought))
 '''
-CONTRACTS = {"tasks": thoughtscope.tasks.contract.Contract}
-NAMES = {
-    group: [name for name in {**vars(contract), **contract.__annotations__} if name[0] != "_" and name != "Settings"]
-    for group, contract in CONTRACTS.items()
-}
 
 
 @pytest.fixture
@@ -135,13 +131,13 @@ def test_a_minimal_task_and_method_go_through_every_part_that_asks_them(study: S
     run = RunId("mine", "qwen3", "mine", "full", 0)
     settings = TrainSettings.model_validate(run_settings(study, run))
     assert study_rules.method_modules(study, run) == ["thoughtscope.methods.once", "thoughtscope.latents.fills.hidden"]
-    module, task = read_settings("tasks", study_rules.prepare_task(study, "mine")["task"], "task mine")
+    task = read_settings(BaseTask, study_rules.prepare_task(study, "mine")["task"], "task mine")
     for folder in ("task", "backbone"):
         (tmp_path / folder).mkdir()
-    assert write_task("mine", module, task, tmp_path / "task") == {"train": 6, "validation": 6, "test": 6}
+    assert write_task("mine", task, tmp_path / "task") == {"train": 6, "validation": 6, "test": 6}
     backbone, once = Backbone.model_validate(study.raw("backbones", "qwen3")), study.pretraining("qwen3")
     make_tiny(backbone, Pretraining.model_validate(once), 0, [tmp_path / "task"], tmp_path / "backbone", "backbone")
-    parts = assemble(settings, rows_of(tmp_path / "task"), tmp_path / "backbone", 0, "cpu")
+    parts = assemble(settings, stream(tmp_path / "task" / EXAMPLES, REASONING), tmp_path / "backbone", 0, "cpu")
     latents = []
     for stage in parts.stages:
         reasoner = parts.reasoner.at(stage)
@@ -154,31 +150,23 @@ def test_a_minimal_task_and_method_go_through_every_part_that_asks_them(study: S
     assert [one.response for one in again.generate(parts.splits.test, decoding)] == answers
 
 
-@pytest.mark.parametrize(("group", "name"), [(group, name) for group, names in NAMES.items() for name in names])
-def test_a_name_that_a_plug_in_lacks_is_one_line(plugins: Path, group: str, name: str) -> None:
-    kind = {"tasks": "echo", "methods": "once"}[group]
-    path = plugins / f"{group}/{kind}.py"
-    text = path.read_text()
-    path.with_name(f"without_{name.lower()}.py").write_text(re.sub(rf"^(def )?{name}\b", r"\1other", text, flags=re.M))
-    implementation(group, kind, "test")
-    with pytest.raises(UserError) as caught:
-        implementation(group, f"without-{name.lower()}", "here")
-    said = (
-        f"here: kind: thoughtscope.{group}.without_{name.lower()} has no {name}; complete it as thoughtscope.{group}."
-    )
-    assert str(caught.value) == f"{said}contract describes"
-
-
 @pytest.mark.parametrize(
     ("group", "old", "new", "expected"),
     [
+        ("tasks", "Settings(QuestionTask)", "Settings(Strict)", "has a Settings that is no subclass of"),
+        ("tasks", "def examples(", "def questions(", "has a Settings without examples; complete it as"),
         (
             "tasks",
-            '"reasoning"',
-            '"riddles"',
-            "has CONTRACT 'riddles', not one of 'reasoning', 'statements'",
+            "def examples(self)",
+            "def examples(self, split)",
+            "whose examples does not take (self)",
         ),
-        ("tasks", "def examples(settings)", "def examples()", "has a examples that does not take (settings)"),
+        (
+            "tasks",
+            "(QuestionTask)",
+            "(StatementTask)",
+            "has a Settings without pretraining_texts; complete it as thoughtscope.tasks.base",
+        ),
         ("methods", "Settings(BaseMethod)", "Settings(Stage)", "has a Settings that is no subclass of"),
         (
             "methods",
@@ -201,36 +189,12 @@ def test_a_plug_in_of_another_form_is_one_line(plugins: Path, group: str, old: s
     name = f"broken{random.randrange(10**9)}"  # a module is imported once in a process
     (plugins / f"{group}/{name}.py").write_text(text.replace(old, new))
     with pytest.raises(UserError, match=re.escape(expected)):
-        implementation(group, name, "here")
+        implementation({"tasks": BaseTask, "methods": BaseMethod}[group], name, "here")
 
 
-def test_statements_without_texts_to_learn_are_one_line(plugins: Path, tmp_path: Path) -> None:
-    text = (plugins / "tasks/echo.py").read_text().replace('"reasoning"', '"statements"')
-    rows = """
-def examples(settings):
-    for split in ("train", "test", "calibration"):
-        yield {
-            "example_id": split, "split": split, "subject": "a", "attribute": "b", "negated": False,
-            "question": "?", "response": "!", "label": 1,
-        }
-"""
-    (plugins / "tasks/claims.py").write_text(text[: text.index("def examples")] + rows)
-    module = implementation("tasks", "claims", "test")
-    (tmp_path / "made").mkdir()
-    with pytest.raises(UserError, match=r"task mine: kind: thoughtscope.tasks.claims has no pretraining; statements"):
-        write_task("mine", module, module.Settings(kind="echo"), tmp_path / "made")
-
-
-def test_contracts_name_everything_that_the_minimal_plug_ins_define() -> None:
-    assert NAMES == {
-        "tasks": ["examples", "CONTRACT"],
-    }
-
-
-def test_the_shipped_kinds_keep_their_contracts() -> None:
-    for group, expected in (
-        ("tasks", {"chain", "facts", "prontoqa", "prosqa", "statements", "table"}),
-        ("methods", {"confidence-insertion", "step-removal", "token-removal"}),
-    ):
-        for kind in expected:
-            assert implementation(group, kind, "test").Settings
+@pytest.mark.parametrize("base", [BaseTask, BaseMethod, BaseFill])
+def test_all_shipped_kinds_are_complete(base: Any) -> None:
+    found = kinds(base)
+    assert len(found) >= 3
+    for kind in found:
+        assert issubclass(implementation(base, kind, "test"), base)

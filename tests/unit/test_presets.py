@@ -28,6 +28,8 @@ PUBLISHED = (
     "lt-tuning-published",
     "lt-tuning-published-without-stage-3",
     "lt-tuning-textbook-nucleus",
+    "codi-gsm8k",
+    "pccot-gsm8k",
 )
 
 
@@ -80,6 +82,16 @@ def test_icot_for_gsm8k_removes_eight_tokens_an_epoch_until_all_go_at_39() -> No
     assert not any(stage.fill for stage in stages)
 
 
+def test_codi_and_pccot_have_the_numbers_of_their_publications() -> None:
+    codi, pccot = (method(name).model_dump() for name in ("codi-gsm8k", "pccot-gsm8k"))
+    for one in (codi, pccot):
+        assert one["fill"]["projector"] == {"inner": 768, "dropout": 0.0, "norm": True}
+        assert (one["teacher_weight"], one["distillation"]["weight"], one["distillation"]["scale"]) == (1, 1, "layer")
+    assert (codi["latents"], codi["fill"]["sweeps"], codi["last_step"]) == (6, None, False)
+    assert (pccot["latents"], pccot["fill"]["sweeps"], pccot["last_step"]) == (24, 3, True)
+    assert (codi["distillation"]["embeddings"], pccot["distillation"]["embeddings"]) == (True, False)
+
+
 @pytest.mark.parametrize("name", ["lt-tuning-published", "lt-tuning-published-without-stage-3"])
 def test_lt_tuning_has_the_numbers_of_its_publication(name: str) -> None:
     assert epochs(name, 10) == [1, 2, 7]
@@ -111,6 +123,8 @@ OPTIMIZERS = {
     "coconut-prosqa": (1e-4, "constant", 0.0, 0.01, None, "reset"),
     "icot-gsm8k": (1e-5, "constant", 0.0, 0.01, 1.0, "reset"),
     "lt-tuning-published": (2e-5, "cosine", 0.1, 0.01, 1.0, "keep"),
+    "codi-gsm8k": (3e-3, "cosine", 0.03, 0.1, 2.0, "keep"),
+    "pccot-gsm8k": (3e-3, "cosine", 0.03, 0.01, 1.0, "keep"),
 }
 
 

@@ -19,7 +19,6 @@ from thoughtscope.backbones.tokenizer import train_tokenizer
 from thoughtscope.latents.packing import pack
 from thoughtscope.methods.minibatch import Counts, Learner, MicroBatch, Row, cross_entropy
 from thoughtscope.reasoner import Prompting, Reasoner, encode, fill_modules, load_reasoner, read_method
-from thoughtscope.tasks import chain
 from thoughtscope.training.hyperparameters import Lora
 from thoughtscope.training.network import Network, add_tokens, freeze
 
@@ -29,7 +28,7 @@ TINY = {
     for file in sorted((ROOT / "config/backbones").glob("*.yaml"))
     if (raw := yaml.safe_load(file.read_text()))["source"] == "tiny"
 }
-ROWS = list(chain.examples(CHAIN))[:8]
+ROWS = list(CHAIN.examples())[:8]
 COCONUT = {"kind": "step-removal", "label": "c", "fill": {"kind": "hidden"}, "latents_per_step": 2}
 
 

@@ -12,8 +12,8 @@ from tests.families import EOS, LATENT, VOCABULARY, make_model
 from tests.unit.test_latents_generate import prompts
 from thoughtscope.latents.fill import Fill
 from thoughtscope.latents.fills.soft import Settings as Soft
-from thoughtscope.latents.fills.soft import likely
 from thoughtscope.latents.generate import Decoding, Generation, generate
+from thoughtscope.latents.head import likely
 from thoughtscope.latents.layout import TokenSequence
 from thoughtscope.latents.thinking import Thinking
 

@@ -18,10 +18,12 @@ import yaml
 from thoughtscope.config.load import Study
 from thoughtscope.errors import UserError
 from thoughtscope.figures.base import Figure
-from thoughtscope.plugins import kinds, module_name
+from thoughtscope.methods.base import BaseMethod
+from thoughtscope.plugins import implementation, kinds
 from thoughtscope.probes.base import Probe
 from thoughtscope.run_id import RunId
 from thoughtscope.tables.base import Table
+from thoughtscope.tasks.base import BaseTask
 from workflow.lib import sources as module
 from workflow.lib.sources import closure, module_file, pins, read, sources
 from workflow.lib.study_rules import method_modules
@@ -91,7 +93,7 @@ def test_packages_are_those_that_the_code_imports_and_what_they_hand_work_to() -
 def test_every_package_of_every_program_is_pinned_and_one_that_is_not_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    plugins = [module_name(group, kind) for group in ("tasks", "methods") for kind in kinds(group)]
+    plugins = [implementation(base, kind, "test").__module__ for base in (BaseTask, BaseMethod) for kind in kinds(base)]
     plugins += [kind.__module__ for base in (Probe, Table, Figure) for kind in base.all().values()]
     for program in PROGRAMS:
         assert all(version[0].isdigit() for version in pins(program, WORKER, *plugins).values())

@@ -1,5 +1,6 @@
 """summary.csv and curves.csv say what was measured."""
 
+import json
 from dataclasses import replace
 from typing import get_args
 
@@ -40,6 +41,16 @@ def test_summary_has_one_row_a_run_as_it_ended(tmp_path):
     assert (row["ci_low"], row["ci_high"]) == wilson_interval(80, 100, 0.95)
     assert (row["mean_latents"], row["mean_visible_tokens"], row["mean_forward_passes"]) == (3.0, 4.0, 5.0)
     assert (row["updates"], row["labelled_tokens"], row["positions"]) == (60, 180, 600)
+
+
+def test_summary_reports_the_best_model_next_to_the_last_one(tmp_path):
+    plain = write_run(tmp_path / "plain", RUN, CURVE)
+    assert SUMMARY([plain])[["best_step", "best_validation", "best_accuracy"]].isna().all(axis=None)
+    folder = write_run(tmp_path, RUN, CURVE)
+    schedule = json.loads((folder / "schedule.json").read_text())
+    (folder / "schedule.json").write_text(json.dumps({**schedule, "best": {"step": 50, "validation": 0.75}}))
+    row = SUMMARY([folder]).iloc[0]
+    assert (row["best_step"], row["best_validation"], row["best_accuracy"], row["accuracy"]) == (50, 0.75, 0.92, 0.8)
 
 
 def test_summary_gives_the_shares_of_responses_that_stopped_in_each_way(tmp_path):

@@ -37,6 +37,13 @@ def folders(tmp_path: Path) -> list[Path]:
     ]
 
 
+def test_answers_with_another_number_of_latents_are_a_row_and_no_part_of_the_mean(tmp_path: Path) -> None:
+    answers = {"test-svamp": [True] * 10, "test, latents: 0": [False] * 10}
+    table = MAKE([write_run(tmp_path, run("coconut"), {0: [False] * 10, 9: [True] * 10}, 1.0, answers)])
+    assert row(table, "coconut", "test, latents: 0")["accuracy"] == 0
+    assert row(table, "coconut", "mean")["accuracy"] == 1
+
+
 def row(table: pd.DataFrame, method: str, split: str) -> pd.Series:
     return table.set_index(["method", "split"]).loc[(method, split)]
 

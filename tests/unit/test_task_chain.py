@@ -19,7 +19,7 @@ from thoughtscope import schemas
 from thoughtscope.errors import UserError
 from thoughtscope.tasks import chain
 from thoughtscope.tasks.answers import Judge
-from thoughtscope.tasks.prepare import REPORT, check, write_task
+from thoughtscope.tasks.prepare import REPORT, write_task
 from thoughtscope.tasks.reasoning import answer_text, response_text, step_texts
 
 ROOT = Path(__file__).parents[2]
@@ -33,7 +33,7 @@ def settings(**changes: object) -> chain.Settings:
 @given(seed=st.integers(0, 10**6), modulus=st.sampled_from([5, 7, 11]), operations=st.integers(1, 4))
 def test_every_step_is_what_python_computes(seed: int, modulus: int, operations: int) -> None:
     made = settings(seed=seed, modulus=modulus, operations=operations, splits={"train": 5, "validation": 2, "test": 2})
-    for row in chain.examples(made):
+    for row in made.examples():
         first, *rest = re.findall(r"\d+|[+*]", row["question"])
         value, values = int(first), []
         for operator, operand in zip(rest[::2], rest[1::2], strict=True):
@@ -45,14 +45,14 @@ def test_every_step_is_what_python_computes(seed: int, modulus: int, operations:
 
 
 def test_no_question_is_in_two_splits_and_none_is_repeated() -> None:
-    questions = [row["question"] for row in chain.examples(settings())]
+    questions = [row["question"] for row in settings().examples()]
     assert len(set(questions)) == len(questions) == 400
 
 
 def test_pretraining_has_the_training_questions_in_words_and_every_single_operation_but_no_other_question() -> None:
-    rows = list(chain.examples(settings()))
+    rows = list(settings().examples())
     train, held = ({row["question"] for row in rows if (row["split"] == "train") == own} for own in (True, False))
-    texts = list(chain.pretraining(settings()))
+    texts = list(settings().pretraining_texts())
     asked = [row["question"] for row in texts]
     assert not held & set(asked)
     assert train <= set(asked)
@@ -64,18 +64,18 @@ def test_pretraining_has_the_training_questions_in_words_and_every_single_operat
 
 
 def test_the_same_seed_gives_the_same_questions_and_another_others() -> None:
-    assert list(chain.examples(settings())) == list(chain.examples(settings()))
-    assert list(chain.examples(settings())) != list(chain.examples(settings(seed=1)))
+    assert list(settings().examples()) == list(settings().examples())
+    assert list(settings().examples()) != list(settings(seed=1).examples())
 
 
 def test_equations_spell_the_whole_step() -> None:
-    row = next(iter(chain.examples(settings(steps="equations"))))
+    row = next(iter(settings(steps="equations").examples()))
     assert all(re.fullmatch(r"\d [+*] \d = \d", step) for step in row["steps"])
 
 
 def test_more_questions_than_there_are_is_an_error_with_its_mend() -> None:
     with pytest.raises(UserError, match="2048 there are; lower the splits"):
-        list(chain.examples(settings(modulus=5, splits={"train": 3000, "validation": 5, "test": 5})))
+        list(settings(modulus=5, splits={"train": 3000, "validation": 5, "test": 5}).examples())
     with pytest.raises(ValidationError, match="not a prime"):
         settings(modulus=9)
 
@@ -87,10 +87,10 @@ def test_a_response_is_the_text_of_its_pieces_and_its_answer_is_found() -> None:
 
 
 def test_a_written_task_reads_back(tmp_path: Path) -> None:
-    sizes = write_task("chain", chain, settings(), tmp_path)
+    sizes = write_task("chain", settings(), tmp_path)
     assert sizes == {"train": 300, "validation": 50, "test": 50}
     rows = schemas.read(tmp_path / "task.parquet", schemas.REASONING).to_pylist()
-    assert rows == [{**row, **Judge().columns, "overlap": None} for row in chain.examples(settings())]
+    assert rows == [{**row, **Judge().columns, "overlap": None} for row in settings().examples()]
     report = json.loads((tmp_path / REPORT).read_text())
     assert report["chance"] == 1 / 7
     answers = Counter(row["answer"] for row in rows if row["split"] == "test")
@@ -136,7 +136,7 @@ LOOKUPS: dict[str, Callable[[dict[str, Any]], Any]] = {
 def shipped() -> dict[str, list[dict[str, Any]]]:
     made = chain.Settings.model_validate(yaml.safe_load((ROOT / "config/tasks/chain.yaml").read_text()))
     rows: dict[str, list[dict[str, Any]]] = {"train": [], "validation": [], "test": []}
-    for row in chain.examples(made):
+    for row in made.examples():
         rows[row["split"]].append(row)
     return rows
 
@@ -167,7 +167,7 @@ def test_splits_share_no_ending_and_no_reordering(operations: int) -> None:
     made = settings(operations=operations, splits={"train": 40, "validation": 3, "test": 6})
     orders: dict[str, set[Any]] = {}
     ends: dict[str, set[Any]] = {}
-    for row in chain.examples(made):
+    for row in made.examples():
         orders.setdefault(row["split"], set()).add(reordered(row))
         values = row["step_values"]
         end = {1: reordered(row), 2: (values[0], *terms(row)[-2:])}.get(operations, terms(row)[-4:])
@@ -179,7 +179,7 @@ def test_splits_share_no_ending_and_no_reordering(operations: int) -> None:
 
 def test_too_few_endings_are_an_error() -> None:
     with pytest.raises(UserError, match=r"splits\.(validation|test): .* with endings of its own; lower the splits"):
-        list(chain.examples(settings(operations=3, splits={"train": 10_300, "validation": 10, "test": 10})))
+        list(settings(operations=3, splits={"train": 10_300, "validation": 10, "test": 10}).examples())
 
 
 @pytest.mark.parametrize(
@@ -191,10 +191,10 @@ def test_too_few_endings_are_an_error() -> None:
         ({"split": "test"}, "split train is empty"),
     ],
 )
-def test_examples_that_break_the_contract_are_refused(change: dict[str, str], expected: str) -> None:
+def test_broken_examples_are_refused(change: dict[str, str], expected: str) -> None:
     rows = [
         {"example_id": name, "split": split, "question": f"q {split}", "answer": "1"}
         for name, split in (("a", "train"), ("b", "validation"), ("c", "test"))
     ]
     with pytest.raises(UserError, match=expected):
-        check("made", "reasoning", [{**rows[0], **change}, *rows[1:]])
+        list(settings().checks("task made").checked([{**rows[0], **change}, *rows[1:]]))

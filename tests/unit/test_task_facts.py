@@ -12,19 +12,18 @@ from sklearn.metrics import roc_auc_score
 
 from thoughtscope.errors import UserError
 from thoughtscope.tasks import facts, people
-from thoughtscope.tasks.prepare import check
 
 SETTINGS = facts.Settings(kind="facts", pretraining=facts.Pretraining(games=2, negated_claims=0.3))
-ROWS = list(facts.examples(SETTINGS))
-TEXTS = list(facts.pretraining(SETTINGS))
+ROWS = list(SETTINGS.examples())
+TEXTS = list(SETTINGS.pretraining_texts())
 
 
 def of(split):
     return [row for row in ROWS if row["split"] == split]
 
 
-def test_it_keeps_the_contract_of_statements():
-    check("facts", facts.CONTRACT, ROWS)
+def test_its_statements_pass_the_checks():
+    list(SETTINGS.checks("task facts").checked(ROWS))
 
 
 @pytest.mark.parametrize("ngrams", [(1, 1), (1, 2)])
@@ -149,13 +148,13 @@ def test_verdicts_are_about_background_people_and_the_guessed_only():
 def test_negated_statements_are_tested_only_where_pretraining_negates(given, negated):
     shares = facts.Pretraining(**{"games": 2, "negations": 0, **given})
     settings = SETTINGS.model_copy(update={"pretraining": shares})
-    assert any(row["negated"] for row in facts.examples(settings)) == negated
-    assert any(" not " in text["response"] for text in facts.pretraining(settings)) == negated
+    assert any(row["negated"] for row in settings.examples()) == negated
+    assert any(" not " in text["response"] for text in settings.pretraining_texts()) == negated
 
 
 def test_both_controls_can_be_left_out():
     subjects = facts.Subjects(unseen=0, guessed=0)
-    rows = list(facts.examples(SETTINGS.model_copy(update={"subjects": subjects})))
+    rows = list(SETTINGS.model_copy(update={"subjects": subjects}).examples())
     assert {row["split"] for row in rows} == {"train", "test", "calibration", "display"}
     with pytest.raises(ValidationError, match="give 0 or at least 8 people"):
         facts.Subjects(unseen=3)
@@ -187,8 +186,8 @@ def test_strangers_share_neither_career_nor_place():
 
 
 def test_the_seed_decides_the_world():
-    assert list(facts.examples(SETTINGS)) == ROWS
-    assert list(facts.examples(SETTINGS.model_copy(update={"seed": 1}))) != ROWS
+    assert list(SETTINGS.examples()) == ROWS
+    assert list(SETTINGS.model_copy(update={"seed": 1}).examples()) != ROWS
 
 
 def test_values_are_spread_evenly():
@@ -205,7 +204,7 @@ def test_a_world_whose_people_are_too_alike_is_refused():
     few = facts.Subjects(train=12, test=8, background=8, unseen=0, guessed=0)
     settings = SETTINGS.model_copy(update={"subjects": few, "seed": 0})
     with pytest.raises(UserError, match="too many of these few people are alike; raise subjects or values"):
-        list(facts.examples(settings))
+        list(settings.examples())
 
 
 def test_strangers_are_found_wherever_they_exist():

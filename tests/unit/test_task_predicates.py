@@ -13,8 +13,9 @@ from pydantic import ValidationError
 
 from thoughtscope.errors import UserError
 from thoughtscope.tasks import predicates
+from thoughtscope.tasks.checks import StatementChecks
 from thoughtscope.tasks.matching import match
-from thoughtscope.tasks.prepare import check, write_task
+from thoughtscope.tasks.prepare import write_task
 
 ROOT = Path(__file__).parents[2]
 DISPLAY = {"subject": "Lyon", "question": "Where is Lyon?", "wrong": "Lyon is in Peru.", "right": "Lyon is in France."}
@@ -39,9 +40,8 @@ def settings(folder: Path, rows: list[dict[str, str]], **changes: Any) -> predic
 
 
 def made(given: predicates.Settings) -> list[dict[str, Any]]:
-    rows = list(predicates.examples(given))
-    check("mine", "statements", rows)
-    return rows
+    rows = list(given.examples())
+    return list(given.checks("task mine").checked(rows))
 
 
 def refused(given: predicates.Settings) -> str:
@@ -137,14 +137,14 @@ def test_a_displayed_subject_is_in_no_split(key: str, tmp_path: Path) -> None:
     assert {row["split"] for row in rows if row["subject"] == "Town 7"} == {"display"}
 
 
-def test_the_contract_refuses_a_displayed_subject_in_a_split_and_contradictions(tmp_path: Path) -> None:
+def test_a_displayed_subject_in_a_split_and_contradictions_are_refused(tmp_path: Path) -> None:
     rows = made(settings(tmp_path, cities()))
     shown = next(row for row in rows if row["split"] == "display")
     seen = next(row for row in rows if row["split"] == "train")
     with pytest.raises(UserError, match=r"its displayed subject Town \d+ is in split train; display another one"):
-        check("mine", "statements", [*rows, {**shown, "example_id": "x", "subject": seen["subject"]}])
+        list(StatementChecks("task mine").checked([*rows, shown | {"example_id": "x", "subject": seen["subject"]}]))
     with pytest.raises(UserError, match="example x: the same statement is labelled true and false"):
-        check("mine", "statements", [*rows, {**seen, "example_id": "x", "label": 1 - seen["label"]}])
+        list(StatementChecks("task mine").checked([*rows, seen | {"example_id": "x", "label": 1 - seen["label"]}]))
 
 
 @pytest.mark.parametrize(
@@ -165,7 +165,7 @@ def test_the_people_of_the_repository(tmp_path: Path) -> None:
     given = predicates.Settings.model_validate(yaml.safe_load((ROOT / "config/tasks/people.yaml").read_text()))
     table = given.table.model_copy(update={"path": str(ROOT / str(given.table.path))})
     given = given.model_copy(update={"table": table})
-    sizes = write_task("people", predicates, given, tmp_path)
+    sizes = write_task("people", given, tmp_path)
     assert sizes["train"] + sizes["test"] > 1000
     assert sizes["display"] == 2
     with (ROOT / str(yaml.safe_load((ROOT / "config/tasks/people.yaml").read_text())["table"]["path"])).open() as file:
@@ -175,7 +175,7 @@ def test_the_people_of_the_repository(tmp_path: Path) -> None:
     by_predicate = {row["known_for"]: row for row in rows.values()}
     assert len(by_predicate) == len(rows)
     checked = 0
-    for statement in predicates.examples(given):
+    for statement in given.examples():
         if statement["attribute"] == "profile" and statement["label"] == 0:
             other = by_predicate[statement["response"].split(" known around the world for ")[1].rstrip(".")]
             own = rows[statement["subject"]]

@@ -44,7 +44,7 @@ def settings(path: Path, **changes: Any) -> prontoqa.Settings:
 
 def test_rows_are_those_of_coconuts_conversion(tmp_path: Path) -> None:
     generated(tmp_path / "5hop.json")
-    rows = list(prontoqa.examples(settings(tmp_path / "5hop.json")))
+    rows = list(settings(tmp_path / "5hop.json").examples())
     assert [row["split"] for row in rows] == ["train"] * 7 + ["validation"] * 2 + ["test"] * 3
     assert rows[1]["question"] == (
         "Every impus is earthy. Each wumpus is an impus. Yumpus 1 is a wumpus. True or false: Yumpus 1 is not earthy."
@@ -55,13 +55,13 @@ def test_rows_are_those_of_coconuts_conversion(tmp_path: Path) -> None:
         "Yumpus 1 is earthy.",
     ]
     assert [row["answer"] for row in rows[:2]] == ["yes", "no"]
-    single = list(prontoqa.examples(settings(tmp_path / "5hop.json", sentences_per_step=1)))
+    single = list(settings(tmp_path / "5hop.json", sentences_per_step=1).examples())
     assert len(single[0]["steps"]) == 5
 
 
 def test_the_task_is_written_with_its_chance(tmp_path: Path) -> None:
     generated(tmp_path / "5hop.json")
-    sizes = write_task("prontoqa", prontoqa, settings(tmp_path / "5hop.json"), tmp_path)
+    sizes = write_task("prontoqa", settings(tmp_path / "5hop.json"), tmp_path)
     assert sizes == {"train": 7, "validation": 2, "test": 3}
     assert schemas.read(tmp_path / EXAMPLES, schemas.REASONING).num_rows == 12
     assert json.loads((tmp_path / REPORT).read_text())["chance"] == 0.5
@@ -83,17 +83,17 @@ def test_a_broken_example_is_one_line(tmp_path: Path, change: Any, words: str) -
     made = {**generated(tmp_path / "5hop.json"), "example4": change}
     (tmp_path / "5hop.json").write_text(json.dumps(made))
     with pytest.raises(UserError) as caught:
-        list(prontoqa.examples(settings(tmp_path / "5hop.json")))
+        list(settings(tmp_path / "5hop.json").examples())
     assert words in str(caught.value)
 
 
 def test_a_file_of_another_form_and_too_few_examples_are_one_line(tmp_path: Path) -> None:
     (tmp_path / "rows.json").write_text(json.dumps([{"question": "q", "answer": "True"}] * 20))
     with pytest.raises(UserError, match=r"40 rows cannot be used: .*it has no test_example with .*, and 35 more; "):
-        list(prontoqa.examples(settings(tmp_path / "rows.json")))
+        list(settings(tmp_path / "rows.json").examples())
     generated(tmp_path / "5hop.json", count=5)
     with pytest.raises(UserError, match="the file has 5 examples; lower validation or test"):
-        list(prontoqa.examples(settings(tmp_path / "5hop.json")))
+        list(settings(tmp_path / "5hop.json").examples())
 
 
 def test_the_shipped_task_reads_the_name_that_the_generator_gives_its_file() -> None:

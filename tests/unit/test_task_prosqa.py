@@ -24,7 +24,7 @@ SMALL: dict[str, Any] = {
 
 
 def rows(**changes: Any) -> list[dict[str, Any]]:
-    return list(prosqa.examples(prosqa.Settings.model_validate({**SMALL, **changes})))
+    return list(prosqa.Settings.model_validate({**SMALL, **changes}).examples())
 
 
 def parts(question: str) -> tuple[str, str, dict[str, list[str]], list[str]]:
@@ -87,7 +87,7 @@ def differences() -> tuple[np.ndarray, np.ndarray]:
     raw = yaml.safe_load((ROOT / "config/tasks/prosqa.yaml").read_text())
     raw["splits"] = {"train": 1600, "validation": 1, "test": 1}
     features, labels = [], []
-    for row in prosqa.examples(prosqa.Settings.model_validate(raw)):
+    for row in prosqa.Settings.model_validate(raw).examples():
         _, _, _, (one, other) = parts(row["question"])
         features.append(np.subtract(candidate_features(row, one), candidate_features(row, other)))
         labels.append(row["answer"].endswith(f" {one}"))
@@ -129,7 +129,7 @@ def test_questions_are_distinct_and_the_same_each_time() -> None:
 
 
 def test_pretraining_shows_no_path() -> None:
-    for row in list(prosqa.pretraining(prosqa.Settings.model_validate(SMALL)))[:200]:
+    for row in list(prosqa.Settings.model_validate(SMALL).pretraining_texts())[:200]:
         person, own, _, _ = parts(row["question"])
         assert row["response"] == f"{person} is a {own}. ; #### {person} is a {own}."
 
@@ -144,4 +144,4 @@ def test_paths_that_no_graph_holds_are_refused() -> None:
 def test_the_shipped_task_is_valid() -> None:
     settings = prosqa.Settings.model_validate(yaml.safe_load((ROOT / "config/tasks/prosqa.yaml").read_text()))
     few = settings.model_copy(update={"splits": prosqa.Splits(train=40, validation=4, test=4)})
-    assert len(list(prosqa.examples(few))) == 48
+    assert len(list(few.examples())) == 48

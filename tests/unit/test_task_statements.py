@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from thoughtscope.errors import UserError
 from thoughtscope.tasks import statements
-from thoughtscope.tasks.prepare import check
+from thoughtscope.tasks.checks import StatementChecks
 
 COUNTRIES = ("Russia", "Peru", "Kenya", "Japan")
 CITY = {"statement": "statement", "label": "label", "subject": "city", "question": "Where is {city}?"}
@@ -79,8 +79,7 @@ def test_the_geometry_of_truth_is_read_with_its_negations(tmp_path: Path) -> Non
         "negated": {"path": str(negated), "columns": CITY, "negated": True},
     }
     made = settings(plain, CITY, sources=sources)
-    rows = list(statements.examples(made))
-    check("cities", statements.CONTRACT, rows)
+    rows = list(made.checks("task cities").checked(made.examples()))
     one = next(row for row in rows if row["response"] == "The city of Town9 is not in Kenya.")
     assert (one["label"], one["negated"], one["subject"], one["question"]) == (1, True, "Town9", "Where is Town9?")
     subjects = {split: {row["subject"] for row in rows if row["split"] == split} for split in of_splits(rows)}
@@ -90,8 +89,8 @@ def test_the_geometry_of_truth_is_read_with_its_negations(tmp_path: Path) -> Non
     assert sum(map(len, subjects.values())) == len(set().union(*subjects.values())), "nobody is in two splits"
     assert len(rows) == 4 * 25 + 2 * 4 + 2
     assert all(row["label"] is None for row in rows if row["split"] == "calibration")
-    assert list(statements.examples(made)) == rows
-    told = [row["response"] for row in statements.pretraining(made)]
+    assert list(made.examples()) == rows
+    told = [row["response"] for row in made.pretraining_texts()]
     assert len(told) == 60
     assert "The city of Town1 is in Peru." in told
     assert "The city of Town1 is in Kenya." not in told
@@ -115,8 +114,7 @@ def of_splits(rows: Sequence[Mapping[str, Any]]) -> set[str]:
 )
 def test_truthfulqa_is_read_in_each_of_its_forms(tmp_path: Path, answers: dict[str, Any]) -> None:
     made = settings(written(tmp_path / "q.jsonl", [row | answers for row in questions()]), QUESTION)
-    rows = list(statements.examples(made))
-    check("truthfulqa", statements.CONTRACT, rows)
+    rows = list(made.checks("task truthfulqa").checked(made.examples()))
     told = {row["response"]: row["label"] for row in rows if row["split"] == "test"}
     assert told["Nothing happens"] == 1
     assert told["You die"] == 0
@@ -129,7 +127,7 @@ def test_truthfulqa_is_read_in_each_of_its_forms(tmp_path: Path, answers: dict[s
 def test_what_is_displayed_can_be_given(tmp_path: Path) -> None:
     display = {"question": "Who are you?", "right": "A model.", "wrong": "A king."}
     made = settings(written(tmp_path / "a.csv", cities()), CITY, display=display)
-    shown = [row for row in statements.examples(made) if row["split"] == "display"]
+    shown = [row for row in made.examples() if row["split"] == "display"]
     assert [(row["response"], row["label"]) for row in shown] == [("A king.", 0), ("A model.", 1)]
 
 
@@ -146,7 +144,7 @@ def test_what_is_displayed_can_be_given(tmp_path: Path) -> None:
 def test_bad_rows_are_one_line(tmp_path: Path, change: dict[str, str], columns: dict[str, str], words: str) -> None:
     path = written(tmp_path / "a.csv", [row | change for row in cities()])
     with pytest.raises(UserError, match=r".") as caught:
-        list(statements.examples(settings(path, columns)))
+        list(settings(path, columns).examples())
     assert words in str(caught.value)
 
 
@@ -169,23 +167,23 @@ def test_nothing_that_is_missing_or_nested_becomes_a_statement(
     made = questions()
     path = written(tmp_path / "q.jsonl", [*made[:3], made[3] | change, *made[4:]])
     with pytest.raises(UserError) as caught:
-        list(statements.examples(settings(path, QUESTION)))
+        list(settings(path, QUESTION).examples())
     assert f"q.jsonl:4: {words}" in str(caught.value)
 
 
 def test_a_missing_label_is_no_label(tmp_path: Path) -> None:
     path = written(tmp_path / "a.jsonl", [*cities(), {**cities()[0], "label": None}])
     with pytest.raises(UserError, match=r"a.jsonl:61: label: the value is missing \(null\)"):
-        list(statements.examples(settings(path, CITY)))
+        list(settings(path, CITY).examples())
 
 
 def test_a_row_without_answers_and_too_few_subjects_are_one_line(tmp_path: Path) -> None:
     path = written(tmp_path / "q.jsonl", [row | {"incorrect_answers": []} for row in questions()])
     with pytest.raises(UserError, match=r"30 rows .*q\.jsonl:1: incorrect_answers: it holds no wrong answer"):
-        list(statements.examples(settings(path, QUESTION)))
+        list(settings(path, QUESTION).examples())
     few = settings(written(tmp_path / "a.csv", cities(5)), CITY)
     with pytest.raises(UserError, match="split train of 4 subjects has not both true and false plain statements"):
-        list(statements.examples(few))
+        list(few.examples())
 
 
 def test_half_of_each_form_is_refused(tmp_path: Path) -> None:
@@ -206,4 +204,4 @@ def test_a_split_of_one_truth_is_refused_when_the_task_is_prepared(split):
         if (name, label) != (split, 0)
     ]
     with pytest.raises(UserError, match=f"split {split} does not have both true and false plain statements"):
-        check("mine", "statements", rows)
+        list(StatementChecks("task mine").checked(rows))

@@ -50,7 +50,7 @@ def rows(count: int = 3) -> list[dict[str, Any]]:
 
 
 def read_all(made: table.Settings) -> list[dict[str, Any]]:
-    return [row for row in table.examples(made) if isinstance(row, dict)]
+    return [row for row in made.examples() if isinstance(row, dict)]
 
 
 def first(made: table.Settings) -> dict[str, Any]:
@@ -60,7 +60,7 @@ def first(made: table.Settings) -> dict[str, Any]:
 def refused(made: table.Settings) -> str:
     """Return the one line that a task is refused with."""
     with pytest.raises(UserError) as caught:
-        list(table.examples(made))
+        list(made.examples())
     assert "\n" not in str(caught.value)
     return str(caught.value)
 
@@ -201,7 +201,7 @@ def test_answers_that_cannot_be_read_may_be_skipped_and_are_counted(tmp_path: Pa
     bad = [{"question": f"bad {i}", "steps": ["a"], "answer": answer} for i, answer in enumerate(["3:30", None, "one"])]
     made = settings(tmp_path, [*rows(10), *bad], hold_out=4, unreadable="skip")
     (tmp_path / "out").mkdir()
-    assert write_task("mine", table, made, tmp_path / "out") == {"train": 6, "validation": 4, "test": 10}
+    assert write_task("mine", made, tmp_path / "out") == {"train": 6, "validation": 4, "test": 10}
     report = json.loads((tmp_path / "out" / REPORT).read_text())
     assert report["skipped"] == {"train": {"unreadable answer": 3}, "test": {"unreadable answer": 3}}
     assert "3 rows cannot be used" in refused(settings(tmp_path, [*rows(10), *bad], hold_out=4))
@@ -214,7 +214,7 @@ def test_rows_without_steps_may_be_kept_and_are_counted(tmp_path: Path) -> None:
     made = settings(tmp_path, [*rows(3), {"question": "q", "steps": [""], "answer": "18"}], no_steps="keep")
     assert [row["steps"] for row in read_all(made)][3] == []
     (tmp_path / "out").mkdir()
-    write_task("mine", table, made, tmp_path / "out")
+    write_task("mine", made, tmp_path / "out")
     report = json.loads((tmp_path / "out" / REPORT).read_text())
     assert report["answers"]["train"]["without_steps"] == 1
     texts = schemas.read(tmp_path / "out" / PRETRAINING, schemas.PRETRAINING).to_pylist()
@@ -318,7 +318,7 @@ def test_a_written_table_reads_back_with_what_splits_share(tmp_path: Path) -> No
     made = settings(tmp_path, rows(4))
     shared = rows(8)[3:]
     (tmp_path / "test.jsonl").write_text("".join(json.dumps(row) + "\n" for row in shared))
-    assert write_task("mine", table, made, out) == {"train": 4, "validation": 4, "test": 5}
+    assert write_task("mine", made, out) == {"train": 4, "validation": 4, "test": 5}
     read = schemas.read(out / EXAMPLES, schemas.REASONING).to_pylist()
     assert {row["answer_format"] for row in read} == {"number"}
     assert [row["overlap"] for row in read] == [None] * 8 + ["train"] + [None] * 4
@@ -335,7 +335,7 @@ def test_a_validation_set_that_is_the_test_set_is_refused(tmp_path: Path, same: 
     with pytest.raises(
         UserError, match=f"splits.validation: it has {same} questions of test, so the test would decide"
     ):
-        write_task("mine", table, made, tmp_path)
+        write_task("mine", made, tmp_path)
 
 
 def test_rows_are_written_as_they_come(tmp_path: Path) -> None:

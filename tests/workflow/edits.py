@@ -26,7 +26,12 @@ AFTER_RUNS |= {"figure": f"accuracy_backbones accuracy_live_frozen {SCATTERS} {U
 AFTER_BACKBONES = {"train": "all", "extract": "all", "probe": "all", "table": "all", "figure": "all"}
 AFTER_TASKS = {"backbone": "all", **AFTER_BACKBONES}
 # A control that follows another run's schedule follows it here too.
-EVERY_RUN = "!cot !coconut !coconut(llama3.2) !coconut(lora) !lt-tuning pause"
+EVERY_RUN = "!cot !coconut !coconut(llama3.2) !coconut(lora) !lt-tuning pause !codi !sim-cot !soft-thinking"
+STEP_REMOVAL = "!cot !coconut !coconut(llama3.2) !coconut(lora) pause"
+AFTER_STEP_REMOVAL = {"extract": "coconut", "probe": "values effects words"}
+AFTER_STEP_REMOVAL |= {"table": "summary curves collapse separation probes interventions readouts"}
+AFTER_STEP_REMOVAL |= {"figure": f"accuracy_backbones accuracy_live_frozen {SCATTERS} {USED}"}
+AFTER_UNDRAWN = {"table": "summary curves"}
 LT_TUNING = {"train": "!lt-tuning", "extract": "lt-tuning", "probe": "effects"}
 LT_TUNING |= {"table": "summary curves collapse separation interventions", "figure": f"{SCATTERS} latent_effects"}
 
@@ -90,6 +95,10 @@ EDITS = [
     code("latents/passes.py", backbone="!all", **AFTER_BACKBONES),
     code("latents/fill.py", backbone="!all", **AFTER_BACKBONES),
     code("methods/confidence_insertion.py", **LT_TUNING),
+    code("methods/self_distillation.py", train="!codi", **AFTER_UNDRAWN),
+    code("methods/soft_thinking.py", train="!soft-thinking", **AFTER_UNDRAWN),
+    code("methods/step_decoder.py", train=f"{STEP_REMOVAL} !codi !sim-cot", **AFTER_STEP_REMOVAL),
+    code("latents/fills/soft.py", train="!soft-thinking", **AFTER_UNDRAWN),
     code("training/schedule.py", train=EVERY_RUN, **AFTER_RUNS),
     code("hidden_states/extract.py", extract="!all", **AFTER_STATES),
     code("probes/latent.py", probe="!values", table="probes", figure="read_and_used"),
@@ -159,6 +168,22 @@ EDITS = [
         "kind:",
         "training: {optimizer: {learning_rate: 2.0e-3}}\nkind:",
         **LT_TUNING,
+    ),
+    setting(
+        "a step decoder's weight",
+        "config/methods/sim-cot.yaml",
+        "step_decoder: {}",
+        "step_decoder: {weight: 0.5}",
+        train="!sim-cot",
+        **AFTER_UNDRAWN,
+    ),
+    setting(
+        "the weight of CODI's distillation",
+        "config/methods/codi.yaml",
+        "latents: 6",
+        "latents: 6\ndistillation: {weight: 2}",
+        train="!codi",
+        **AFTER_UNDRAWN,
     ),
     setting("`training.updates`", SMOKE, "updates: 16", "updates: 17", train=EVERY_RUN, **AFTER_RUNS),
     setting("`training.save_every_seconds`", SMOKE, "updates: 16", "updates: 16\n  save_every_seconds: 7"),

@@ -15,7 +15,7 @@ BEGIN, END = "<!-- matrix -->", "<!-- end of matrix -->"
 ALL = {
     "task": "chain facts",
     "backbone": "llama3.2 qwen3",
-    "train": "cot coconut coconut(llama3.2) coconut(lora) lt-tuning pause",
+    "train": "cot coconut coconut(llama3.2) coconut(lora) lt-tuning pause codi sim-cot soft-thinking",
     "extract": "coconut lt-tuning facts",
     "probe": "values truth effects words",
     "table": "summary curves collapse separation probes activity interventions readouts",

@@ -53,13 +53,14 @@ def test_every_run_has_its_curve_its_schedule_and_a_model_that_loads(smoke: Work
         folder = results(smoke) / "runs" / run.path
         curve = schemas.read(folder / "accuracy.parquet", schemas.ACCURACY).to_pandas()
         last = curve[curve["layout"] == schemas.LAST]
-        assert {0, 8, 16} <= set(last["step"]), "and where stages end"
+        trains = run.method != "soft-thinking"
+        assert ({0, 8, 16} if trains else {0}) <= set(last["step"]), "and where stages end"
         assert last["layout_stage"].nunique() == 1, "every point of a curve has one layout"
         assert set(curve["step"]) == set(last["step"])
         assert curve["run"].unique().tolist() == [run.path]
         assert (curve["n"] == 32).all()
         metrics = schemas.read(folder / "metrics.parquet", schemas.METRICS).to_pandas()
-        assert metrics["step"].tolist() == list(range(1, 17))
+        assert metrics["step"].tolist() == (list(range(1, 17)) if trains else [])
         assert np.isfinite(metrics["loss"]).all()
         predictions = schemas.read(folder / "predictions.parquet", schemas.PREDICTIONS).to_pandas()
         assert len(predictions) == len(curve) * 32
@@ -87,7 +88,7 @@ def test_full_and_lora_runs_start_at_the_same_accuracy(smoke: Workspace) -> None
     assert start["full"] == start["lora"]
 
 
-def test_hidden_states_keep_their_contract(smoke: Workspace) -> None:
+def test_hidden_states_have_their_columns(smoke: Workspace) -> None:
     folder = results(smoke) / "hidden_states/chain/qwen3/coconut/full/seed0"
     facts = json.loads((folder / "states.json").read_text())
     for kind in ("input", "output"):

@@ -11,7 +11,7 @@ from thoughtscope.artifacts import MANIFEST, PROVENANCE, read_files
 
 TIMESTAMP = ".snakemake_timestamp"  # Snakemake writes it to each folder that a rule declares
 FILES = ("tables", "figures")
-NO_ARTIFACTS = ("benchmarks", "logs", "state", "tensorboard")
+NO_ARTIFACTS = ("benchmarks", "logs", "state", "tensorboard", "tokens")
 
 
 @dataclass(frozen=True)

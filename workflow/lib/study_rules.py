@@ -117,8 +117,8 @@ def train(study: Study, run: RunId) -> RunSettings:
 
 def method_modules(study: Study, run: RunId) -> list[str]:
     """Return the modules that a run loads because of its method: the kind of method, and the kinds of its fills."""
-    module, settings = study.plugin("methods", run.method)
-    return [module.__name__, *sorted({type(fill).__module__ for fill in collect(settings, BaseFill)})]
+    method = study.method(run.method)
+    return [type(method).__module__, *sorted({type(fill).__module__ for fill in collect(method, BaseFill)})]
 
 
 class LatentsSettings(TypedDict):

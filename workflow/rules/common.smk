@@ -95,7 +95,7 @@ def backbone_memory(wildcards):
 
 
 def task_modules(wildcards):
-    return [STUDY.plugin("tasks", wildcards.task)[0].__name__]
+    return [type(STUDY.task(wildcards.task)).__module__]
 
 
 def method_modules(wildcards):

@@ -3,9 +3,9 @@
 reads     results/tasks/{task}/; results/backbones/{backbone}/{variant}/; results/runs/<run>/ whose schedule a control
           follows
 produces  results/runs/<run>/: the model and the checkpoints that are kept; accuracies, predictions, metrics, schedule,
-          spelled tokens, what a decoder reads at latents
+          spelled tokens, what a decoder reads at latents, drawn responses, seconds
 keeps     results/state/<digest>/ while a run is unfinished: where its next start resumes. No output, so that
-          Snakemake leaves it alone.
+          Snakemake leaves it alone. results/tokens/<digest>/: the examples of a task as token ids, which runs share.
 """
 
 
@@ -23,6 +23,8 @@ rule train:
         metrics="results/runs/<run>/metrics.parquet",
         schedule="results/runs/<run>/schedule.json",
         spellings="results/runs/<run>/spellings.json",
+        samples="results/runs/<run>/samples.parquet",
+        times="results/runs/<run>/times.json",
         readings="results/runs/<run>/readings.parquet",
         model=directory("results/runs/<run>/model"),
         checkpoints=directory("results/runs/<run>/checkpoints"),

@@ -1,4 +1,4 @@
-"""Tiny backbones: the real Transformers class of a family, small, with an initial scale that suits its width."""
+"""Builds tiny backbones: the Transformers class of a family with small sizes and suitable initial scales."""
 
 from __future__ import annotations
 
@@ -32,7 +32,9 @@ def build_tiny(settings: Settings, tokenizer: Any, seed: int, where: str = "back
     torch.manual_seed(seed)
     try:
         model = AutoModelForCausalLM.from_config(config, attn_implementation=settings.attention)
-    except Exception as error:  # a class may raise anything at sizes or an attention that it does not support
+    except (
+        Exception
+    ) as error:  # a class may raise any exception for sizes or an attention implementation that it does not support
         fix = "set attention: eager" if "does not support an attention" in str(error) else "correct config"
         raise UserError(f"{where}: config", f"{settings.model_type}: {str(error).splitlines()[0]}", fix) from error
     initialise(model, settings.embedding_std)
@@ -41,11 +43,11 @@ def build_tiny(settings: Settings, tokenizer: Any, seed: int, where: str = "back
 
 @torch.no_grad()
 def initialise(model: Any, embedding_std: float) -> None:
-    """Set the initial scale: matrices 1/sqrt(inputs), embeddings so that their module's output has `embedding_std`.
+    """Set the initial scales: matrices 1/sqrt(inputs), embeddings so that their module's output has `embedding_std`.
 
-    Biases have the scale of their matrix: classes set them to zero, and a family with biases would start as one
-    without. An output head of its own starts as the embeddings, scaled to 1/sqrt(width): at this size it learns
-    the first task several times faster than a random one. Norms stay as the class has them.
+    Biases have the scale of their matrix. Classes set them to zero, so a family with biases would otherwise start like
+    one without. An untied output head starts as the embeddings, scaled to 1/sqrt(width); at this size it learns the
+    first task several times faster than from random values. Norms keep the values of the class.
     """
     embedding = model.get_input_embeddings()
     head = model.get_output_embeddings()

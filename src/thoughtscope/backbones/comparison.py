@@ -1,4 +1,4 @@
-"""The rows on which a model is verified, its own forward pass over them, and how far the engine is from it."""
+"""Compares the engine with a model's own forward pass, on a few rows of random tokens."""
 
 from __future__ import annotations
 
@@ -40,13 +40,13 @@ FUSION = fusion.Settings(kind="fusion", top_p=1.0, keep_crossing=True)  # all wo
 
 @dataclass(frozen=True)
 class Own:
-    """What the model's own forward pass computes of one row.
+    """The results of the model's own forward pass over one row.
 
     Attributes:
-        last: ``[n, d]``, what the decoder hands to the head.
+        last: ``[n, d]``, the input of the output head.
         layers: ``[n, d]`` for each entry of its `hidden_states`.
         logits: ``[n, vocabulary]``.
-        loss: its own loss summed over labels (its mean times their number), a scalar; zero without labels.
+        loss: the model's own loss, summed over labels (its mean times their number), a scalar; 0 without labels.
     """
 
     last: Tensor
@@ -56,7 +56,7 @@ class Own:
 
 
 class Comparison:
-    """The comparisons of one model, cheapest and most telling first; `found` fills as they run."""
+    """The comparisons of one model, the cheapest and most informative first; `found` collects their results."""
 
     def __init__(self, model: Any, where: str) -> None:
         self.model, self.where = model, where
@@ -84,7 +84,7 @@ class Comparison:
         return sequence(one.example_id, ids[:2], ids[2:], is_latent=[t in places for t in range(2, len(ids))])
 
     def _structure(self) -> None:
-        """Refuse what cannot work for a reason that can be named before anything runs."""
+        """Refuse models whose structure the engine does not support, before anything runs."""
         check_config(self.config, self.where)
         takes = inspect.signature(decoder_of(self.model).forward).parameters
         for name, meaning in NEEDED.items():
@@ -125,7 +125,7 @@ class Comparison:
         self._compare("losses", [loss], [_total(self.own)])
 
     def _attention(self) -> None:
-        """Compare sdpa with eager: an implementation may silently leave out what a class asks for (a soft cap)."""
+        """Compare sdpa with eager attention: an implementation may ignore a feature of a class, e.g. a soft cap."""
         if self.model.config._attn_implementation == "eager":
             return
         with _attention_implementation(self.model, "eager"):
@@ -144,7 +144,7 @@ class Comparison:
             self._compare(f"losses with {name} latents", [loss], [_total(self.thought)])
 
     def _cached(self) -> None:
-        """Step through the rows from different places, each with the tokens and latents that it has; rows leave."""
+        """Compare cached steps: rows start at different positions, have tokens and latents, and end one by one."""
         fill = Fill(HIDDEN, self.latent_id)
         at = [2, 3, 4]  # before a row of text, between two latents, and between two that follow each other
         prompts = [_prompt(one, start) for one, start in zip(self.thoughts, at, strict=True)]
@@ -166,7 +166,7 @@ class Comparison:
         self._compare("cached states", [torch.cat(found)], [torch.cat(expected)])
 
     def _generated(self) -> None:
-        """Generate greedily; each token must be the likeliest by the model's own logits, up to the tolerance."""
+        """Generate greedily; each token must have the highest of the model's own logits, within the tolerance."""
         fill = Fill(HIDDEN, self.latent_id)
         prompts = [_prompt(one, start) for one, start in zip(self.thoughts, (2, 4, 5), strict=True)]
         decoding = Decoding(max_new_tokens=3, max_latents=0, loop_repeats=100)
@@ -193,7 +193,7 @@ class Comparison:
             self._note("gradients", float((mine - other).abs().max()) / scale)
 
     def _recomputed(self, one: TokenSequence, settings: BaseFill) -> Own:
-        """Run a row with latents: before each latent, everything on its left is run again."""
+        """Run a row with latents: before each latent, run everything to its left again."""
         fed = self.model.get_input_embeddings()(self._ids(one))
         for t, latent in enumerate(one.is_latent):
             if latent:
@@ -203,14 +203,14 @@ class Comparison:
         return self._run(one.labels, inputs_embeds=fed)
 
     def _fused(self, left: Own, alpha: float) -> Tensor:
-        """Return LT-Tuning's vector: the last state mixed with the embedding that is expected next, over all words."""
+        """Return the vector ``[d]`` of LT-Tuning: the last state, mixed with the next token's expected embedding."""
         words = torch.arange(left.logits.shape[1], device=left.logits.device)
         chances = left.logits[-1].float().masked_fill(words == self.latent_id, -torch.inf).softmax(-1)
         expected: Tensor = chances @ self.model.get_input_embeddings()(words).float()
         return alpha * left.last[-1].float() + (1 - alpha) * expected
 
     def _run(self, labels: Sequence[int] | None, **inputs: Tensor) -> Own:
-        """Call the model's own forward on one row; `labels` stand at the positions that are predicted."""
+        """Call the model's own forward on one row; `labels` are at the positions that are predicted."""
         more = {} if labels is None else {"labels": torch.tensor([labels], device=self.model.device)}
         caught: list[Any] = []
         hook = decoder_of(self.model).register_forward_hook(lambda module, args, out: caught.append(out))
@@ -235,7 +235,7 @@ class Comparison:
         self._note(what, float(gaps.max() if exact else gaps.median()), against)
 
     def _note(self, what: str, difference: float, against: str = OWN) -> None:
-        """Keep the largest difference of its kind; refuse one above the tolerance, or one that is not a number."""
+        """Record the largest difference of each kind; refuse one above the tolerance, or NaN."""
         if not difference <= self.tolerance:
             raise self._refusal(
                 f"{what} differ from {against} by {difference:.2g} (relative; "
@@ -253,7 +253,7 @@ def _total(rows: Sequence[Own]) -> Tensor:
 
 
 def _words(config: Any) -> list[int]:
-    """Return a few hundred ids of the vocabulary that no special token has."""
+    """Return a few hundred token ids that are not special tokens."""
     named = [value for name, value in config.to_dict().items() if name.endswith("token_id")]
     special = {one for value in named for one in (value if isinstance(value, list) else [value])}
     return [i for i in range(min(config.vocab_size, 512)) if i not in special]
@@ -268,7 +268,7 @@ def _prompt(one: TokenSequence, length: int) -> TokenSequence:
 
 
 def _gaps(found: Tensor, expected: Tensor) -> Tensor:
-    """Return ``max|found - expected| / max|expected|`` of each position ``[n]``; the divisor is over all of them."""
+    """Return ``max|found - expected| / max|expected|`` for each position, ``[n]``; the divisor is the same for all."""
     wide = expected.double()
     gaps = (found.double() - wide).abs()
     return (gaps.amax(-1) if gaps.dim() > 1 else gaps.max()[None]) / wide.abs().max()
@@ -285,10 +285,10 @@ def _attention_implementation(model: Any, name: str) -> Iterator[None]:
 
 
 def check_config(config: Any, where: str) -> None:
-    """Refuse a text configuration that the engine cannot follow, for a reason that it states.
+    """Refuse a text configuration with features that the engine does not support.
 
     Raises:
-        UserError: a kind of layer without keys and values, layers that read token ids, or another loss.
+        UserError: layers without keys and values, layers that read token ids, or another loss; names the feature.
     """
     attention_windows(config)
     if getattr(config, "hidden_size_per_layer_input", 0):

@@ -1,9 +1,8 @@
-"""Encodes text so that only a chat template can write a control token; in any other text its spelling stays text.
+"""Encodes text so that only a chat template can produce control tokens; in other text, their spelling is ordinary text.
 
 A fast tokenizer recognises its added tokens (`<|im_end|>`, `</s>`, `<think>`, the tokens of a method) wherever their
-spelling occurs, also in a question. The encoder here is a copy of the tokenizer in which every control token is
-renamed to a mark that no text contains. Everything else (normaliser, pre-tokeniser, model, post-processor) is the same.
-Knows nothing about models or files.
+spelling occurs, even in a question. The encoder is a copy of the tokenizer in which every control token is renamed to
+characters that no text contains. Everything else (normaliser, pre-tokeniser, model, post-processor) is the same.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from weakref import WeakKeyDictionary
 
 from tokenizers import Tokenizer
 
-# Unicode noncharacters, which are not for interchange between programs
+# Unicode noncharacters, which programs do not exchange
 MARK, MARK_END, ESCAPE, ESCAPE_END = "\ufdd0", "\ufdd1", "\ufdd2", "\ufdd3"
 RESERVED = str.maketrans(dict.fromkeys((MARK, MARK_END, ESCAPE, ESCAPE_END), "\ufffd"))
 ESCAPED = re.compile(f"{ESCAPE}([0-9]+){ESCAPE_END}")
@@ -26,13 +25,13 @@ LETTER = re.compile(r"[^\W\d_]")
 
 
 class TextEncoder:
-    """Encodes the texts of one tokenizer as it is now.
+    """Encodes text with a tokenizer in its present state.
 
     Args:
         tokenizer: a fast Transformers tokenizer.
 
     Attributes:
-        control: the control tokens, by their spelling, with their ids.
+        control: the id of each control token, by its spelling.
     """
 
     def __init__(self, tokenizer: Any) -> None:
@@ -51,18 +50,18 @@ class TextEncoder:
         self._tokenizer.no_padding()
 
     def encode(self, text: str, *, add_special_tokens: bool = False) -> list[int]:
-        """Return the ids of a text; `add_special_tokens` adds what the post-processor adds, such as BOS."""
+        """Return the ids of a text; with `add_special_tokens`, including those of the post-processor, such as BOS."""
         return self._ids(text.translate(RESERVED), add_special_tokens)
 
     def escape(self, text: str) -> str:
-        """Return a text to hand to a chat template: what it spells of control tokens is hidden from `encode_chat`."""
+        """Return a text for a chat template, in which spellings of control tokens are escaped for `encode_chat`."""
         return self._replace(text.translate(RESERVED), lambda match: f"{ESCAPE}{self._numbers[match[0]]}{ESCAPE_END}")
 
     def encode_chat(self, tokenizer: Any, rendered: str) -> list[int]:
-        """Return the ids of what a chat template rendered: its own control tokens count, escaped ones are text.
+        """Return the ids of a rendered chat template: its own control tokens are tokens, escaped ones are text.
 
         Args:
-            tokenizer: decides which of the template's spellings are tokens, where that depends on what is beside them.
+            tokenizer: decides which spellings of the template are tokens, which may depend on the text around them.
         """
         spans = self._found(tokenizer, rendered) if self._dependent else [(0, len(rendered))]
 
@@ -74,7 +73,7 @@ class TextEncoder:
         return self._ids(ESCAPED.sub(lambda match: self._spellings[int(match[1])], marked), False)
 
     def _found(self, tokenizer: Any, text: str) -> list[tuple[int, int]]:
-        """Return where the tokenizer itself finds control tokens in a text."""
+        """Return the (start, end) of each control token that the tokenizer itself finds in a text."""
         whole = tokenizer(text, add_special_tokens=False, split_special_tokens=False, return_offsets_mapping=True)
         own = set(self.control.values())
         return [span for one, span in zip(whole["input_ids"], whole["offset_mapping"], strict=True) if one in own]
@@ -91,7 +90,7 @@ class TextEncoder:
 
 
 def text_ids(tokenizer: Any) -> set[int]:
-    """Return the ids that text can have: all but those of control tokens."""
+    """Return the ids that text can have: all except control tokens."""
     added = tokenizer.added_tokens_decoder.items()
     control = {number for number, token in added if not is_text(token.content, token.special)}
     return set(tokenizer.get_vocab().values()) - control
@@ -105,7 +104,7 @@ def encoder_of(tokenizer: Any) -> TextEncoder:
 
 
 def add_control_tokens(tokenizer: Any, tokens: Iterable[str]) -> None:
-    """Add special tokens to a tokenizer, and have its encoder know them."""
+    """Add special tokens to a tokenizer and to its encoder."""
     tokenizer.add_tokens(list(tokens), special_tokens=True)
     _ENCODERS.pop(tokenizer, None)
 
@@ -114,10 +113,10 @@ _ENCODERS: WeakKeyDictionary[Any, TextEncoder] = WeakKeyDictionary()
 
 
 def is_text(content: str, special: bool) -> bool:
-    """Whether an added token is ordinary text.
+    """Return whether an added token is ordinary text.
 
-    White space is (Gemma and GPT-NeoX list runs of it as added tokens), and so are numbers and operators that are not
-    special. Special tokens, words and whatever stands in brackets are control tokens.
+    White space is text (Gemma and GPT-NeoX list runs of it as added tokens), and so are numbers and operators that are
+    not special. Special tokens, words and anything in brackets are control tokens.
     """
     if _is_blank(content):
         return True
@@ -129,20 +128,20 @@ def _is_blank(content: str) -> bool:
 
 
 def _pattern(spellings: list[str], whole_words: set[str]) -> re.Pattern[str] | None:
-    """Return a pattern that finds the longest spelling at each place, as `tokenizers` does."""
+    """Return a pattern that matches the longest spelling at each position, like `tokenizers`; None: no spellings."""
     longest_first = sorted(spellings, key=len, reverse=True)
     parts = [rf"(?<!\w){re.escape(one)}(?!\w)" if one in whole_words else re.escape(one) for one in longest_first]
     return re.compile("|".join(parts)) if parts else None
 
 
 def _unlist_bytes(state: dict[str, Any]) -> None:
-    """Let the pieces that stand for single bytes be found by the model alone, which looks them up by name."""
+    """Remove the tokens of single bytes from the added tokens; the model finds them by name."""
     if state["model"].get("byte_fallback"):
         state["added_tokens"] = [one for one in state["added_tokens"] if not BYTE.fullmatch(one["content"])]
 
 
 def _rename(state: dict[str, Any], names: Mapping[str, str]) -> None:
-    """Rename tokens in a serialised tokenizer, in place; what its model would have merged into them stays apart."""
+    """Rename tokens in a serialised tokenizer in place, and remove the merges that produce them."""
     for token in state["added_tokens"]:
         token["content"] = names.get(token["content"], token["content"])
     model = state["model"]

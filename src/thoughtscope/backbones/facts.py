@@ -13,7 +13,7 @@ from thoughtscope.latents.decoder import context_length
 
 
 def differences(settings: Settings, model: Any, tokenizer: Any) -> Iterator[str]:
-    """Yield a line for each fact that does not hold; a fact that the file does not state is not compared."""
+    """Yield a line for each stated fact that differs from the model."""
     facts, found = settings.facts, _found(settings, model, tokenizer)
     for name in sorted(facts.model_fields_set & found.keys()):
         stated = getattr(facts, name)

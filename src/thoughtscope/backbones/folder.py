@@ -1,6 +1,6 @@
-"""Checks a Hugging Face model folder before it is loaded; a mistake is one line with file, key and how to fix it.
+"""Checks a Hugging Face model folder before it is loaded; errors are one line with the file, the key and a fix.
 
-A model of a hub is checked as far as its small files go. Knows nothing about models and tokenizers in memory.
+For a model on a hub, only its small files are checked.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ COMPLETE = "point to a complete Hugging Face model folder"
 
 @dataclass(frozen=True)
 class Place:
-    """Where a model stands: a folder, or a hub id at a revision."""
+    """The location of a model: a folder, or a hub id at a revision."""
 
     name: str
     revision: str | None = None
@@ -39,15 +39,15 @@ class Place:
 
     @property
     def arguments(self) -> dict[str, Any]:
-        """What `from_pretrained` needs to know beside the name."""
+        """The arguments of `from_pretrained` besides the name."""
         found: dict[str, Any] = {"local_files_only": True} if self.local else {"revision": self.revision}
         return {**found, "trust_remote_code": False}
 
     def file(self, name: str, *, required: bool = False) -> Path | None:
-        """Return a small file of the model, fetched if it is on the hub and not in the cache; None: no such file.
+        """Return a small file of the model, downloaded if it is on a hub and not in the cache; None: no such file.
 
         Raises:
-            UserError: the hub refuses; or it cannot be reached, or lacks the file, and that is required.
+            UserError: the hub refuses access; or the file is required and missing, or the hub cannot be reached.
         """
         if self.local:
             path = Path(self.name) / name
@@ -59,14 +59,14 @@ class Place:
         return None if found is None else Path(found)
 
     def error(self, error: Exception, fix: str) -> UserError:
-        """Return the one line for what `from_pretrained` raised here."""
+        """Return the one-line error for an exception of `from_pretrained`."""
         if not self.local:
             return hub_error(f"hub_id {self.name}", self.name, self.revision, error)
         return UserError(self.name, f"it does not load ({first_line(error)})", fix)
 
 
 def find(folder: Path) -> Place:
-    """Return what to hand to `from_pretrained`: the folder itself, or what its reference names.
+    """Return the place that `from_pretrained` loads from: the folder itself, or the one in its `reference.json`.
 
     Raises:
         UserError: there is no such folder.
@@ -81,11 +81,11 @@ def find(folder: Path) -> Place:
 
 
 def check_folder(place: Place) -> None:
-    """Refuse a model that cannot be trained as it is.
+    """Refuse a model that cannot be trained.
 
     Raises:
-        UserError: an adapter, a quantised model, no readable configuration, or weights that are missing, damaged, not
-            in safetensors or not floating-point numbers.
+        UserError: the model is an adapter or quantised, its configuration cannot be read, or its weights are missing,
+            damaged, not in safetensors or not floating-point numbers.
     """
     _check_adapter(place)
     config = read_json(place, CONFIG, required=True)
@@ -103,7 +103,7 @@ def read_json(place: Place, name: str, *, required: bool = False) -> dict[str, A
     """Return the content of a JSON file of a model; None: no such file.
 
     Raises:
-        UserError: it is empty, or no JSON object.
+        UserError: the file is empty, or has no JSON object.
     """
     path = place.file(name, required=required)
     if path is None:

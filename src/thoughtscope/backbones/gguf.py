@@ -1,8 +1,8 @@
 """Converts a GGUF file, the format of llama.cpp, into an ordinary model folder: safetensors, tokenizer, chat template.
 
-Transformers reads weights and tokenizer. What it leaves out of them is completed here: pre-tokenisers that split
-digits (SmolLM) and the scaled rotary positions of Llama 3. Quantised weights become float16, which rounds them by far
-less than they were rounded already.
+Transformers reads the weights and the tokenizer. This module adds what it omits: pre-tokenisers that split digits
+(SmolLM) and the scaled rotary positions of Llama 3. Quantised weights become float16, whose rounding is far smaller
+than that of the quantisation.
 """
 
 from __future__ import annotations
@@ -30,23 +30,22 @@ from thoughtscope.hub import first_line
 RECORD = "gguf.json"
 PLAIN = {0: "F32", 1: "F16", 30: "BF16"}  # types of GGML that are not quantised
 DTYPES = {"F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
-DIGITS = {"smollm", "starcoder", "refact", "command-r", "codeshell"}  # each digit a token, then as GPT-2
-GPT2 = {"gpt-2", "gpt2", "default"}  # how Transformers splits what it has no rule for
+DIGITS = {"smollm", "starcoder", "refact", "command-r", "codeshell"}  # each digit is a token; otherwise as GPT-2
+GPT2 = {"gpt-2", "gpt2", "default"}  # the split that Transformers uses if it has no rule
 LLAMA3 = {"low_freq_factor": 1.0, "high_freq_factor": 4.0, "original_max_position_embeddings": 8192}
-KEY_LENGTH = {"qwen3"}  # Transformers leaves the width of heads at the class's default, though the file states it
+KEY_LENGTH = {"qwen3"}  # Transformers ignores the width of heads that the file states, and uses the class's default
 SCALES = "rope_freqs.weight"
 FIX = "use a complete GGUF file of the Llama, Qwen, Gemma or Mistral family, or the model's folder in safetensors"
 
 
 def convert(settings: Settings, folder: Path, where: str) -> dict[str, Any]:
-    """Write the model and the tokenizer of a GGUF file into `folder`, and return what is known of the file.
+    """Write the model and the tokenizer of a GGUF file into `folder`, and return a description of the file.
 
-    The same is written there as `RECORD`: file, digest, architecture, the number of weights in each type, and the type
-    in which they are stored now.
+    The description is also written to `RECORD`: file, digest, architecture, the number of weights of each type, and the
+    type in which they are stored now.
 
     Raises:
-        UserError: the file is not there, has another digest, is damaged or cut short, or is nothing that Transformers
-            reads; one line each.
+        UserError: the file is missing, has another digest, is damaged or truncated, or Transformers cannot read it.
     """
     path, digest = verified(settings, where)
     with _one_line(path, "it is no GGUF file that can be read"):
@@ -89,7 +88,7 @@ def note(record: Mapping[str, Any]) -> str:
 
 
 def _load(path: Path, metadata: Mapping[str, Any], header: GgufHeader, dtype: torch.dtype) -> Any:
-    """Return the causal LM of a file, its weights no longer quantised."""
+    """Return the causal LM of a file with dequantised weights."""
     architecture = header.architecture
     scaling = metadata.get(f"{architecture}.rope.scaling.type", "none")
     if scaling != "none":
@@ -113,7 +112,7 @@ def _load(path: Path, metadata: Mapping[str, Any], header: GgufHeader, dtype: to
 
 @contextlib.contextmanager
 def _one_line(path: Path, problem: str) -> Iterator[None]:
-    """Turn whatever a damaged or unknown file raises into one line."""
+    """Turn any exception that a damaged or unknown file causes into a `UserError`."""
     try:
         yield
     except (UserError, MemoryError):
@@ -136,10 +135,10 @@ def _check_length(path: Path, header: GgufHeader) -> None:
 
 
 def _split_digits(tokenizer: Any, kind: str, path: Path) -> None:
-    """Split text as the vocabulary was learned, where Transformers knows no rule for it.
+    """Set the pre-tokeniser that the vocabulary was learned with, if Transformers has no rule for it.
 
     Raises:
-        UserError: it is not known how this byte-level vocabulary splits text.
+        UserError: the pre-tokeniser of this byte-level vocabulary is unknown.
     """
     backend = tokenizer.backend_tokenizer
     if not isinstance(backend.pre_tokenizer, pre_tokenizers.ByteLevel) or kind in GGUF_PRE_TOKENIZER_SPLITS:
@@ -152,7 +151,7 @@ def _split_digits(tokenizer: Any, kind: str, path: Path) -> None:
 
 
 def _scale_positions(model: Any, path: Path, header: GgufHeader) -> None:
-    """Set the rotary scaling of Llama 3, which a GGUF file holds as one factor for each frequency.
+    """Set the rotary scaling of Llama 3, which a GGUF file stores as one factor for each frequency.
 
     Raises:
         UserError: the factors are not those of Llama 3.
@@ -179,7 +178,7 @@ def _bytes(path: Path, start: int, count: int) -> bytes:
 
 
 def _make_ordinary(model: Any) -> None:
-    """Forget that the weights came from a GGUF file: Transformers would refuse to save them."""
+    """Remove the marks of quantisation, with which Transformers would refuse to save the model."""
     model.hf_quantizer = None
     if hasattr(model.config, "quantization_config"):
         del model.config.quantization_config

@@ -11,10 +11,10 @@ from thoughtscope.errors import UserError
 
 
 def locate(settings: Settings, where: str) -> Path:
-    """Return the file that a backbone of source gguf names.
+    """Return the file of a backbone with source `gguf`.
 
     Raises:
-        UserError: no such file, or the package is not installed, has another version or does not hold the file.
+        UserError: there is no such file, or the package is not installed, has another version or lacks the file.
     """
     if settings.path is not None:
         path = Path(settings.path)
@@ -39,7 +39,7 @@ def verified(settings: Settings, where: str) -> tuple[Path, str]:
     """Return the file and its SHA-256.
 
     Raises:
-        UserError: as `locate` does, or the digest is not the one that the settings give.
+        UserError: as in `locate`, or the digest differs from the one in the settings.
     """
     path = locate(settings, where)
     found = sha256(path)

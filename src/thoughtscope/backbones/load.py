@@ -1,8 +1,8 @@
 """Loads the model and the tokenizer of a folder or a hub, always through `from_pretrained`, never with remote code.
 
-A backbone that is not built here is kept as `reference.json`: where it is, and at which revision. Of a model that
-also sees images only the part that reads text is kept. The tokenizer is the one that tokenizer.json describes:
-`AutoTokenizer` builds some from their vocabulary with the pre-tokeniser of their family, whatever that file says.
+The artifact of a backbone that is not built here has a `reference.json` with its location and revision. Of a model that
+also reads images, only the text part is loaded. The tokenizer is that of tokenizer.json. `AutoTokenizer` is not used,
+because it builds some tokenizers from their vocabulary with the pre-tokeniser of their family and ignores that file.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from thoughtscope.backbones.folder import CONFIG, GENERATION, Place, check_folde
 from thoughtscope.errors import UserError
 from thoughtscope.hub import first_line
 
-MODEL = "model"  # the folder of the model, or of the reference to it, in the artifact of a backbone or a run
+MODEL = "model"  # in the artifact of a backbone or a run, the folder of the model or of the reference to it
 TOKENIZER = "tokenizer.json"
 SENTENCEPIECE = "tokenizer.model"
 TOKENIZER_FILES = (TOKENIZER, SENTENCEPIECE, "vocab.json")
@@ -31,7 +31,7 @@ def load_backbone(folder: Path, *, attention: str = "sdpa", dtype: str = "float3
     """Load the causal LM and the tokenizer of a backbone or run folder, and check that they belong together.
 
     Raises:
-        UserError: as `load_model` and `load_tokenizer` do, or a token of the tokenizer has no row in the model.
+        UserError: as in `load_model` and `load_tokenizer`, or a token of the tokenizer has no row in the model.
     """
     check_folder(find(folder))
     tokenizer = load_tokenizer(folder)
@@ -41,17 +41,18 @@ def load_backbone(folder: Path, *, attention: str = "sdpa", dtype: str = "float3
 
 
 def rows_of(model: Any) -> int:
-    """Return how many rows the embedding table of a model has."""
+    """Return the number of rows of the embedding table of a model."""
     return int(model.get_input_embeddings().weight.shape[0])
 
 
 def check_rows(rows: int, tokenizer: Any, ids: Iterable[int], where: str) -> None:
-    """Refuse token ids that have no row in an embedding table of so many rows.
+    """Refuse token ids that are not below `rows`, the number of rows of the embedding table.
 
-    Added tokens that no text and no template produces may have none (Gemma-3 1B lists one for images).
+    Not all added tokens have to be in `ids`: some have no row, and no text or template produces them (the image token
+    of Gemma-3 1B).
 
     Raises:
-        UserError: an id is too large; the largest is named, with its token.
+        UserError: an id is too large; names the largest and its token.
     """
     largest = max(ids)
     if largest >= rows:
@@ -66,8 +67,8 @@ def load_model(folder: Path, *, attention: str = "sdpa", dtype: str = "float32")
     """Load the causal LM of a backbone or run folder, in evaluation mode.
 
     Raises:
-        UserError: a folder that `check_folder` refuses, weights that do not fit the configuration, a hub that cannot be
-            reached or refuses, or generation settings that could not be saved again.
+        UserError: `check_folder` refuses the folder, the weights do not fit the configuration, the hub cannot be
+            reached or refuses access, or the generation settings cannot be saved.
     """
     place = find(folder)
     check_folder(place)
@@ -82,7 +83,7 @@ def load_model(folder: Path, *, attention: str = "sdpa", dtype: str = "float32")
         )
     except (MemoryError, torch.OutOfMemoryError):
         raise
-    except Exception as error:  # Transformers raises whatever a broken file makes it stumble over
+    except Exception as error:  # a broken file can make Transformers raise any exception
         if "does not support an attention implementation" in str(error):
             raise UserError(place.name, f"its class has no {attention} attention", "set attention: eager") from error
         raise place.error(error, "complete or correct the folder") from error
@@ -93,7 +94,7 @@ def load_model(folder: Path, *, attention: str = "sdpa", dtype: str = "float32")
 
 
 def _check_keys(place: Place, model: Any, report: dict[str, Any]) -> None:
-    """Refuse weights that are missing or of another shape, and layers that only the files have."""
+    """Refuse weights that are missing or have another shape, and layers in the files that the model lacks."""
     where, fix = f"{place.name}/{CONFIG}", f"take the {CONFIG} that belongs to the weights"
     names = {name for name, _ in model.named_parameters()}
     missing = sorted(report["missing_keys"])
@@ -111,7 +112,7 @@ def _check_keys(place: Place, model: Any, report: dict[str, Any]) -> None:
 
 
 def _check_generation(place: Place, model: Any) -> None:
-    """Refuse generation settings that cannot be read, or could not be saved with what a run trains."""
+    """Refuse generation settings that cannot be read, or that could not be saved with a trained model."""
     where = f"{place.name}/{GENERATION}"
     settings = model.generation_config
     ends = settings.eos_token_id if isinstance(settings.eos_token_id, list) else [settings.eos_token_id or 0]
@@ -132,10 +133,10 @@ def _without_numbers(name: str) -> str:
 
 
 def text_part(model: Any) -> Any:
-    """Return the causal LM that reads text inside a model that also sees images; any other model as it is.
+    """Return the text part of a model that also reads images, as a causal LM; other models are returned unchanged.
 
     Raises:
-        UserError: the text part cannot stand alone.
+        UserError: the text part cannot be used alone.
     """
     config = model.config.get_text_config()
     if config is model.config:
@@ -143,7 +144,7 @@ def text_part(model: Any) -> Any:
     try:
         with torch.device("meta"):
             text = AutoModelForCausalLM.from_config(config, attn_implementation=model.config._attn_implementation)
-    except ValueError as error:  # e.g. a text part that exists only inside its class
+    except ValueError as error:  # e.g. a text part without a class of its own
         problem = f"the text part of {type(model).__name__} is no causal language model of its own"
         raise UserError(f"model {model.config.model_type}", problem, "use another model") from error
     setattr(text, text.base_model_prefix, model.get_decoder())
@@ -154,12 +155,12 @@ def text_part(model: Any) -> Any:
 
 
 def load_tokenizer(folder: Path) -> Any:
-    """Load the tokenizer of a backbone or run folder, as tokenizer.json describes it if there is one.
+    """Load the tokenizer of a backbone or run folder, from tokenizer.json if there is one.
 
     Special tokens, chat template and other settings come from tokenizer_config.json.
 
     Raises:
-        UserError: there is none, it does not load, has no fast form, or no end-of-sequence token.
+        UserError: there is no tokenizer, it does not load, is not a fast one, or has no end-of-sequence token.
     """
     place = find(folder)
     if place.local and not any(place.file(name) for name in TOKENIZER_FILES):
@@ -197,7 +198,7 @@ def from_place(kind: Any, place: Place) -> Any:
 
 
 def _take_default_eos(tokenizer: Any, place: Place) -> None:
-    """Take the EOS that the family's class has by default (GPT-2's files name none), if the vocabulary has it."""
+    """Set the default EOS of the tokenizer's class if its files name none (GPT-2) and the vocabulary has it."""
     if (read_json(place, "tokenizer_config.json") or {}).get("eos_token", "") is None:
         return
     eos = from_place(AutoTokenizer, place).eos_token
@@ -206,7 +207,7 @@ def _take_default_eos(tokenizer: Any, place: Place) -> None:
 
 
 def ending_ids(model: Any, tokenizer: Any) -> frozenset[int]:
-    """Return the tokens that end a response: the tokenizer's EOS and all that generation_config.json names."""
+    """Return the ids that end a response: the tokenizer's EOS and those of generation_config.json."""
     named = model.generation_config.eos_token_id
     more = named if isinstance(named, list) else [] if named is None else [named]
     return frozenset({int(tokenizer.eos_token_id), *map(int, more)})

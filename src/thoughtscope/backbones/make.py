@@ -1,4 +1,4 @@
-"""Makes the folder of a backbone: tokenizer, model, pre-training; or a checked reference to a given one."""
+"""Writes the artifact of a backbone: a pre-trained tiny model, or a checked reference to an existing model."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ def make_tiny(
     engine's verdict on the model is recorded in `VERIFICATION`.
 
     Returns:
-        `losses`: the loss curve; `accuracy`: by task, the share of its validation questions that the model answers in
-        words, every step as the reference has it.
+        `losses`: the loss curve; `accuracy`: for each task, the share of its validation questions that the model
+        answers in words, with every step as in the reference.
 
     Raises:
         UserError: the engine disagrees with the model's own forward pass or cannot run it, or the model answers fewer
@@ -80,7 +80,7 @@ def make_tiny(
 
 
 def _validation_questions(task: Path) -> list[dict[str, str]]:
-    """Return the validation questions of a reasoning task with their written-out responses; none of other tasks."""
+    """Return the validation questions of a task with their reference responses; [] for a task of statements."""
     if "steps" not in pq.read_schema(task / EXAMPLES).names:
         return []
     table = pq.read_table(
@@ -93,18 +93,18 @@ def _validation_questions(task: Path) -> list[dict[str, str]]:
 
 
 def refer(settings: Settings, folder: Path, log: Callable[[str], None] = print) -> dict[str, Any]:
-    """Write where a given backbone is, or convert its GGUF file; load model and tokenizer once and try the prompt.
+    """Write the reference to an existing backbone, or convert its GGUF file, and check that it can be used.
 
-    A folder is named with a digest of each of its files, so that a change there makes its runs stale.
-    What `facts` say and the model does not is logged, and so is what the comparison of tokenizers found. The engine's
-    verdict on the model is recorded in `VERIFICATION`.
+    The reference to a folder has a digest of each of its files, so that a change there makes its runs stale. Model and
+    tokenizer are loaded once, and a question is put through the prompt. Differences between `facts` and the model, and
+    between tokenizers, are logged. The engine's verdict on the model is recorded in `VERIFICATION`.
 
     Returns:
-        What provenance records of the weights; empty unless they come from a GGUF file.
+        Provenance of the weights; empty unless they are from a GGUF file.
 
     Raises:
-        UserError: it does not load, a question does not go through its chat template, or the engine disagrees with
-            the model's own forward pass or cannot run it.
+        UserError: the backbone does not load, its chat template refuses a question, or the engine disagrees with the
+            model's own forward pass or cannot run it.
     """
     where, weights = f"backbone {settings.label}", dict[str, Any]()
     if settings.source == "gguf":
@@ -123,7 +123,7 @@ def refer(settings: Settings, folder: Path, log: Callable[[str], None] = print) 
 
 
 def _reference(settings: Settings) -> dict[str, Any]:
-    """Return where a model of a hub or a folder is."""
+    """Return the content of `reference.json` for a model on a hub or in a folder."""
     if settings.source == "hub":
         return {"hub_id": settings.hub_id, "revision": settings.revision}
     place = Path(str(settings.path)).absolute()

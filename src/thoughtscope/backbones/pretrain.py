@@ -1,7 +1,7 @@
-"""Pre-trains a tiny backbone on short texts, so that it has a language before any method starts.
+"""Pre-trains a tiny backbone on short texts, so that it knows their language before any method starts.
 
-Plain PyTorch: these models have no latents, and one process is enough. The same number of updates on
-the same batches for every family with the same seed.
+These models have no latents and fit in one process, so this is plain PyTorch. With the same seed, every family has the
+same batches.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from thoughtscope.latents.layout import TokenSequence, labelled_tokens, sequence
 from thoughtscope.latents.packing import pack
 from thoughtscope.latents.scoring import greedy_agrees, loss_sum
 
-CHECK, TAIL = 50, 100  # updates between two looks at what is learned, and after it is
+CHECK, TAIL = 50, 100  # updates between two calls of `learned`, and after it returned true
 
 
 def pretrain(
@@ -34,17 +34,18 @@ def pretrain(
 ) -> list[dict[str, float]]:
     """Train `model` in place on question-response pairs, labels on the response; return its loss curve.
 
-    Without `learned` it trains for `settings.updates` updates, while the rate falls to 0. With it, that is the most:
-    the rate is held until `learned`, asked every `CHECK` updates, is true, and falls to 0 over the next `TAIL` updates.
+    Without `learned`, training takes `settings.updates` updates, and the learning rate decays to 0. With `learned`,
+    that is the maximum: the rate is constant until `learned`, called every `CHECK` updates, returns true, and then
+    decays to 0 over `TAIL` updates.
 
     Args:
         rows: the pairs, with keys `question` and `response`.
-        seed: of the order in which pairs are drawn.
-        log: receives a line of progress now and then.
-        learned: returns whether the model, in its present state, has learned enough.
+        seed: decides the order in which pairs are drawn.
+        log: is called with lines of progress.
+        learned: returns whether the model has learned enough.
 
     Raises:
-        UserError: there is nothing to learn from.
+        UserError: `rows` is empty.
     """
     if not rows:
         raise UserError("pretraining.tasks", "their pre-training texts are empty", "name a task that has some")
@@ -84,7 +85,7 @@ def _asked(learned: Callable[[], bool], model: Any) -> bool:
 
 
 def reasoning_accuracy(model: Any, tokenizer: Any, rows: Sequence[Mapping[str, str]], batch_size: int) -> float:
-    """Return the share of `rows` (keys `question` and `response`) whose whole response greedy decoding gives."""
+    """Return the share of `rows` (keys `question` and `response`) whose response greedy decoding reproduces exactly."""
     return sum(
         greedy_agrees(model, [_sequence(tokenizer, row, i) for i, row in enumerate(rows)], None, batch_size)
     ) / len(rows)

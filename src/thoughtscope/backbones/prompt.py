@@ -1,11 +1,11 @@
-"""How a question becomes a prompt and a text becomes ids, and ids become text. Knows nothing about models.
+"""Turns questions into prompts, responses into token ids, and ids into text.
 
-    <template up to where the assistant speaks>  |  response  EOS
-    the question and a newline, without template |  response  EOS
+    chat template up to the assistant's turn     |  response  EOS
+    without template: the question and a newline |  response  EOS
 
-The prompt ends where the template would let the assistant begin, so that a response stands where the model
-expects one. A question that spells a control token (`</s>`, `<|im_start|>`) keeps it as text, also inside a template.
-A template that asks for the date gets a fixed one, so that a prompt is the same tomorrow.
+The prompt ends where the assistant's turn starts, so that the response is where the model expects it. Control tokens
+that are spelled in a question (`</s>`, `<|im_start|>`) remain text, even inside a template. A template that asks for
+the date gets a fixed one, so that prompts do not change over time.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from thoughtscope.backbones.encoder import encoder_of
 from thoughtscope.errors import UserError
 from thoughtscope.hub import first_line
 
-TODAY = datetime(2025, 1, 1)  # the date for templates that print one; ours
+TODAY = datetime(2025, 1, 1)  # the date for templates that print one
 FIXED_DATE = (
     "{% macro strftime_now(format) %}{{ format"
     + "".join(f"|replace('%{code}', '{TODAY.strftime('%' + code)}')" for code in "aAbBcdHIjmMpSUwWxXyY")
@@ -27,10 +27,10 @@ FIXED_DATE = (
 
 
 def prompt_ids(tokenizer: Any, question: str, chat: bool, chat_arguments: Mapping[str, Any]) -> list[int]:
-    """Return the ids of a question, up to where the response begins.
+    """Return the ids of the prompt for a question.
 
     Raises:
-        UserError: `chat` is set and there is no chat template, or it refuses or loses the question.
+        UserError: `chat` is set and there is no chat template, or the template fails or omits the question.
     """
     encoder = encoder_of(tokenizer)
     if not chat:
@@ -43,12 +43,12 @@ def prompt_ids(tokenizer: Any, question: str, chat: bool, chat_arguments: Mappin
 
 
 def response_ids(tokenizer: Any, text: str) -> list[int]:
-    """Return the ids of a piece of a response, nothing added."""
+    """Return the ids of a part of a response, without special tokens."""
     return encoder_of(tokenizer).encode(text)
 
 
 def decoded(tokenizer: Any, ids: Sequence[int]) -> str:
-    """Return the text of `ids` exactly: control tokens as they are spelled, spaces before punctuation kept."""
+    """Return the exact text of `ids`, with the spelling of control tokens and with spaces before punctuation."""
     return str(tokenizer.decode(ids, skip_special_tokens=False, clean_up_tokenization_spaces=False))
 
 
@@ -61,7 +61,7 @@ def _apply(tokenizer: Any, question: str, chat_arguments: Mapping[str, Any]) -> 
         text = tokenizer.apply_chat_template(
             messages, chat_template=template, tokenize=False, add_generation_prompt=True, **chat_arguments
         )
-    except Exception as error:  # a template is a program
+    except Exception as error:  # a template is a program, which may raise any exception
         raise UserError(
             "backbone: chat",
             f"the chat template fails ({first_line(error)})",

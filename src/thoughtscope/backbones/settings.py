@@ -1,4 +1,4 @@
-"""What a backbone file may say. Imports no torch, so that a config loads at once."""
+"""The settings of a backbone file. Imports no torch, so that the config loads quickly."""
 
 from __future__ import annotations
 
@@ -8,8 +8,14 @@ from pydantic import Field, field_validator, model_validator
 
 from thoughtscope.settings import Commit, Hosted, Look, Positive, PositiveFloat, Probability, Strict
 
-GIVEN_FILES = ("*.json", "*.jinja", "*.model", "merges.txt", "*.safetensors")  # what is read of a folder that is given
-USED = {  # keys that only some sources use
+GIVEN_FILES = (
+    "*.json",
+    "*.jinja",
+    "*.model",
+    "merges.txt",
+    "*.safetensors",
+)  # the files of a model folder that are read
+USED = {  # keys that belong to one source only
     "tiny": {"model_type", "config", "embedding_std", "pretraining"},
     "folder": {"path", "chat", "chat_arguments", "facts"},
     "hub": {"hub_id", "revision", "chat", "chat_arguments", "facts"},
@@ -22,13 +28,12 @@ NEEDED = {
     "gguf": ("package", "version", "file", "sha256"),
 }
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-SIXTEEN_BYTES = 16  # a parameter that AdamW trains in bf16: 2 + 2 + 12, ZeRO, arXiv 1910.02054, section 3.1
 
 
 class Pretraining(Strict):
-    """How a tiny backbone learns its language before any method starts; the same for every family.
+    """How a tiny backbone is pre-trained before any method starts; the same for every family.
 
-    The pre-training texts of a reasoning task are its training questions with their steps, so that methods start, as
+    The pre-training texts of a task of questions are its training questions with their steps, so that methods start, as
     published ones do, from a model that reasons in words.
     """
 
@@ -39,28 +44,27 @@ class Pretraining(Strict):
     warmup: Probability = 0.05
     min_accuracy: Probability = Field(
         0.0,
-        description="share of validation questions that it must answer in words, step by step: pre-training ends soon "
-        "after it does, and `updates` that do not suffice are an error; 0: it lasts all its `updates`",
+        description="share of validation questions that it must answer in words, step by step. Pre-training ends soon "
+        "after it does; too few `updates` to get there are an error. 0: pre-training takes all `updates`",
     )
 
 
 class Facts(Strict):
-    """What is known of published weights. Nothing trains by it; null says that it is not known."""
+    """Facts about published weights, which do not affect training; null: unknown."""
 
     sources: list[str] = Field([], description="where the facts and the `training` of the file come from")
-    parameters: Positive | None = Field(None, description="of the part that is used, tied embeddings counted once")
-    context: Positive | None = Field(None, description="positions (max_position_embeddings)")
+    parameters: Positive | None = Field(
+        None, description="number of parameters of the part that is used; tied embeddings count once"
+    )
+    context: Positive | None = Field(None, description="longest sequence in positions (max_position_embeddings)")
     tied_embeddings: bool | None = None
-    sliding_window: Positive | None = Field(None, description="positions that sliding layers see; null: none slide")
-    bos: str | None = Field(None, description="what a prompt starts with; null: nothing")
-    ends: list[str] = Field([], description="tokens that end a response; it is trained to end with the first")
-    gated: bool | None = Field(None, description="whether terms must be accepted on the hub first")
-    stage_epochs: dict[str, list[Positive]] = Field({}, description="by method: published epochs of its stages")
-
-    @property
-    def training_gb(self) -> float | None:
-        """Memory to train every parameter on one device, in GB (10^9 bytes), before activations and unsharded."""
-        return None if self.parameters is None else SIXTEEN_BYTES * self.parameters / 1e9
+    sliding_window: Positive | None = Field(
+        None, description="window of sliding-window layers in positions; null: there are none"
+    )
+    bos: str | None = Field(None, description="the token at the start of a prompt; null: none")
+    ends: list[str] = Field([], description="tokens that end a response; the first is the one in training")
+    gated: bool | None = Field(None, description="whether the hub requires accepting terms")
+    stage_epochs: dict[str, list[Positive]] = Field({}, description="by method: the published epochs of its stages")
 
 
 class Settings(Hosted):
@@ -71,25 +75,24 @@ class Settings(Hosted):
 
     source: Literal["tiny", "folder", "hub", "gguf"]
     label: str = Field(..., description="the family's name as figures print it")
-    look: Look | None = Field(None, description="how figures draw it; null: a look that no other there has")
-    full_look: Look | None = Field(None, description="the same of its live runs, in a figure of live and frozen ones")
+    look: Look | None = Field(None, description="how figures draw it; null: a look that is unused in the figure")
+    full_look: Look | None = Field(None, description="look of its live runs in figures of live and frozen runs")
     model_type: str | None = Field(None, description="tiny: key of Transformers' AutoConfig, e.g. qwen3")
     config: dict[str, Any] = Field({}, description="tiny: arguments of the model's configuration class")
-    embedding_std: PositiveFloat = Field(1.0, description="tiny: spread of the initial input embeddings")
+    embedding_std: PositiveFloat = Field(1.0, description="tiny: standard deviation of the initial input embeddings")
     pretraining: dict[str, Any] = Field({}, description="tiny: overrides of the main file's `pretraining`")
     path: str | None = Field(None, description="folder: a Hugging Face model folder; gguf: a file")
-    package: str | None = Field(
-        None, description="gguf: instead of path, an installed Python package that has the file"
-    )
+    package: str | None = Field(None, description="gguf: an installed Python package with the file, instead of path")
     version: str | None = Field(None, description="gguf: the package's version")
     file: str | None = Field(None, description="gguf: the name of the file in the package")
-    sha256: Digest | None = Field(None, description="gguf: SHA-256 of the file; a package needs it")
+    sha256: Digest | None = Field(None, description="gguf: SHA-256 of the file; required for a package")
     hub_id: str | None = Field(None, description="hub: owner/name")
     revision: Commit | None = Field(None, description="hub: the commit to load; null: the one that `make pin` found")
     attention: Literal["eager", "sdpa"] = Field(
-        "sdpa", description="Transformers attention implementation; flash kernels cannot take the masks of latents"
+        "sdpa",
+        description="attention implementation of Transformers; flash kernels do not support the masks of latents",
     )
-    chat: bool = Field(True, description="put the question through the tokenizer's chat template")
+    chat: bool = Field(True, description="apply the tokenizer's chat template to questions")
     chat_arguments: dict[str, Any] = Field({}, description="passed to the chat template, e.g. enable_thinking: false")
     training: dict[str, Any] = Field({}, description="overrides of the main file's `training`")
     compute: dict[str, Any] = Field({}, description="overrides of the main file's `compute`")

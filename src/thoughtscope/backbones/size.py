@@ -1,4 +1,4 @@
-"""How many parameters a backbone has: stated in its file, or read from the headers of its weights. Loads no weights.
+"""The number of parameters of a backbone, from its file or from the headers of its weights. Loads no weights.
 
 A safetensors file begins with the length of its header (8 bytes, little-endian) and the header as JSON, which gives the
 shape of each tensor.
@@ -17,18 +17,18 @@ from thoughtscope.backbones.settings import Settings
 from thoughtscope.errors import UserError
 
 WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
-MOST_PER_BYTE = 2  # weights in a byte of a GGUF file; four bits each is the usual least
-LARGEST_HEADER = 100_000_000  # bytes; the format's own limit
+MOST_PER_BYTE = 2  # weights per byte of a GGUF file; four bits per weight is the usual minimum
+LARGEST_HEADER = 100_000_000  # bytes; the limit of the format
 
 
 def parameters(settings: Settings) -> int | None:
-    """Return a given backbone's number of parameters: of its `facts`, its folder or the hub's cache, in this order.
+    """Return the number of parameters of a backbone, from its `facts`, its folder or the hub's cache, in this order.
 
-    A tiny backbone counts as 0, a GGUF file as the most that its bytes can hold. None: it is on a hub, not in the
-    cache, and its file does not say.
+    A tiny backbone counts as 0, and a GGUF file as the largest number that its size allows. None: unknown, because the
+    model is on a hub and not in the cache, and its file does not state it.
 
     Raises:
-        UserError: a file of weights that cannot be read.
+        UserError: a file of weights cannot be read.
     """
     if settings.source == "tiny":
         return 0
@@ -49,7 +49,7 @@ def _cached(settings: Settings) -> Path:
 
 
 def weight_files(folder: Path) -> list[Path]:
-    """Return the files that Transformers loads weights from: one, those of the index, or all that there are."""
+    """Return the files that Transformers loads weights from: one, those of the index, or all safetensors files."""
     if (folder / WEIGHTS).is_file():
         return [folder / WEIGHTS]
     if (folder / INDEX).is_file():

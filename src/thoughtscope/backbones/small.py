@@ -1,7 +1,7 @@
-"""A small copy of any causal language model: its own class and configuration, a few layers, random weights.
+"""Builds a small copy of any causal language model: the same class and configuration, few layers, random weights.
 
-What a class does to its numbers (windows, soft caps, multipliers, kinds of layers and experts) stays; only its sizes
-change. Windows become shorter than the rows of a test, so that a few positions exercise them.
+Only sizes change; windows, soft caps, multipliers and the kinds of layers and experts stay. Windows become shorter than
+the rows of a test, so that a few positions exercise them.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ IDS = {"pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2, "decoder_start_t
 
 
 def shrunk(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the values of a configuration with small sizes; one that is None or zero stays."""
+    """Return the values of a configuration with small sizes; values that are None or 0 stay."""
     depth = next((values[name] for name in SIZES if SIZES[name] == LAYERS and values.get(name)), None)
     made = dict(values)
     for name, value in values.items():
@@ -63,13 +63,15 @@ def shrunk(values: Mapping[str, Any]) -> dict[str, Any]:
             made[name] = {key: shrunk(one) for key, one in value.items() if int(key) < LAYERS}
         elif isinstance(value, Mapping):
             made[name] = shrunk(value)
-    if values.get("qk_rope_head_dim"):  # latent attention: rotary part and rest of a head, the same keys for all heads
+    if values.get(
+        "qk_rope_head_dim"
+    ):  # latent attention: rotary and other part of a head, with the same keys for all heads
         made.update({"head_dim": made["qk_rope_head_dim"], "num_key_value_heads": made["num_attention_heads"]})
     return made
 
 
 def _pattern(values: list[Any]) -> list[Any]:
-    """Return one value for each small layer, so that every value that occurs comes in if there is room."""
+    """Return one value for each small layer, with as many different values as possible."""
     kinds = [value for i, value in enumerate(values) if value not in values[:i]]
     return [kinds[i % len(kinds)] for i in range(LAYERS)]
 
@@ -84,9 +86,9 @@ def small_model(model_class: Any, config: Any, attention: str, seed: int = 0) ->
 
     Args:
         model_class: a causal LM of Transformers.
-        config: of the size that is wanted.
+        config: a configuration of the wanted size.
         attention: the attention implementation, sdpa or eager.
-        seed: of the weights.
+        seed: decides the weights.
     """
     torch.manual_seed(seed)
     model = model_class._from_config(config, attn_implementation=attention, dtype=torch.float32)
@@ -96,7 +98,7 @@ def small_model(model_class: Any, config: Any, attention: str, seed: int = 0) ->
 
 @torch.no_grad()
 def randomise(model: Any, seed: int = 0) -> None:
-    """Draw every weight so that all parts of a model matter: matrices 1/sqrt(inputs), vectors moved by a tenth."""
+    """Draw weights so that all parts of a model have an effect: matrices 1/sqrt(inputs), vectors shifted by a tenth."""
     generator = torch.Generator().manual_seed(seed)
     for value in model.parameters():
         noise = torch.randn(value.shape, generator=generator)

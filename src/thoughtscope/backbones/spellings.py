@@ -1,6 +1,6 @@
-"""Counts the rows of a task that spell a control token of a backbone, which is read as text.
+"""Counts the rows of a task that contain the spelling of a control token of a backbone. It is read as text.
 
-A literal `<thinking>` or `</s>` in the data is usually left over from another model's output.
+A literal `<thinking>` or `</s>` in the data is usually a remnant of another model's output.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ FIELDS = ("question", "steps", "answer", "response")
 
 
 def spellings(tokenizer: Any, rows: Iterable[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
-    """Return, for each control token that a row spells, how many rows do and the ids of the first of them."""
+    """Return, for each control token that rows spell, the number of such rows and the ids of the first ones."""
     encoder = encoder_of(tokenizer)
     found: dict[str, dict[str, Any]] = {}
     for row in rows:

@@ -1,4 +1,4 @@
-"""The tokenizer of tiny backbones: a real byte-level BPE, trained on the texts they will read."""
+"""The tokenizer of tiny backbones: a byte-level BPE, trained on the texts that they read."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ TEMPLATE = (
 
 
 def train_tokenizer(texts: Iterable[str], vocabulary: int = 1024) -> Any:
-    """Train a byte-level BPE of at most `vocabulary` tokens; digits stay single, words carry their space.
+    """Train a byte-level BPE of at most `vocabulary` tokens; digits are single tokens, words include their space.
 
-    Any text survives encoding and decoding, except that a leading space is added where there is none.
+    Decoding restores any encoded text, with a space added in front if it has none.
     """
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=True)

@@ -1,4 +1,4 @@
-"""Compares the tokenizer that is used with tokenizer.json and with what `AutoTokenizer` builds, on a set of texts.
+"""Compares the tokenizer in use with tokenizer.json and with the one of `AutoTokenizer`, on a set of texts.
 
 Run once, when a backbone is built; the result is recorded in the backbone's artifact.
 """
@@ -36,15 +36,15 @@ TEXTS = (
 
 
 def compare(folder: Path) -> dict[str, Any]:
-    """Return what was found of the tokenizer of a backbone's folder.
+    """Return the comparison of the tokenizers of a backbone's folder.
 
     Keys: `file` (None: there is no tokenizer.json), `used` and `auto_tokenizer` (their classes), `tokens` and `texts`
-    (how many), and for each text that is encoded differently an entry of `differs_from_file` or
-    `differs_from_auto_tokenizer`.
+    (their numbers), and an entry of `differs_from_file` or `differs_from_auto_tokenizer` for each text that is encoded
+    differently.
 
     Raises:
-        UserError: the tokenizer does not load, tokenizer_config.json numbers a token otherwise than tokenizer.json,
-            or Mistral's tekken.json gives other tokens than tokenizer.json.
+        UserError: the tokenizer does not load, tokenizer_config.json and tokenizer.json give a token different ids, or
+            Mistral's tekken.json encodes text differently.
     """
     place, used = find(folder), load_tokenizer(folder)
     path = place.file(TOKENIZER)
@@ -69,7 +69,7 @@ def compare(folder: Path) -> dict[str, Any]:
 
 
 def notes(found: dict[str, Any]) -> Iterator[str]:
-    """Yield a line for each thing in a comparison that a reader of the log should know."""
+    """Yield a line for the log for each difference in a comparison."""
     for other, name in (("file", TOKENIZER), ("auto_tokenizer", f"AutoTokenizer ({found['auto_tokenizer']})")):
         differences = found[f"differs_from_{other}"]
         if differences:
@@ -81,7 +81,7 @@ def notes(found: dict[str, Any]) -> Iterator[str]:
 
 
 def _differences(texts: Iterable[str], used: Any, other: Tokenizer, name: str) -> Iterator[dict[str, Any]]:
-    """Yield the texts of which two tokenizers make different ids, with their pieces."""
+    """Yield the texts that two tokenizers encode differently, with their tokens."""
     other.no_truncation()
     other.no_padding()
     for text in texts:
@@ -116,7 +116,7 @@ def _check_special(place: Place, used: Any, described: Tokenizer) -> None:
 
 
 def _check_tekken(place: Place, used: Any) -> None:
-    """Refuse a folder whose two tokenizers disagree, unless its settings say that tokenizer.json counts."""
+    """Refuse a folder whose tekken.json and tokenizer.json disagree, unless its settings choose tokenizer.json."""
     path = place.file(TEKKEN)
     chosen = (read_json(place, "tokenizer_config.json") or {}).get(FIX)
     if path is None or chosen is False:

@@ -1,12 +1,12 @@
 """Compares the engine with a model's own plain forward pass, on a few short rows of random tokens.
 
-The reference runs the model's own forward, one row at a time, from its start, without masks, positions or a cache:
+The reference is the model's own forward pass over one row at a time, from its start, without masks, positions or cache:
 
     text      the row's ids
-    latents   input vectors; before each latent the row so far is run again to get what is fed there
+    latents   input vectors; before each latent, the row is run up to there to get the vector that is fed
 
-The engine computes the same rows packed together, with latents filled as it goes, cached step by step, and generated.
-Gradients of the loss are compared where that is cheap: in small models.
+The engine computes the same rows packed together, step by step with a cache, and by generation, and fills latents
+itself. In small models, the gradients of the loss are compared, too.
 """
 
 from __future__ import annotations
@@ -26,18 +26,17 @@ from thoughtscope.latents.attention import attention_windows
 
 @dataclass(frozen=True)
 class Verdict:
-    """How far the engine is from the model's own forward pass.
+    """The differences between the engine and the model's own forward pass.
 
     Attributes:
         model: its class.
-        dtype: in which both were computed.
-        attention: which implementation both used.
+        dtype: the dtype of both computations.
+        attention: the attention implementation of both.
         tolerance: the largest relative difference that counts as agreement in this dtype.
-        differences: by what was compared, how far it is apart at the worst position, relative to the largest number
-            of its row: ``max|a - b| / max|b|``. In 16 bits it is the median position instead of the worst, because
-            rounding sends single tokens to other experts.
-        positions: of the longest row.
-        windows: the kinds of attention layers with their windows; one longer than `positions` was not reached.
+        differences: for each comparison, ``max|a - b| / max|b|`` at the worst position, with `max|b|` over the row. In
+            16 bits it is that at the median position, because rounding can send single tokens to other experts.
+        positions: the length of the longest row.
+        windows: the window of each kind of attention layer; windows longer than `positions` were not tested.
     """
 
     model: str
@@ -50,11 +49,11 @@ class Verdict:
 
     @property
     def largest(self) -> float:
-        """The largest of the differences."""
+        """The largest difference."""
         return max(self.differences.values())
 
     def record(self) -> dict[str, Any]:
-        """Return the verdict as JSON, without the differences: they are rounding, and another machine's are others."""
+        """Return the verdict as JSON, without the differences, which are rounding errors and vary between machines."""
         return {**asdict(self), "differences": sorted(self.differences)}
 
     def line(self) -> str:
@@ -67,7 +66,7 @@ class Verdict:
 
 
 def verify(model: Any, where: str, *, gradients: bool = False) -> Verdict:
-    """Compare the engine with `model`'s own forward pass: states, logits, loss; text, latents, cached, generated.
+    """Compare the engine with the model's own forward pass, over text and latents, with and without a cache.
 
     Args:
         model: a causal LM in evaluation mode.
@@ -75,7 +74,7 @@ def verify(model: Any, where: str, *, gradients: bool = False) -> Verdict:
         gradients: compare the gradients of all parameters, too.
 
     Raises:
-        UserError: they differ, or the model cannot be run this way; one line that says what, and by how much.
+        UserError: they differ, or the engine cannot run the model; states what differs, and by how much.
     """
     comparison = Comparison(model, where)
     with torch.no_grad():
@@ -97,10 +96,10 @@ def verify(model: Any, where: str, *, gradients: bool = False) -> Verdict:
 
 
 def verify_backbone(model: Any, where: str, log: Callable[[str], None] = print) -> dict[str, Any]:
-    """Verify a model, and in float32 a small copy of it, which reaches windows and whatever else acts at a distance.
+    """Verify a model, and a small copy of it in float32, in which windows and other effects of distance occur.
 
-    Returns the verdicts as JSON, and logs how large the differences are. A class that cannot be built small is
-    verified in float32 at its full size.
+    Returns the verdicts as JSON, and logs the differences. A class that cannot be built small is verified in float32 at
+    full size.
 
     Raises:
         UserError: see `verify`.
@@ -108,7 +107,7 @@ def verify_backbone(model: Any, where: str, log: Callable[[str], None] = print) 
     found = {"as it is loaded": verify(model, where)}
     try:
         small = small_model(type(model), small_config(model.config), model.config._attn_implementation)
-    except Exception:  # sizes that do not fit together: any class may raise anything
+    except Exception:  # sizes may not fit together, and a class may then raise any exception
         found["in float32"] = verify(model.float(), where)
     else:
         found["small copy"] = verify(small, f"{where}, a small copy", gradients=True)
@@ -119,7 +118,7 @@ def verify_backbone(model: Any, where: str, log: Callable[[str], None] = print) 
 
 @contextmanager
 def _one_line(model: Any, where: str, what: str) -> Iterator[None]:
-    """Turn whatever a class raises into one line; what that may be cannot be listed."""
+    """Turn any exception that a class raises into a `UserError`."""
     try:
         yield
     except (UserError, MemoryError, torch.OutOfMemoryError):

@@ -1,1 +1,1 @@
-"""Tries a study before it is paid for: reads every input, trains one batch of every run, says what it will cost."""
+"""Tests a study before it runs: reads all inputs, trains one batch of each kind of run, and estimates the cost."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
-from typing import Any
 
 from huggingface_hub import get_token
 
@@ -26,8 +25,7 @@ def prepare_tasks(study: Study, folder: Path) -> dict[str, dict[str, int]]:
     for name in study.named("tasks"):
         place = folder / name
         place.mkdir(parents=True)
-        module, settings = study.plugin("tasks", name)
-        sizes[name] = write_task(name, module, settings, place)
+        sizes[name] = write_task(name, study.task(name), place)
     return sizes
 
 
@@ -72,11 +70,6 @@ def check_access(study: Study, backbone: str) -> None:
             f"{settings.hub_id} is gated and there is no token",
             "accept its terms on the hub, then run hf auth login or set HF_TOKEN",
         )
-
-
-def rows_of(task: Path) -> list[dict[str, Any]]:
-    """Return the examples of a prepared reasoning task."""
-    return schemas.read(task / EXAMPLES, schemas.REASONING).to_pylist()  # type: ignore[no-any-return]
 
 
 def check_disk(place: Path, needed: float) -> None:

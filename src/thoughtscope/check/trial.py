@@ -2,29 +2,35 @@
 
 from __future__ import annotations
 
+import copy
+import gc
 import math
 import time
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-import psutil
 import torch
 from transformers.utils import logging
 
+from thoughtscope import schemas
+from thoughtscope.backbones.load import load_backbone
 from thoughtscope.backbones.spellings import notes
-from thoughtscope.latents.fill import Fill
+from thoughtscope.check import memory
 from thoughtscope.latents.generate import Decoding
 from thoughtscope.latents.packing import pack
-from thoughtscope.methods.curriculum import Example, Stage
+from thoughtscope.methods.curriculum import Stage
 from thoughtscope.methods.minibatch import Counts, MicroBatch, Row
 from thoughtscope.reasoner import Reasoner, device_and_dtype
+from thoughtscope.tasks.prepare import EXAMPLES
 from thoughtscope.training.assembly import Parts, assemble
 from thoughtscope.training.data import accumulation_steps
+from thoughtscope.training.examples import tokens_folder
 from thoughtscope.training.settings import TrainSettings
 from thoughtscope.training.stage_data import lay_out_row
 
+LIMIT = 5.0  # seconds that training, and answering, may take in a trial
 MOMENTS, MASTER = 8, 4  # bytes a trained parameter: AdamW's two moments, and the float32 copy of a bf16 weight
 
 
@@ -53,10 +59,15 @@ class Trial:
     disk: int
 
 
-def attempt(settings: TrainSettings, rows: Sequence[Mapping[str, Any]], backbone: Path, world: int) -> Trial:
+def attempt(settings: TrainSettings, task: Path, backbone: Path, tokens: Path, world: int) -> Trial:
     """Train and answer one batch of a run; everything is thrown away.
 
+    A process that tries several runs of a backbone loads it once. What takes longer than `LIMIT` is measured on a part
+    of the batch, its longest rows, and scaled up: an upper bound.
+
     Args:
+        task: folder of the task.
+        tokens: holds the examples of tasks as token ids, which runs share.
         world: ranks that the run will have.
 
     Raises:
@@ -65,22 +76,28 @@ def attempt(settings: TrainSettings, rows: Sequence[Mapping[str, Any]], backbone
     """
     logging.disable_progress_bar()
     device, dtype = device_and_dtype(settings.training.precision)
-    parts = assemble(settings, rows, backbone, 0, device, dtype)
+    rows = schemas.stream(task / EXAMPLES, schemas.REASONING)
+    names = {"task": str(task), "backbone": str(backbone)}
+    shared = tokens_folder(tokens, settings.model_dump(mode="json"), names)
+    gc.collect()
+    parts = assemble(settings, rows, backbone, 0, device, dtype, shared, _copied)
+    training = settings.training.of_examples(len(parts.splits.train))
+    settings = settings.model_copy(update={"training": training})
     for line in notes(parts.spellings):
         print(line, flush=True)
     steps = accumulation_steps(settings.training, world)
     size = settings.training.batch_size // (steps * world)
     stage, longest = _longest(parts, size)
     reasoner = parts.reasoner.at(stage)
-    batch = pack([row.sequence for row in longest], stage.fill, for_labels=True, device=device)
-    micro = MicroBatch(longest, batch, Counts.of(longest))
     parts.network.to(device).train()
-    seconds = min(_step(parts, micro, reasoner.fill) for _ in range(2))
-    peak = torch.cuda.max_memory_allocated() if device == "cuda" else psutil.Process().memory_info().rss
+    seconds, peak = _training(parts, reasoner, longest, device)
+    if device == "cpu":  # what the process keeps for the runs after this one is no need of the run
+        peak -= sum(value.nbytes for value in _loaded(backbone, settings.attention, dtype)[0].parameters())
+    batch = _packed(reasoner, longest, device).batch
     trained = sum(value.numel() for value in parts.network.parameters() if value.requires_grad)
     parameters = sum(value.numel() for value in parts.network.parameters())
     copies = settings.training.keep_states
-    kept = len(settings.training.keep_checkpoints) + 1
+    kept = len(settings.training.keep_checkpoints) + settings.evaluation.keep_best + 1
     return Trial(
         device=device,
         parameters=parameters,
@@ -89,7 +106,7 @@ def attempt(settings: TrainSettings, rows: Sequence[Mapping[str, Any]], backbone
         tokens=len(batch.token_ids),
         seconds=seconds,
         needed=peak + _optimizer_bytes(settings, trained, world, dtype),
-        available=_memory(device),
+        available=memory.available(device),
         hours=(settings.training.updates * steps * seconds + _measuring(parts, reasoner, settings, world)) / 3600,
         disk=copies * trained * (MASTER + MOMENTS) + kept * parameters * MASTER,
     )
@@ -97,7 +114,7 @@ def attempt(settings: TrainSettings, rows: Sequence[Mapping[str, Any]], backbone
 
 def _longest(parts: Parts, size: int) -> tuple[Stage, list[Row]]:
     """Return the stage with most latents and its longest examples, as if the model were unsure of every token."""
-    examples = sorted(parts.splits.train, key=_length, reverse=True)[:size]
+    examples = parts.splits.train.longest(size)
 
     def laid(stage: Stage) -> list[Row]:
         made = []
@@ -109,21 +126,46 @@ def _longest(parts: Parts, size: int) -> tuple[Stage, list[Row]]:
     return stage, laid(stage)
 
 
-def _length(example: Example) -> int:
-    return len(example.prompt) + len(example.response)
+@lru_cache(1)
+def _loaded(backbone: Path, attention: str, dtype: str) -> tuple[Any, Any]:
+    return load_backbone(backbone, attention=attention, dtype=dtype)
 
 
-def _step(parts: Parts, micro: MicroBatch, fill: Fill | None) -> float:
-    start = time.perf_counter()
-    parts.network(micro, fill).backward()
-    if torch.cuda.is_available():
-        torch.cuda.synchronize()
-    return time.perf_counter() - start
+def _copied(backbone: Path, *, attention: str, dtype: str) -> tuple[Any, Any]:
+    """Return a copy of the backbone's model and its tokenizer, loaded once for all runs of this process."""
+    model, tokenizer = _loaded(backbone, attention, dtype)
+    return copy.deepcopy(model), copy.deepcopy(tokenizer)
+
+
+def _packed(reasoner: Reasoner, rows: list[Row], device: str) -> MicroBatch:
+    batch = pack([row.sequence for row in rows], reasoner.stage.fill, for_labels=True, device=device)
+    return MicroBatch(rows, batch, Counts.of(rows))
+
+
+def _training(parts: Parts, reasoner: Reasoner, rows: list[Row], device: str) -> tuple[float, int]:
+    """Return the seconds and the peak of memory in bytes of a forward and backward pass over `rows`.
+
+    It grows from one row to all, or until the next size would exceed `LIMIT`.
+    """
+    before, count, spent = memory.held(device), 1, 0.0
+    while True:
+        micro = _packed(reasoner, rows[:count], device)
+        memory.forget_peak(device)
+        start = time.perf_counter()
+        parts.network(micro, reasoner.fill).backward()
+        peak = memory.peak(device)  # waits for the device
+        seconds = time.perf_counter() - start
+        spent += seconds
+        if count == len(rows) or spent + 2 * seconds > LIMIT:
+            break
+        count = min(2 * count, len(rows))
+    share = len(rows) / count
+    return seconds * share, before + round((peak - before) * share)
 
 
 @torch.no_grad()
 def _measuring(parts: Parts, reasoner: Reasoner, settings: TrainSettings, world: int) -> float:
-    """Return the seconds of all measurements of accuracy, from one batch of answers.
+    """Return the seconds of all measurements of accuracy, from one batch of answers or a part of it.
 
     Before the last stage each measurement answers the questions twice (`training.evaluator`); stage ends count too.
     """
@@ -132,9 +174,15 @@ def _measuring(parts: Parts, reasoner: Reasoner, settings: TrainSettings, world:
     some = parts.splits.test[: min(tests, evaluation.batch_size)]
     decoding = Decoding(**evaluation.decoding, batch_size=evaluation.batch_size)
     parts.network.eval()
-    start = time.perf_counter()
-    reasoner.generate(some, decoding)
-    once = (time.perf_counter() - start) * math.ceil(tests / len(some))
+
+    def answering(count: int) -> float:
+        start = time.perf_counter()
+        reasoner.generate(some[:count], decoding)
+        return (time.perf_counter() - start) * len(some) / min(count, len(some))
+
+    batch = answering(2)
+    batch = answering(len(some)) if batch < LIMIT else batch
+    once = batch * math.ceil(tests / len(some))
     measurements = len(parts.stages) + math.ceil(settings.training.updates / evaluation.every)
     return once * measurements * (2 - (parts.stages[-1].share or 1 / len(parts.stages)))
 
@@ -145,9 +193,3 @@ def _optimizer_bytes(settings: TrainSettings, trained: int, world: int, dtype: s
         return 0
     each = MOMENTS + (MASTER if dtype == "bfloat16" else 0)
     return trained * each // (world if zero.stage else 1)
-
-
-def _memory(device: str) -> int:
-    if device == "cuda":
-        return int(torch.cuda.get_device_properties(0).total_memory)
-    return int(psutil.virtual_memory().total)

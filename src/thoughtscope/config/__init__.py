@@ -1,1 +1,1 @@
-"""What the user may configure, how files are merged, and what is generated from it. Imports no torch."""
+"""The config: its models, how its files are read and merged, and its generated reference. Imports no torch."""

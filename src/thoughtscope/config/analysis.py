@@ -1,6 +1,6 @@
-"""What a study's probes, tables and figures are made from, and the checks of their config.
+"""Finds the inputs of the probes, tables and figures of a study, and checks their config.
 
-Each kind says what it reads (see `kind`); here this becomes runs and folders below the results.
+Each kind states what it reads (see `kind`); the functions here return the corresponding runs and folders.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from thoughtscope.errors import UserError
 from thoughtscope.settings import Hosted, collect
 from thoughtscope.tables.base import Table
+from thoughtscope.tasks.base import StatementTask
 from thoughtscope.tasks.reasoning import Skipped
 
 if TYPE_CHECKING:
@@ -33,10 +34,10 @@ def probed(study: Study, probe: str) -> list[str]:
 
 
 def drawn_probe(study: Study, figure: str) -> str:
-    """Return the probe whose tables a figure draws.
+    """Return the name of the probe whose tables a figure draws.
 
     Raises:
-        UserError: no probe writes the figure's table, or several do and it names none of them.
+        UserError: no probe writes the table of the figure, or several do and the figure names none.
     """
     table, named = study.figure(figure)[0].PROBE_TABLE, study.config.figures[figure].probe
     found = _writing(study, table)
@@ -59,7 +60,7 @@ def _one_of(names: list[str]) -> str:
 
 
 def hidden_state_runs(study: Study) -> list[RunId]:
-    """Return the runs whose latents some figure draws, and their other seeds, which tables compare them with."""
+    """Return the runs whose latents are drawn in a figure, and their other seeds, which tables compare with."""
     names = [name for name in study.config.figures if study.figure(name)[0].READS == "hidden_states"]
     drawn = {run for name in names for run in study.select(study.config.figures[name].runs, f"figures.{name}.runs")}
     kinds = {dataclasses.replace(run, seed=0) for run in drawn}
@@ -67,14 +68,14 @@ def hidden_state_runs(study: Study) -> list[RunId]:
 
 
 def table_names(study: Study) -> list[str]:
-    """Return the tables of a study: those made by default if there is something to make them from, and its own."""
+    """Return the tables of a study: default ones for which there are artifacts, and those of the config."""
     own = study.config.tables
     default = [name for name, kind in Table.all().items() if kind.DEFAULT and name not in own]
     return [*(name for name in default if table_folders(study, name)), *(name for name, one in own.items() if one)]
 
 
 def table_runs(study: Study, name: str) -> list[RunId]:
-    """Return the runs that a table is about."""
+    """Return the runs in a table."""
     kind, entry = study.table(name)[0], study.config.tables.get(name)
     chosen = study.select(entry.runs, f"tables.{name}.runs") if entry else study.runs
     if kind.READS == "probes":
@@ -93,10 +94,10 @@ def table_folders(study: Study, name: str) -> list[str]:
 
 
 def figure_runs(study: Study, name: str) -> list[RunId]:
-    """Return the runs that a figure is about."""
+    """Return the runs in a figure."""
     entry, reads = study.config.figures[name], study.figure(name)[0].READS
     if reads == "probes" and entry.runs is None:
-        chosen = study.runs  # there may be none: a probe may read a backbone
+        chosen = study.runs  # may be empty, because a probe may read a backbone
     else:
         chosen = study.select(entry.runs, f"figures.{name}.runs")
     if reads != "probes":
@@ -122,7 +123,7 @@ def _probe_folders(study: Study, probe: str, runs: list[str]) -> list[str]:
 
 
 def check(study: Study) -> None:
-    """Refuse mistakes in probes, tables and figures.
+    """Refuse mistakes in the config of probes, tables and figures.
 
     Raises:
         UserError: the first mistake.
@@ -149,7 +150,7 @@ def _check_probe(study: Study, name: str) -> None:
         if getattr(entry, key) is not None:
             raise UserError(f"{where}.{key}", f"kind {entry.kind} does not use it", "remove it")
     probed_runs(study, name)
-    if entry.task and study.plugin("tasks", entry.task)[0].CONTRACT != "statements":
+    if entry.task and not isinstance(study.task(entry.task), StatementTask):
         file = study.file("tasks", entry.task)
         raise UserError(f"{where}.task", f"{file} has no true and false statements", "name a task that has")
 
@@ -169,27 +170,28 @@ def _check_figure(study: Study, name: str) -> None:
         several = sorted({str(getattr(run, key)) for run in runs})
         if len(several) > 1:
             raise UserError(f"{where}.runs", f"they mix {key} {', '.join(several)}", f"name one {key}")
-    task = statements_of(study, name)
-    if task and entry.options and not any(one.hub_id for one in collect(study.task(task), Hosted)):
-        module, of_task = study.plugin("tasks", task)
-        check_statements(study, name, [one for one in module.examples(of_task) if not isinstance(one, Skipped)])
+    probed_task = statements_of(study, name)
+    if probed_task and entry.options:
+        task = study.task(probed_task)
+        if not any(one.hub_id for one in collect(task, Hosted)):
+            check_statements(study, name, [one for one in task.examples() if not isinstance(one, Skipped)])
 
 
 def statements_of(study: Study, figure: str) -> str | None:
-    """Return the task whose probed statements a figure draws, if it draws a probe of statements."""
+    """Return the task whose statements a figure draws; None if it draws no probe of statements."""
     if study.figure(figure)[0].READS != "probes":
         return None
     return study.config.probes[drawn_probe(study, figure)].task
 
 
 def check_statements(study: Study, figure: str, statements: Sequence[Mapping[str, Any]]) -> None:
-    """Refuse a figure whose settings name something that the statements lack.
+    """Refuse a figure whose settings name something that the statements do not have.
 
     Args:
-        statements: `schemas.STATEMENTS` of the task `statements_of`.
+        statements: `schemas.STATEMENTS` of the task that `statements_of` returns.
 
     Raises:
-        UserError: there is no such thing.
+        UserError: the statements do not have it.
     """
     kind, settings = study.figure(figure)
     try:

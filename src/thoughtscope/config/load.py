@@ -1,4 +1,4 @@
-"""Reads the config files, merges them and turns grids into runs; every mistake becomes one clear line.
+"""Reads and merges the config files and expands grids into runs; each mistake is an error of one line.
 
 config.yaml + tasks/ backbones/ methods/ deepspeed/  -->  Study
 """
@@ -10,37 +10,38 @@ import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from types import ModuleType
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from thoughtscope.backbones.gguf_file import locate
 from thoughtscope.backbones.settings import Pretraining
 from thoughtscope.backbones.settings import Settings as BackboneSettings
-from thoughtscope.config import analysis
+from thoughtscope.config import analysis, sweeps
 from thoughtscope.config.revisions import KINDS, LOCK, read_lock
 from thoughtscope.config.schema import Config, RunFilter, RunGrid, Runs, TableEntry
 from thoughtscope.config.series import figure_series
 from thoughtscope.errors import UserError
 from thoughtscope.figures.base import Figure
 from thoughtscope.kind import Kind
+from thoughtscope.methods.base import BaseMethod
 from thoughtscope.parsing import merge, parse, read_yaml
 from thoughtscope.plugins import read_settings
 from thoughtscope.probes.base import Probe
 from thoughtscope.run_id import RunId
 from thoughtscope.settings import Hosted, Strict, collect
 from thoughtscope.tables.base import Table
+from thoughtscope.tasks.base import BaseTask
 from thoughtscope.training.deepspeed import DeepSpeed
 from thoughtscope.training.hyperparameters import Training
 
 MAIN = Path("config/config.yaml")
-GROUPS = ("tasks", "backbones", "methods", "deepspeed")
 P = ParamSpec("P")
 T = TypeVar("T")
 K = TypeVar("K", bound=Kind)
+S = TypeVar("S", bound=Strict)
 
 
 def _once(method: Callable[Concatenate[Study, P], T]) -> Callable[Concatenate[Study, P], T]:
-    """Keep what a method of a study returns for its arguments: a study never changes."""
+    """Cache the results of a method of a study, which never changes."""
 
     @functools.wraps(method)
     def kept(study: Study, /, *arguments: P.args, **named: P.kwargs) -> T:
@@ -54,13 +55,13 @@ def _once(method: Callable[Concatenate[Study, P], T]) -> Callable[Concatenate[St
 
 
 class Study:
-    """A whole configuration, checked: the main file and every small file that it names.
+    """The checked configuration of a study: the main file and all small files that it names.
 
     Args:
         raw: the main config, as read from YAML.
-        folder: the folder that holds `tasks/`, `backbones/`, `methods/` and `deepspeed/`.
-        source: the main file's name, for messages.
-        require_pins: whether every hub id that is used must have a revision.
+        folder: the folder with `tasks/`, `backbones/`, `methods/` and `deepspeed/`.
+        source: the name of the main file, for messages.
+        require_pins: whether all hub ids that are used must have a revision.
     """
 
     def __init__(
@@ -68,7 +69,10 @@ class Study:
     ) -> None:
         self.folder, self.source = folder, source
         self.lock = read_lock(folder)
-        self.config = parse(Config, raw, source)
+        asked = parse(Config, raw, source)
+        found = sweeps.points(asked.sweeps, source)
+        self.sweep_points = {name: point for one in found.values() for name, point in one.items()}
+        self.config = parse(Config, sweeps.expand(raw, asked.sweeps, found), source) if asked.sweeps else asked
         self.kept: dict[tuple[Any, ...], Any] = {}
         self._check()
         if require_pins:
@@ -76,10 +80,10 @@ class Study:
 
     @classmethod
     def read(cls, files: Sequence[Path], folder: Path = MAIN.parent, require_pins: bool = True) -> Study:
-        """Read main files, each laid on top of those before.
+        """Read main files; later files override earlier ones.
 
         Raises:
-            UserError: a mistake in one of them.
+            UserError: a file has a mistake.
         """
         raw: dict[str, Any] = {}
         for file in files:
@@ -88,14 +92,14 @@ class Study:
 
     @cached_property
     def runs(self) -> list[RunId]:
-        """Every run of the config, sorted, each once."""
+        """All runs of the config, sorted and without repetition."""
         return sorted({run for grid in self.config.runs for run in _expand(grid)})
 
     def select(self, filters: Runs, where: str) -> list[RunId]:
         """Return the runs that match any of `filters`.
 
         Raises:
-            UserError: nothing matches, or a filter names something that no run has.
+            UserError: a filter matches no run, or has a value that no run has.
         """
         found: set[RunId] = set()
         for one in filters if isinstance(filters, list) else [filters or RunFilter()]:
@@ -115,18 +119,19 @@ class Study:
             found |= matching
         return sorted(found)
 
-    def task(self, name: str) -> Strict:
-        """Return the settings of a task, as its kind's module defines them."""
-        return self.plugin("tasks", name)[1]
+    @_once
+    def task(self, name: str) -> BaseTask:
+        """Return a task."""
+        return self._read(BaseTask, "tasks", name)
 
     @_once
-    def method(self, name: str) -> Strict:
-        """Return the settings of a method, as its kind's module defines them."""
-        return self.plugin("methods", name)[1]
+    def method(self, name: str) -> BaseMethod:
+        """Return a method."""
+        return self._read(BaseMethod, "methods", name)
 
     def method_label(self, name: str) -> str:
-        """Return the name of a method as figures and tables print it."""
-        return str(getattr(self.method(name), "label", "") or name)
+        """Return the label of a method in figures and tables."""
+        return self.method(name).label or name
 
     @_once
     def backbone(self, name: str) -> BackboneSettings:
@@ -135,13 +140,13 @@ class Study:
         return parse(BackboneSettings, raw, self.file("backbones", name), commits)
 
     def deepspeed(self, name: str) -> dict[str, Any]:
-        """Return a DeepSpeed configuration as its file sets it; the engine adds batch sizes and precision."""
+        """Return the DeepSpeed configuration in a file; the engine adds batch sizes and precision."""
         settings = parse(DeepSpeed, self.raw("deepspeed", name), self.file("deepspeed", name))
         return settings.model_dump(mode="json", exclude_unset=True, exclude_none=True)
 
     @_once
     def pretraining(self, backbone: str) -> Pretraining:
-        """Return how `backbone` is pre-trained: the common settings with the backbone's own on top."""
+        """Return the pre-training settings of the main file with the overrides of the backbone."""
         raw = merge(self.config.pretraining.model_dump(), self.backbone(backbone).pretraining)
         where = f"{self.file('backbones', backbone)}: pretraining"
         found = parse(Pretraining, raw, where)
@@ -151,16 +156,16 @@ class Study:
 
     @_once
     def common_training(self, backbone: str) -> Training:
-        """Return how every run of `backbone` trains, before its method and `trainable` change some of it."""
+        """Return the training settings of a backbone, without the overrides of methods and trainables."""
         raw = merge(self.config.training.model_dump(), self.backbone(backbone).training)
         return parse(Training, raw, f"{self.file('backbones', backbone)}: training")
 
     @_once
     def training(self, run: RunId) -> Training:
-        """Return how `run` trains: the common settings, then backbone, method and trainable on top."""
+        """Return the training settings of a run: the main file with the overrides of backbone, method and trainable."""
         layers: list[tuple[Mapping[str, Any], str]] = [
             (self.backbone(run.backbone).training, self.file("backbones", run.backbone)),
-            (getattr(self.method(run.method), "training", {}), self.file("methods", run.method)),
+            (self.method(run.method).training, self.file("methods", run.method)),
         ]
         if run.trainable == "lora":
             layers.append((self.config.lora.training, f"{self.source}: frozen"))
@@ -172,19 +177,19 @@ class Study:
 
     @_once
     def probe(self, name: str) -> tuple[type[Probe], Strict]:
-        """Return the kind of a probe, and its settings as the kind defines them."""
+        """Return the class of a probe and its settings."""
         entry, where = self.config.probes[name], f"{self.source}: probes.{name}"
         return self._configured(Probe.find(entry.kind, where), entry.model_extra, where)
 
     @_once
     def table(self, name: str) -> tuple[type[Table], Strict]:
-        """Return the kind of a table, and its settings as the kind defines them."""
+        """Return the class of a table and its settings."""
         entry, where = self.config.tables.get(name) or TableEntry(), f"{self.source}: tables.{name}"
         return self._configured(Table.find(entry.kind or name, where), entry.model_extra, where)
 
     @_once
     def figure(self, name: str) -> tuple[type[Figure], Strict]:
-        """Return the kind of a figure, and its settings as the kind defines them."""
+        """Return the class of a figure and its settings."""
         entry, where = self.config.figures[name], f"{self.source}: figures.{name}"
         return self._configured(Figure.find(entry.kind, where), entry.options, f"{where}.options")
 
@@ -199,7 +204,7 @@ class Study:
 
     @cached_property
     def read_statements(self) -> list[tuple[str, str]]:
-        """Every (task, backbone) whose statements are probed."""
+        """All (task, backbone) pairs that a probe of statements reads."""
         pairs = {(one.task, one.backbone) for one in self.config.probes.values()}
         return sorted((task, backbone) for task, backbone in pairs if task and backbone)
 
@@ -213,7 +218,7 @@ class Study:
         return sorted({run.task for run in self.runs} | {task for task, _ in self.read_statements} | learned)
 
     def hosted(self, group: str, name: str) -> list[Hosted]:
-        """Return what a task or a backbone loads from a hub, wherever its settings name it."""
+        """Return the settings of all models and datasets that a task or a backbone may load from a hub."""
         settings = self.backbone(name) if group == "backbones" else self.task(name)
         return [one for one in collect(settings, Hosted) if one.hub_id is not None]
 
@@ -223,11 +228,15 @@ class Study:
 
     @_once
     def raw(self, group: str, name: str) -> dict[str, Any]:
-        """Return a small file as read, with the main file's `overrides` on top.
+        """Return the content of a small file with the `overrides` of the main file.
 
         Raises:
             UserError: there is no such file, or it is not a mapping.
         """
+        point = self.sweep_points.get(name) if group == "methods" else None
+        if point is not None:
+            raw = point.apply(self.raw(group, point.method), f"{self.file(group, point.method)}, swept")
+            return merge(raw, self.config.overrides.get(group, {}).get(name, {}))  # type: ignore[call-overload]
         path = self.folder / group / f"{name}.yaml"
         if not path.is_file():
             there = ", ".join(sorted(file.stem for file in path.parent.glob("*.yaml")))
@@ -235,20 +244,18 @@ class Study:
         overrides = self.config.overrides.get(group, {}).get(name, {})  # type: ignore[call-overload]
         return merge(read_yaml(path), overrides)
 
-    @_once
-    def plugin(self, group: str, name: str) -> tuple[ModuleType, Strict]:
-        """Return the module of a task or method, and its settings as that module defines them."""
-        return read_settings(group, self.raw(group, name), self.file(group, name), self.lock.commits(group))
+    def _read(self, base: type[S], group: str, name: str) -> S:
+        return read_settings(base, self.raw(group, name), self.file(group, name), self.lock.commits(group))
 
     def _check(self) -> None:
-        """Load every file that is named and every filter, so that mistakes show before anything runs."""
+        """Load all files and filters, so that mistakes are found before anything runs."""
         for group, names in self.config.overrides.items():
             for name in names:
                 self.raw(group, name)
         for run in self.runs:
             self.task(run.task)
             self.deepspeed(self.training(run).deepspeed)
-            yoked = getattr(self.method(run.method), "yoked_to", None)
+            yoked = self.method(run.method).yoked_to
             leader = RunId(run.task, run.backbone, str(yoked), run.trainable, run.seed)
             if yoked and leader not in self.runs:
                 raise UserError(
@@ -265,7 +272,7 @@ class Study:
             figure_series(self, name)
 
     def _check_folder(self, backbone: str) -> None:
-        """Refuse a given folder that is no model folder, or a file that is not there, before anything is built."""
+        """Refuse a backbone whose folder is no model folder, or whose file is missing."""
         settings = self.backbone(backbone)
         path = settings.path
         if settings.source == "gguf":
@@ -278,7 +285,7 @@ class Study:
             )
 
     def _check_pins(self) -> None:
-        """Refuse a hub id without a revision: what it names may change any day."""
+        """Refuse hub ids without a revision, because their content may change."""
         for group in KINDS:
             for name in self.named(group):
                 for one in self.hosted(group, name):

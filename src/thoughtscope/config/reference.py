@@ -1,4 +1,4 @@
-"""Generates what users read about the config: `config/schema.json` and the reference table of `config/README.md`."""
+"""Generates the reference of the config: `config/schema.json` and the tables in `config/README.md`."""
 
 from __future__ import annotations
 
@@ -15,10 +15,13 @@ from pydantic_core import PydanticUndefined
 from thoughtscope.backbones.settings import Settings as BackboneSettings
 from thoughtscope.config.schema import Config
 from thoughtscope.figures.base import Figure
+from thoughtscope.methods.base import BaseMethod
 from thoughtscope.parsing import models_of, variant_of
 from thoughtscope.plugins import implementation, kinds
 from thoughtscope.probes.base import Probe
+from thoughtscope.settings import Strict
 from thoughtscope.tables.base import Table
+from thoughtscope.tasks.base import BaseTask
 from thoughtscope.training.deepspeed import DeepSpeed
 
 MODELS: dict[str, type[BaseModel]] = {
@@ -35,12 +38,12 @@ def schema() -> dict[str, Any]:
 
 
 def reference() -> str:
-    """Return the reference tables in Markdown, one a model."""
+    """Return the reference in Markdown, with a table for each model."""
     return "\n".join(_table(name, model) for name, model in _models())
 
 
 def with_reference(text: str) -> str:
-    """Return a README with its generated part replaced."""
+    """Return the text of the README with its generated part renewed."""
     before, _, rest = text.partition(BEGIN)
     _, _, after = rest.partition(END)
     return f"{before}{BEGIN}\n\n{reference()}\n{END}{after}"
@@ -48,11 +51,12 @@ def with_reference(text: str) -> str:
 
 def _models() -> Iterator[tuple[str, type[BaseModel]]]:
     yield from MODELS.items()
-    for group in ("tasks", "methods"):
-        for kind in kinds(group):
-            yield f"{group}/{{name}}.yaml, kind {kind}", implementation(group, kind, group).Settings
-    for base, key in ((Probe, "probes.{name}"), (Table, "tables.{name}"), (Figure, "figures.{name}.options")):
-        for name, one in base.all().items():
+    bases: dict[str, type[Strict]] = {"tasks": BaseTask, "methods": BaseMethod}
+    for group, base in bases.items():
+        for kind in kinds(base):
+            yield f"{group}/{{name}}.yaml, kind {kind}", implementation(base, kind, group)
+    for plugin, key in ((Probe, "probes.{name}"), (Table, "tables.{name}"), (Figure, "figures.{name}.options")):
+        for name, one in plugin.all().items():
             if one.Settings.model_fields:
                 yield f"config.yaml: {key}, kind {name}", one.Settings
 
@@ -64,7 +68,7 @@ def _table(title: str, model: type[BaseModel]) -> str:
 
 
 def _rows(model: type[BaseModel], prefix: str, only: str = "") -> Iterator[str]:
-    """Yield a row for each key; `only` names the variant of its mapping that has them."""
+    """Yield a row for each key; `only` names the variant of a mapping that has the key."""
     for name, field in model.model_fields.items():
         inner = models_of(field.annotation)
         about = inner[0] if len(inner) == 1 else model if only and name == "kind" else None
@@ -76,7 +80,7 @@ def _rows(model: type[BaseModel], prefix: str, only: str = "") -> Iterator[str]:
 
 
 def _type(field: FieldInfo) -> str:
-    """Return a field's type as a user reads it: `int`, `text or list of text`, `live or frozen`."""
+    """Return the type of a field in words: `int`, `text or list of text`, `full or lora`."""
     return _type_text(field.annotation)
 
 
@@ -106,7 +110,7 @@ def _default(field: FieldInfo) -> str:
 
 
 def write_reference() -> None:
-    """Write both files; the working directory is the repository."""
+    """Write both files, in the repository that is the working directory."""
     folder = Path("config")
     (folder / "schema.json").write_text(json.dumps(schema(), indent=1, sort_keys=True) + "\n")
     readme = folder / "README.md"

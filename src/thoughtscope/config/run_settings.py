@@ -1,4 +1,4 @@
-"""The settings of a run: exactly the part of the config that can change its result."""
+"""The settings of a run: the part of the config that can change its result."""
 
 from __future__ import annotations
 
@@ -40,11 +40,11 @@ def run_settings(study: Study, run: RunId) -> RunSettings:
 
 
 def saving(study: Study, run: RunId) -> dict[str, Any]:
-    """Return how often a run saves the state that it resumes from: nothing that can change its result."""
+    """Return how a run saves its resumable state, which cannot change its result."""
     return study.training(run).model_dump(mode="json", include=SAVING)
 
 
 def leader(study: Study, run: RunId) -> RunId | None:
-    """Return the run whose stage switches a control follows, if its method is yoked to one."""
-    method = getattr(study.method(run.method), "yoked_to", None)
+    """Return the run whose stage switches a yoked run follows; None if its method is not yoked."""
+    method = study.method(run.method).yoked_to
     return RunId(run.task, run.backbone, method, run.trainable, run.seed) if method else None

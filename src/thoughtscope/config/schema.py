@@ -1,11 +1,11 @@
-"""The models of the main config file. Tasks and methods bring their own `Settings` (see `plugins`).
+"""The models of the main config file. Tasks and methods have their own `Settings` (see `plugins`).
 
 Each model's docstring and field descriptions become `config/README.md` and `config/schema.json`.
 """
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field, model_validator
 
@@ -19,7 +19,7 @@ Trainable = Literal["full", "lora"]
 
 
 class RunGrid(Strict):
-    """A product of lists: every combination is a run."""
+    """A grid of runs: every combination of the listed values is a run."""
 
     task: OneOrMany[str]
     backbone: OneOrMany[str]
@@ -29,7 +29,7 @@ class RunGrid(Strict):
 
 
 class RunFilter(Strict):
-    """Selects runs of `runs:`; a key left out matches everything."""
+    """Selects runs of `runs:`; a missing key matches everything."""
 
     task: OneOrMany[str] | None = None
     backbone: OneOrMany[str] | None = None
@@ -38,63 +38,86 @@ class RunFilter(Strict):
     seed: OneOrMany[Count] | None = None
 
 
+class SweepGrid(Strict):
+    """The runs of each method of a sweep: every combination."""
+
+    task: OneOrMany[str]
+    backbone: OneOrMany[str]
+    trainable: OneOrMany[Trainable] = "full"
+    seed: OneOrMany[Count] = 0
+
+
+class Sweep(Strict):
+    """A grid over keys of a method: each combination is a method of its own; a table and a figure compare them."""
+
+    method: str = Field(..., description="a file of config/methods")
+    keys: dict[str, Annotated[list[Any], Field(min_length=1)]] = Field(
+        ...,
+        min_length=1,
+        description="values of each key, by its path in that file, e.g. `curriculum.2.fill.alpha`",
+    )
+    runs: SweepGrid | list[SweepGrid]
+    title: str | None = Field(None, description="of the figure")
+
+
 Runs = RunFilter | list[RunFilter] | None
 
 
 class Entry(Strict):
-    """One probe, table or figure: its kind, a module of `thoughtscope.<group>`, and what it is about."""
+    """A probe, table or figure: its kind, which is a module of `thoughtscope.<group>`, and its runs."""
 
     kind: str
     runs: Runs = Field(None, description="which runs; null: all")
 
 
 class ProbeEntry(Entry):
-    """A probe of some runs, or of a backbone that reads a task's statements; more keys are those of its kind."""
+    """A probe of runs, or of a backbone that reads the statements of a task; other keys belong to its kind."""
 
     model_config = ConfigDict(extra="allow")
 
-    runs: Runs = Field(None, description="whose latents are probed")
-    task: str | None = Field(None, description="whose statements are probed")
-    backbone: str | None = Field(None, description="which backbone reads them")
+    runs: Runs = Field(None, description="the runs whose latents are probed")
+    task: str | None = Field(None, description="the task whose statements are probed")
+    backbone: str | None = Field(None, description="the backbone that reads them")
 
 
 class TableEntry(Entry):
-    """A table; more keys are those of its kind."""
+    """A table; other keys belong to its kind."""
 
     model_config = ConfigDict(extra="allow")
 
-    kind: str = Field("", description="a module of `thoughtscope.tables`; left out: the table's name")
+    kind: str = Field("", description="a module of `thoughtscope.tables`; default: the name of the table")
 
 
 class FigureEntry(Entry):
     """A figure."""
 
-    probe: str | None = Field(None, description="which probe's tables are drawn; null: the only one that has them")
+    probe: str | None = Field(None, description="the probe whose tables are drawn; null: the only one with such tables")
     title: str | None = None
     options: dict[str, object] = Field({}, description="settings of its kind")
 
 
 class Compute(Strict):
-    """What jobs ask a machine or a cluster for; changes rerun nothing. A backbone may override any key of it."""
+    """The resources that jobs request; changes rerun nothing. Backbones may override each key."""
 
     nodes: Positive | None = Field(None, description="nodes of a run (SLURM); null: as many as its devices need")
-    gpus: Count | None = Field(None, description="devices of each node; null: from the backbone's size, tiny: 0")
-    gpu_type: str | None = Field(None, description="which devices, as the cluster calls them; null: any")
+    gpus: Count | None = Field(None, description="devices of each node; null: from the size of the backbone; tiny: 0")
+    gpu_type: str | None = Field(None, description="the cluster's name for the devices; null: any")
     gpu_memory_gb: PositiveFloat = Field(80, description="memory of one device")
     gpus_per_node: Positive = Field(8, description="devices of the largest node that is used")
     ranks: Positive = Field(1, description="processes of each node of a run without devices")
     cores: Positive = Field(1, description="of each process")
-    mem_mb: Positive | None = Field(None, description="first request, each retry adds half of it; null: from the size")
+    mem_mb: Positive | None = Field(None, description="first request; each retry adds half of it; null: from the size")
     minutes: Positive | None = Field(None, description="first time limit; null: from size and method")
-    longest_minutes: Positive = Field(1440, description="the cluster's limit; longer runs go on by themselves")
-    warning_seconds: Positive = Field(300, description="how long before its time limit a run is asked to save")
-    offline: bool = Field(False, description="cluster nodes use what `make fetch` brought, and ask no hub")
+    longest_minutes: Positive = Field(1440, description="time limit of the cluster; longer runs resume by themselves")
+    warning_seconds: Positive = Field(300, description="how long before its time limit a run is signalled to save")
+    offline: bool = Field(False, description="cluster nodes use the downloads of `make fetch` and no network")
 
 
 class Config(Strict):
-    """The main config file: what is studied and with which settings."""
+    """The main config file: what is studied, and with which settings."""
 
-    runs: list[RunGrid] = Field([], description="what is trained; nothing, if a study only probes given backbones")
+    runs: list[RunGrid] = Field([], description="what is trained; empty if a study only probes existing backbones")
+    sweeps: dict[str, Sweep] = Field({}, description="ablations: what is trained for other values of a method's keys")
     training: Training = Training()
     lora: Lora = Lora()
     evaluation: Evaluation = Evaluation()

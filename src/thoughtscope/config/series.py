@@ -1,4 +1,4 @@
-"""The series of each figure: which names it tells apart, in which order, and the look of each."""
+"""The series of each figure: their labels, order and looks."""
 
 from __future__ import annotations
 
@@ -13,14 +13,16 @@ if TYPE_CHECKING:
     from thoughtscope.config.schema import FigureEntry
     from thoughtscope.settings import Look
 
-Own = tuple[str, str, "Look | None", str]  # key of the series, label, look, and where the look is set
+Own = tuple[
+    str, str, "Look | None", str
+]  # key, label and look of a series, and the key of the config that sets the look
 
 
 def figure_series(study: Study, name: str) -> dict[str, Series]:
-    """Return the series of a figure by method, backbone, or ``trainable backbone``, in the order of its legend.
+    """Return the series of a figure by method, backbone or ``trainable backbone``, in the order of its legend.
 
     Raises:
-        UserError: two of them look alike, or one has no look and no spare one is left.
+        UserError: two series look alike, or there are not enough spare looks.
     """
     found = list(_own(study, name, study.config.figures[name]))
     looks = assign({where: look for _, _, look, where in found}, f"{study.source}: figures.{name}")
@@ -40,7 +42,7 @@ def _own(study: Study, name: str, figure: FigureEntry) -> Iterator[Own]:
         return
     if series == "methods":
         for method in figure_methods(study, name):
-            look: Look | None = getattr(study.method(method), "look", None)
+            look = study.method(method).look
             yield method, study.method_label(method), look, f"{study.file('methods', method)}: look"
         return
     runs = figure_runs(study, name)
@@ -60,7 +62,7 @@ def _own(study: Study, name: str, figure: FigureEntry) -> Iterator[Own]:
 
 
 def _in_order(study: Study, figure: FigureEntry, key: str, names: Iterable[str]) -> list[str]:
-    """Return names as the config lists them: in the figure's own filters first, then in `runs`."""
+    """Return names in the order of the config: first that of the filters of the figure, then that of `runs`."""
     filters = figure.runs if isinstance(figure.runs, list) else [figure.runs] if figure.runs else []
     listed: list[str] = []
     for one in [*filters, *study.config.runs]:

@@ -1,1 +1,1 @@
-"""Evaluation: accuracy with its interval while a run trains, and the tables that are made from all runs."""
+"""Statistics and settings that tables and figures share: intervals over seeds and items."""

@@ -1,14 +1,13 @@
-"""How many seeds solve a task, and intervals of means over seeds and test sets, for other items and other seeds.
+"""How many seeds solve a task, and confidence intervals that account for the variance of both items and seeds.
 
-Every seed is measured on the same items, so pooling them would count each item several times and leave out that seeds
-differ. Independent errors add in squares (Zou and Donner 2008): an interval's half-width over each set's items, and
-what other seeds may bring.
+All seeds are measured on the same items. Pooling them would count each item several times and ignore that seeds differ.
+Instead, the half-widths of the intervals over items and over seeds are combined in quadrature (Zou and Donner 2008).
 
-Seeds are rarely normal: a run either solves its task or it does not, and three seeds that agree do not show that the
-fourth does too. Student's interval then covers the mean of all seeds in 27 % of studies instead of 95 %. So where runs
-solve or fail, the reach over seeds is at least that of a mixture: the exact interval (Clopper and Pearson 1934) of the
-share of seeds that solve, between the accuracies seen of those that solve (or 1) and of those that do not (or 0). One
-seed tells nothing about others: its interval is over items alone.
+Accuracies of seeds are rarely normal: a run either solves its task or it does not, and three seeds that agree do not
+show that a fourth does, too. Student's t interval then covers the mean of all seeds in 27 % of studies instead of 95 %.
+Therefore, if runs solve or fail, the interval over seeds is at least as wide as that of a mixture: the exact interval
+(Clopper and Pearson 1934) of the share of seeds that solve, with the observed mean accuracy of those that solve (or 1)
+and of those that do not (or 0). The interval of a single seed is over items only.
 """
 
 from __future__ import annotations
@@ -30,8 +29,8 @@ class Solved:
     """How many of `seeds` seeds solve their task.
 
     Attributes:
-        low, high: Wilson's interval of the share of all seeds that do.
-        accuracy: mean accuracy of the seeds that solve it; NaN if none does.
+        low, high: the Wilson interval of the share of seeds that solve it.
+        accuracy: mean accuracy of the seeds that solve it; NaN if there are none.
     """
 
     count: int
@@ -42,12 +41,12 @@ class Solved:
 
     @property
     def text(self) -> str:
-        """Return it as figures and pages print it: ``4/5 [.38, .96]``."""
+        """Return the count and the interval as figures and pages print them: ``4/5 [.38, .96]``."""
         return f"{self.count}/{self.seeds} [{short(self.low)}, {short(self.high)}]"
 
 
 def short(share: float) -> str:
-    """Return a share of at most 1 with two decimals and no leading zero."""
+    """Return a share from 0 to 1 with two decimals and without leading zero, e.g. ``.38``."""
     return f"{share:.2f}".removeprefix("0")
 
 
@@ -63,10 +62,10 @@ def solved(accuracies: ArrayLike, solved_at: float, confidence: float) -> Solved
 def accuracy_interval(
     sets: Sequence[tuple[ArrayLike, int]], confidence: float, solved_at: float | None = None
 ) -> Interval:
-    """Return the interval of a mean accuracy; of one set and one seed it is Wilson's.
+    """Return the interval of a mean accuracy; for one set and one seed it is the Wilson interval.
 
     Args:
-        sets: of each test set every seed's accuracy, seeds in one order, and the number of its items.
+        sets: for each test set, the accuracies ``[seeds]`` in the same order of seeds, and the number of items.
         solved_at: the accuracy from which a seed solves the task; None: seeds do not either solve it or fail.
     """
     seeds = np.array([each for each, _ in sets], dtype=np.float64)
@@ -86,7 +85,7 @@ def difference_interval(
     """Return the mean of ``a - b`` and its interval, paired by item and seed.
 
     Args:
-        sets: of each test set the scores of both, ``[items, seeds]``, in one order.
+        sets: for each test set, the scores a and b, both ``[items, seeds]`` in the same order.
         solved_at: as in `accuracy_interval`.
     """
     seeds = np.array([(a - b).mean(axis=0) for a, b in sets])
@@ -101,7 +100,7 @@ def difference_interval(
 
 
 def _student(values: Values, confidence: float) -> Values:
-    """Return how far below and above their mean Student's interval of `values` ``[seeds]`` reaches."""
+    """Return the distances ``[2]`` from the mean of ``values [seeds]`` to the ends of its Student's t interval."""
     if len(values) == 1:
         return np.zeros(2)
     from scipy.stats import t as student  # takes a second, and the config imports this module
@@ -111,7 +110,7 @@ def _student(values: Values, confidence: float) -> Values:
 
 
 def _mixture(values: Values, confidence: float, solved_at: float) -> Values:
-    """Return how far below and above their mean the mean of all seeds may lie, if each solves or fails."""
+    """Return the distances ``[2]`` from the mean of ``values [seeds]`` to the ends of the interval of the mixture."""
     if len(values) == 1:
         return np.zeros(2)
     good = values >= solved_at
@@ -123,11 +122,11 @@ def _mixture(values: Values, confidence: float, solved_at: float) -> Values:
 
 
 def _of_mean(values: Values, within: Sequence[Interval], reach: Values) -> Interval:
-    """Return the interval of the mean of `values` ``[sets, seeds]``.
+    """Return the interval of the mean of ``values [sets, seeds]``.
 
     Args:
-        within: holds over each set's items.
-        reach: how far below and above the mean other seeds may bring it.
+        within: for each set, the interval over its items.
+        reach: ``[2]``, the distances from the mean to the ends of the interval over seeds.
     """
     if values.size == 1:
         return within[0]

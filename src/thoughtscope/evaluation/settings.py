@@ -1,4 +1,4 @@
-"""Settings that tables and figures share: the level of intervals, and from where on a seed solves its task."""
+"""Settings that tables and figures share: the confidence level, and the accuracy from which a seed solves its task."""
 
 from __future__ import annotations
 
@@ -8,13 +8,15 @@ from thoughtscope.settings import Probability, Strict
 
 
 class Intervals(Strict):
-    """The level of every interval."""
+    """The confidence level of every interval."""
 
-    confidence: Probability = Field(0.95, description="level of every interval; default: evaluation.confidence")
+    confidence: Probability = Field(
+        0.95, description="confidence level of every interval; default: evaluation.confidence"
+    )
 
 
 class Solving(Intervals):
-    """How seeds that solve their task are counted."""
+    """From which accuracy on a seed counts as solving its task."""
 
     solved_at: Probability | None = Field(
         0.95,

@@ -1,1 +1,1 @@
-"""Figures: each kind is a module with a subclass of `base.Figure`. `save` writes the files."""
+"""Figures: each kind is a module with a subclass of `base.Figure`; `save` writes the files."""

@@ -1,7 +1,4 @@
-"""What the accuracy figures share: one line a (trainable, backbone), its stage switches, and how many seeds solve.
-
-Which runs belong to a figure, and how its lines look, is stated by the figure.
-"""
+"""The points of accuracy figures: a line for each (trainable, backbone), with its stage switches."""
 
 from __future__ import annotations
 
@@ -29,11 +26,11 @@ Keys = tuple[str, ...]
 class AccuracySettings(Solving):
     """Settings of the accuracy figures."""
 
-    split: str = Field("test", description="which split's accuracy is drawn")
+    split: str = Field("test", description="the split whose accuracy is drawn")
 
 
 class AccuracyFigure(Figure):
-    """Accuracy against training step; a kind says what its lines are."""
+    """Accuracy against training step; subclasses decide what the lines are."""
 
     READS = "runs"
     Settings = AccuracySettings
@@ -49,22 +46,22 @@ class AccuracyFigure(Figure):
 
 
 def curves(rows: pd.DataFrame, series: Mapping[str, Series], by: Keys, options: AccuracySettings) -> pd.DataFrame:
-    """Return the points of every line, seeds averaged.
+    """Return the points of every line, averaged over seeds.
 
     Args:
-        rows: `schemas.ACCURACY`; one task and one method. Only what the last stage's layout gave is drawn, so that all
-            points of a figure compare.
+        rows: `schemas.ACCURACY` of one task and one method. Only accuracies with the layout of the last stage are used,
+            so that all points compare.
         series: label and look of each line.
-        by: the columns whose values, joined by blanks, are the key of a line in `series`.
+        by: the columns whose values, joined by spaces, are the key of a line in `series`.
 
     Returns:
-        Columns `POINTS`, in the order of `series`. Rows marked "measured": mean accuracy, its interval over items and
-        seeds, the lowest and highest seed; of lines with several seeds only the steps that all of them measured,
-        where a run that has ended keeps its last accuracy. Rows marked "stage switch": where on the line a seed's stage
-        ends, but the last.
+        Columns `POINTS`, in the order of `series`. Rows marked "measured" have the mean accuracy, its interval over
+        items and seeds, and the lowest and highest seed, at the steps that all seeds measured; runs that end earlier
+        keep their last accuracy. Rows marked "stage switch" are the points of the line at which the stages of a seed
+        end, except the last.
 
     Raises:
-        UserError: no row of the split, or runs of several tasks or methods.
+        UserError: there is no row of the split, or runs are of several tasks or methods.
     """
     rows = rows[(rows["split"] == options.split) & (rows["layout"] == LAST)]
     if rows.empty:
@@ -107,7 +104,7 @@ def _line(rows: pd.DataFrame, options: AccuracySettings) -> pd.DataFrame:
 
 
 def _extended(rows: pd.DataFrame) -> pd.DataFrame:
-    """Return the rows of a line with those of runs that end before others repeated at the later steps."""
+    """Return the rows of a line, in which runs that end early repeat their last row at later steps."""
     parts = [rows]
     for _, run in rows.groupby("seed"):
         later = sorted(step for step in rows["step"].unique() if step > run["step"].max())
@@ -116,7 +113,7 @@ def _extended(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def _switches(rows: pd.DataFrame, line: pd.DataFrame) -> pd.DataFrame:
-    """Return where each seed's stages end, but the last, as points on the line."""
+    """Return the points of the line at which the stages of each seed end, except the last."""
     last = rows.groupby("seed")["stage_index"].transform("max")
     ends = rows[rows["stage_index"] < last].groupby(["seed", "stage_index"])["step"].max()
     steps = np.sort(ends.to_numpy())

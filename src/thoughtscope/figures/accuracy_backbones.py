@@ -1,4 +1,4 @@
-"""Accuracy while training: one line for each backbone, all trained alike."""
+"""Accuracy during training: a line for each backbone, all trained in the same way."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class AccuracyBackbones(AccuracyFigure):
-    """One line for each backbone, all trained alike."""
+    """A line for each backbone, all trained in the same way."""
 
     SERIES = "backbones"
     SHARED = ("task", "method", "trainable")

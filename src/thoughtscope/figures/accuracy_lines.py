@@ -1,7 +1,4 @@
-"""Draws accuracy against training step: lines with bands, marks where stages end, a legend off the data.
-
-Knows nothing of how the points were made.
-"""
+"""Draws accuracy against training step, with bands, marks at the ends of stages, and a legend that hides no data."""
 
 from __future__ import annotations
 
@@ -18,7 +15,7 @@ from thoughtscope.figures.accuracy import MEASURED, SWITCH, AccuracySettings
 from thoughtscope.figures.looks import Series
 
 Corner = Literal["lower right", "upper right"]
-THIN = 0.5  # share of the usual width, for lines of which some seeds solve the task and some do not
+THIN = 0.5  # factor of the line width if some seeds solve the task and others do not
 
 
 def draw_lines(
@@ -33,9 +30,10 @@ def draw_lines(
 
     Args:
         points: columns `accuracy.POINTS`.
-        series: the look of each line; those without points are left out.
-        bottom: where the accuracy axis starts, unless the data go lower.
-        corner: of the legend. Where it would hide data, the axis is lengthened beyond them.
+        series: the look of each line; lines without points are left out.
+        bottom: the lower end of the accuracy axis, unless data are below it.
+        corner: the corner of the legend. If it would hide data there, the axis is extended.
+        title: above the figure; None: no title.
     """
     measured = _with_bands(points[points["mark"] == MEASURED])
     switches = points[points["mark"] == SWITCH]
@@ -64,7 +62,7 @@ def draw_lines(
 
 
 def _with_bands(points: pd.DataFrame) -> pd.DataFrame:
-    """Add the band's ends: of one seed its interval over questions, of several their range."""
+    """Add the ends of the band: for one seed its interval over questions, for several the range of seeds."""
     one = points["seeds"] == 1
     low, high = (points[f"ci_{end}"].where(one, points[f"{name}_seed"]) for end, name in _ENDS)
     return points.assign(low=low, high=high)
@@ -93,7 +91,7 @@ def _draw_line(axes: Any, line: pd.DataFrame, switches: pd.DataFrame, series: Se
 
 
 def _label(name: str, line: pd.Series) -> str:
-    """Return a line's entry in the legend, with the count of seeds that solve the task if there are several seeds."""
+    """Return the legend entry of a line; with several seeds, it has the number that solve the task."""
     name = style.readable(name)
     if line["seeds"] == 1 or pd.isna(line["seeds_solved"]):
         return name
@@ -102,7 +100,7 @@ def _label(name: str, line: pd.Series) -> str:
 
 
 def legend_title(points: pd.DataFrame, options: AccuracySettings) -> str:
-    """Return how many seeds a line has, what its band is, and what the counts behind the names are."""
+    """Return the title of the legend, which explains seeds, bands and the counts after the names."""
     seeds = points.groupby("series")["seeds"].max()
     low, high = int(seeds.min()), int(seeds.max())
     items = f"{options.confidence:.0%} interval over questions"
@@ -117,7 +115,7 @@ def legend_title(points: pd.DataFrame, options: AccuracySettings) -> str:
 
 
 def _place_legend(figure: Figure, axes: Any, points: pd.DataFrame, corner: Corner, title: str) -> None:
-    """Set the legend into its corner; where it would hide data, make it wide and lengthen the axis to clear them."""
+    """Draw the legend in its corner; if it would hide data, use more columns and extend the axis."""
     widest = None
     for columns in (1, 2, 3):
         box = _legend(figure, axes, corner, title, columns)
@@ -137,7 +135,7 @@ def _place_legend(figure: Figure, axes: Any, points: pd.DataFrame, corner: Corne
 
 
 def _legend(figure: Figure, axes: Any, corner: Corner, title: str, columns: int) -> Any:
-    """Draw the legend and return its box, in shares of the axes."""
+    """Draw the legend and return its box in axes coordinates."""
     legend = axes.legend(
         loc=corner,
         ncols=columns,
@@ -154,7 +152,7 @@ def _legend(figure: Figure, axes: Any, corner: Corner, title: str, columns: int)
 
 
 def _hides(axes: Any, points: pd.DataFrame, box: Any, corner: Corner) -> bool:
-    """Return whether any band or line, between the points as well, runs through the legend's box."""
+    """Return whether any band or line intersects the box of the legend, also between points."""
     bottom, top = axes.get_ylim()
     left = _data_x(axes, box.x0)
     for _, line in points.groupby("series"):

@@ -1,4 +1,4 @@
-"""Accuracy while training: a backbone that trains whole (live) beside backbones that stay fixed (frozen)."""
+"""Accuracy during training: a backbone with all parameters trained (live) and backbones with LoRA adapters (frozen)."""
 
 from __future__ import annotations
 

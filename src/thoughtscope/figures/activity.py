@@ -1,7 +1,4 @@
-"""Which scores the activity figures show: one false and one true response to one query, as grids.
-
-Knows nothing of how grids are drawn.
-"""
+"""Selects the scores of activity figures: grids of one false and one true response to one query."""
 
 from __future__ import annotations
 
@@ -39,19 +36,22 @@ class ActivitySettings(Strict):
     """Settings of the activity figures."""
 
     direction: Literal["difference-of-means", "whitened-difference"] = Field(
-        "whitened-difference", description="which direction's scores are drawn"
+        "whitened-difference", description="the direction whose scores are drawn"
     )
     fitted_on: Literal["tokens", "last"] = Field(
-        "tokens", description="the direction of all predicate tokens, or of the last token, which colours the last only"
+        "tokens",
+        description="direction fitted on all predicate tokens, or on last tokens, which colours only the last token",
     )
-    question: str | None = Field(None, description="the displayed query; null: the first with both answers")
+    question: str | None = Field(
+        None, description="the displayed query; null: the first with a false and a true answer"
+    )
     attribute: str | None = Field(
-        None, description="draw two answers with this attribute (of `facts`: profile or origin); null: the first two"
+        None, description="draw answers with this attribute (task `facts`: profile or origin); null: the first ones"
     )
 
 
 class ActivityFigure(Figure):
-    """The scores of a false and a true response to one query; a kind says how they are drawn."""
+    """The scores of a false and a true response to one query; subclasses draw them."""
 
     READS = "probes"
     PROBE_TABLE = "activity"
@@ -74,9 +74,11 @@ class Grid:
     """The scores of one response.
 
     Attributes:
-        layers: `[layers]`, positions: `[positions]`, tokens: text of each position.
-        scores: `[layers, positions]`; readable: `[layers, positions]`, whether held-out statements tell true from
-            false in that cell.
+        layers: ``[layers]``.
+        positions: ``[positions]``, of the tokens in the response.
+        tokens: ``[positions]``, their texts.
+        scores: ``[layers, positions]``.
+        readable: ``[layers, positions]``, whether there is evidence for the cell; see `probes.activity`.
     """
 
     truth: bool
@@ -94,7 +96,7 @@ class Grid:
         return f"{'true' if self.truth else 'false'} response"
 
     def title(self, width: int) -> str:
-        """Return query and response, wrapped to `width` characters and cut off after some lines."""
+        """Return query and response, wrapped to `width` characters and truncated."""
         from thoughtscope.figures import style
 
         spoken = ((f"User: {self.question}", 2), (f"Assistant: {self.response}", 3))
@@ -111,7 +113,8 @@ def grids(rows: pd.DataFrame, options: ActivitySettings) -> tuple[list[Grid], pd
         rows: columns `READ`.
 
     Raises:
-        UserError: no scores of that direction, a cell is missing, or no query with a false and a true response.
+        UserError: there are no scores of that direction, a cell is missing, or no query has a false and a true
+            response.
     """
     rows = rows[(rows["direction"] == options.direction) & (rows["fitted_on"] == options.fitted_on)]
     if rows.empty:
@@ -143,7 +146,7 @@ def _grid(part: pd.DataFrame, example: pd.Series, truth: bool) -> Grid:
 
 
 def _pair(shown: pd.DataFrame, options: ActivitySettings) -> tuple[pd.Series, pd.Series]:
-    """Return the first false and the first true response to one query, with the wanted attribute if there is one."""
+    """Return the first false and the first true response to one query, with the attribute of `options` if set."""
     if options.attribute is not None:
         shown = shown[shown["attribute"] == options.attribute]
     for query, group in shown.groupby("question", sort=False):
@@ -160,14 +163,14 @@ def _pair(shown: pd.DataFrame, options: ActivitySettings) -> tuple[pd.Series, pd
 
 
 def bound(found: list[Grid]) -> float:
-    """Return the largest distance from 0 in the coloured cells (in all, if none is), for limits around 0."""
+    """Return the largest absolute score of the cells with evidence, or of all cells if none has any."""
     coloured = [np.abs(grid.scores[grid.readable]) for grid in found]
     every = [np.abs(grid.scores).ravel() for grid in found]
     return float(np.concatenate(coloured if any(map(len, coloured)) else every).max()) or 1.0
 
 
 def foot(found: list[Grid], options: ActivitySettings, title: str | None) -> str:
-    """Return what the colours mean, for the foot of the figure."""
+    """Return the note below the figure, which explains the colours."""
     evidence = READABLE if any(grid.readable.any() for grid in found) else UNREADABLE
     lines = [f"{MEANING[options.fitted_on]}", f"{evidence}; direction: {options.direction}"]
     return "\n".join(lines if title is None else [title, *lines])

@@ -1,4 +1,4 @@
-"""The scores of `activity_surface` as heat maps with the tokens on the axis: no cell hides another."""
+"""The scores of `activity_surface` as heat maps with tokens on the axis, where no cell hides another."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class ActivityHeatmap(ActivityFigure):
     """
 
     def draw(self, data: pd.DataFrame) -> Drawn:
-        """Return the figure and its points; the false response above, the true one below.
+        """Return the figure and its points; the false response is above the true one.
 
         Args:
             data: the table `activity` of a probe.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -50,7 +51,7 @@ class ActivitySurface(ActivityFigure):
             figure = style.new_figure(style.PAGE, 3.9)
             for place, grid in enumerate(found):
                 axes: Any = figure.add_axes((0.435 * place, 0.07, 0.43, 0.77), projection=Axes3D.name)
-                _surface(axes, grid, colours)
+                _surface(axes, mesh(grid), colours)
                 axes.set_xlim(*layers)
                 axes.set_ylim(*positions)
                 axes.set_zlim(-limit, limit)
@@ -67,36 +68,56 @@ def _head(grid: Grid) -> str:
     return f"{grid.title(56)}\n({grid.name})"
 
 
-def _surface(axes: Any, grid: Grid, colours: Any) -> None:
-    """Draw the scores; a facet takes the colour of its mean, or grey where its nearest cell has no evidence.
+@dataclass(frozen=True)
+class Mesh:
+    """Corners and facets of a surface.
 
-    Cells without evidence lie flat at 0, so that they hide no other.
+    Attributes:
+        layers: of the corners, ``[layers]``.
+        positions: of the corners, ``[positions]``.
+        heights: scores, interpolated linearly between the cells of a grid, ``[positions, layers]``.
+        grey: whether the cell nearest to a facet has no evidence, ``[positions - 1, layers - 1]``.
     """
+
+    layers: np.ndarray
+    positions: np.ndarray
+    heights: np.ndarray
+    grey: np.ndarray
+
+
+def mesh(grid: Grid) -> Mesh:
+    """Return the surface of a grid. Cells without evidence have height 0, so that they do not hide other cells."""
+    across, along = _finer(grid.layers), _finer(grid.positions)
+    rough = np.array([np.interp(along, grid.positions, row) for row in np.where(grid.readable, grid.scores, 0)])
+    fine = np.array([np.interp(across, grid.layers, column) for column in rough.T])
+    layer, position = _nearest(across, grid.layers), _nearest(along, grid.positions)
+    return Mesh(across, along, fine, ~grid.readable[np.ix_(layer, position)].T)
+
+
+def _surface(axes: Any, surface: Mesh, colours: Any) -> None:
+    """Draw a surface; a facet has the colour of the mean of its corners, or grey."""
     from matplotlib.colors import to_rgba
 
     from thoughtscope.figures import style
 
-    across, along = _finer(grid.layers), _finer(grid.positions)
-    rough = np.array([np.interp(along, grid.positions, row) for row in np.where(grid.readable, grid.scores, 0)])
-    fine = np.array([np.interp(across, grid.layers, column) for column in rough.T])  # [positions, layers]
-    facets = (fine[:-1, :-1] + fine[1:, :-1] + fine[:-1, 1:] + fine[1:, 1:]) / 4
-    faces = colours.to_rgba(facets)
-    layer, position = _nearest(across, grid.layers), _nearest(along, grid.positions)
-    faces[~grid.readable[np.ix_(layer, position)].T] = to_rgba(style.MUTED)
-    x, y = np.meshgrid(across, along)
-    surface = axes.plot_surface(x, y, fine, facecolors=faces, rstride=1, cstride=1, shade=False)
-    surface.set_edgecolor(to_rgba(style.INK, 0.3))
-    surface.set_linewidth(0.15)
+    fine = surface.heights
+    faces = colours.to_rgba((fine[:-1, :-1] + fine[1:, :-1] + fine[:-1, 1:] + fine[1:, 1:]) / 4)
+    faces[surface.grey] = to_rgba(style.MUTED)
+    x, y = np.meshgrid(surface.layers, surface.positions)
+    drawn = axes.plot_surface(x, y, fine, facecolors=faces, rstride=1, cstride=1, shade=False)
+    drawn.set_edgecolor(to_rgba(style.INK, 0.3))
+    drawn.set_linewidth(0.15)
 
 
 def _nearest(edges: np.ndarray, values: np.ndarray) -> np.ndarray:
-    """Return which of `values` is nearest to the middle between each two neighbouring edges."""
+    """Return the index of the value nearest to the middle of each interval: ``[edges - 1]``."""
     middles = (edges[:-1] + edges[1:]) / 2
     nearest: np.ndarray = np.abs(middles[:, None] - values[None, :]).argmin(axis=1)
     return nearest
 
 
 def _finer(values: np.ndarray) -> np.ndarray:
+    """Return the values and, between each two of them, ``FINE - 1`` interpolated ones."""
     between: np.ndarray = np.interp(np.arange((len(values) - 1) * FINE + 1) / FINE, np.arange(len(values)), values)
     return between
 

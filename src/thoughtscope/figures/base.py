@@ -1,4 +1,4 @@
-"""What a figure is: it reads artifact folders into data frames, and draws those without looking at any file."""
+"""The base of all figures: a figure reads artifact folders into data frames and draws these."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ class Figure(Kind):
     """A kind of figure.
 
     Attributes:
-        READS: the artifacts that it is drawn from: runs, their hidden states, or a probe's tables.
-        PROBE_TABLE: of a probe, the table that is drawn.
+        READS: the artifacts that it is drawn from: runs, their hidden states, or the tables of a probe.
+        PROBE_TABLE: if it reads a probe, the name of the table.
         FURTHER: tables that it also draws where probes of the study write them about its runs.
-        SERIES: what its legend tells apart: methods, backbones, or lines of a trainable and a backbone.
-        METHODS: whether it prints the names of methods that are no series.
-        SHARED: what its runs have to agree in: keys of a run such as `task`.
-        series: name in the legend and look of each series, in the legend's order.
-        methods: each method's name as figures print it, in order.
-        title: above the figure, if it has one.
+        SERIES: what the legend distinguishes: methods, backbones, or lines (a trainable and a backbone).
+        METHODS: whether it prints labels of methods that are not series.
+        SHARED: the keys of a run, such as `task`, that are the same in all runs of a figure.
+        series: label and look of each series, in the order of the legend.
+        methods: label of each method, in order.
+        title: above the figure; None: no title.
     """
 
     READS: ClassVar[Literal["runs", "hidden_states", "probes"]]
@@ -51,14 +51,14 @@ class Figure(Kind):
         self.settings, self.series, self.methods, self.title = settings, series or {}, methods or {}, title
 
     def read(self, folders: Sequence[Path]) -> Any:
-        """Return what `draw` takes.
+        """Return the argument of `draw`.
 
-        Of runs and probes one frame: their accuracy (`schemas.ACCURACY`), or the table `PROBE_TABLE` of all. A figure
-        of hidden states reads them itself, with `hidden_states.read.read_vectors`, and one with `FURTHER` tables those,
-        with `further`.
+        For runs, this is a frame of their accuracy (`schemas.ACCURACY`), for probes a frame of their tables
+        `PROBE_TABLE`. A figure of hidden states overrides this method and calls `hidden_states.read.read_vectors`.
+        One with `FURTHER` tables reads those with `further`.
 
         Raises:
-            UserError: a table is missing, or the folders do not make one figure.
+            UserError: a table is missing, or the folders do not belong in one figure.
         """
         if self.READS == "runs":
             return frame([folder / "accuracy.parquet" for folder in folders], schemas.ACCURACY.names)
@@ -68,23 +68,24 @@ class Figure(Kind):
 
     @abstractmethod
     def draw(self, data: Any) -> Drawn:
-        """Return a matplotlib figure and the points that it shows; the points become its CSV.
+        """Return a matplotlib figure and the points in it, which are written as CSV.
 
-        Draw inside `style.applied()`, on `style.new_figure(...)`, so that everybody gets the same picture.
+        Draw inside `style.applied()` on `style.new_figure(...)`, so that the picture does not depend on a user's
+        settings.
 
         Raises:
-            UserError: the data do not make one figure.
+            UserError: the data do not belong in one figure.
         """
 
     @classmethod
     def check(cls, settings: Any, statements: Iterable[Mapping[str, Any]]) -> None:
-        """Refuse settings that name something the probed task lacks; by default nothing is refused.
+        """Refuse settings that name something that the probed task lacks; the default refuses nothing.
 
         Args:
             statements: `schemas.STATEMENTS` of the task whose statements were probed.
 
         Raises:
-            UserError: there is no such thing in the task.
+            UserError: the task lacks it.
         """
 
 
@@ -95,10 +96,13 @@ def further(folders: Iterable[Path], table: str) -> pd.DataFrame | None:
 
 
 def frame(paths: Sequence[Path], columns: Sequence[str] = ()) -> pd.DataFrame:
-    """Return the rows of some Parquet files, one after another.
+    """Return the concatenated rows of some Parquet files.
 
     Args:
-        columns: that every file must have; none: whatever is there.
+        columns: the columns that every file must have; all columns are returned.
+
+    Raises:
+        UserError: a file is missing or damaged, or lacks a column.
     """
     parts: list[pd.DataFrame] = [schemas.read_any(path, columns).to_pandas() for path in paths]
     return pd.concat(parts, ignore_index=True)

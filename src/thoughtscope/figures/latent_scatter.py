@@ -1,4 +1,4 @@
-"""The k-th latent of a response, one panel for each k, as three principal components."""
+"""The k-th latents of responses in three principal components, with a panel for each k."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ PANELS = 4
 
 
 class Steps(Projection):
-    """Which latents are drawn, and how."""
+    """Settings: which latents are drawn, and how they are projected."""
 
     steps: Annotated[list[Positive], Field(min_length=1, max_length=32)] = Field(
         [1, 3, 4, 6], description="which latents of a response: with `panels: steps` at most four, one panel each"
@@ -36,7 +36,7 @@ class Steps(Projection):
 
     @property
     def latents(self) -> list[int]:
-        """Which latents of a response are read, from 1."""
+        """The indices of the latents to read, from 1."""
         return self.steps
 
 
@@ -60,7 +60,7 @@ class LatentScatter(Scatter):
     settings: Steps
 
     def draw(self, data: Latents) -> Drawn:
-        """Return the figure and its points. Of each method the last checkpoint is drawn."""
+        """Return the figure and its points, from the last checkpoint of each method."""
         from thoughtscope.figures.projection import Panel
         from thoughtscope.figures.scatter_panels import draw_panels
 

@@ -1,7 +1,7 @@
-"""One latent at four points of training, one panel each, as three principal components.
+"""One latent at four checkpoints of training, with a panel for each, in three principal components.
 
-Each method's kept checkpoints are taken in their order: they stand at the same fractions of the way from
-its first latent stage to its end, so that a panel compares methods at equal progress.
+The kept checkpoints of each method are at the same fractions of the way from its first latent stage to its end, so that
+a panel compares methods at equal progress.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ PANELS = 4
 
 
 class OneStep(Projection):
-    """Which latent is drawn, and how."""
+    """Settings: which latent is drawn, and how it is projected."""
 
-    step: Positive = Field(1, description="which latent of a response")
+    step: Positive = Field(1, description="the latent (k) to draw")
 
     @property
     def latents(self) -> list[int]:
-        """Which latents of a response are read, from 1."""
+        """The indices of the latents to read, from 1."""
         return [self.step]
 
 
@@ -66,7 +66,7 @@ class LatentScatterTraining(Scatter):
 
 
 def _checkpoints(method: str, steps: Sequence[int]) -> list[int]:
-    """Return four of the method's checkpoints, evenly spread when it has more."""
+    """Return four checkpoints of a method, evenly spaced if it has more."""
     found = sorted(set(steps))
     if len(found) < PANELS:
         raise UserError(

@@ -1,4 +1,4 @@
-"""Which look each series of a figure has. Imports no plotting library: looks are checked while the config is read."""
+"""Assigns a look to each series of a figure. Imports no plotting library, because the config checks looks."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from collections.abc import Mapping
 from thoughtscope.errors import UserError
 from thoughtscope.settings import Look, Strict
 
-ALIKE = 36  # distance of two colours, in units of 1/255 of each channel, below which they look the same
+ALIKE = 36  # colours at a smaller distance, in units of 1/255 per channel, look the same
 
 
 class Series(Strict):
-    """One line, or the points of one name, in a figure: its name in the legend and its look."""
+    """A line, or the points with one legend entry, in a figure: its label and its look."""
 
     label: str
     look: Look
@@ -31,10 +31,10 @@ SPARE = [
 
 
 def assign(own: Mapping[str, Look | None], where: str) -> dict[str, Look]:
-    """Return the look of each series of one figure: its own, or a spare one that is like no other's.
+    """Return the look of each series of a figure: its own, or a spare one that differs from all others.
 
     Args:
-        own: the looks that are set, by the key of the config that sets them.
+        own: the look of each series, by the key of the config that sets it; None: not set.
         where: the figure, for messages.
 
     Raises:
@@ -55,7 +55,7 @@ def assign(own: Mapping[str, Look | None], where: str) -> dict[str, Look]:
 
 
 def alike(one: Look, other: Look) -> bool:
-    """Return whether readers would mix up two series: by colour, or without seeing colours by marker."""
+    """Return whether two looks can be confused, by colour, or without colours by marker."""
     squares = ((a - b) ** 2 for a, b in zip(_channels(one), _channels(other), strict=True))
     return sum(squares) < ALIKE**2 or (one.marker, one.filled) == (other.marker, other.filled)
 

@@ -1,7 +1,4 @@
-"""From vectors to points of three dimensions: which vectors a panel shows, and their principal components.
-
-Knows nothing of how points are drawn.
-"""
+"""Projects the vectors of each panel on three principal components."""
 
 from __future__ import annotations
 
@@ -20,7 +17,7 @@ COMPONENTS = ["pc1", "pc2", "pc3"]
 
 @dataclass(frozen=True)
 class Panel:
-    """One panel: its title and the rows it shows, as positions in the table of vectors."""
+    """One panel: its title, and the rows that it shows as indices into the table of vectors."""
 
     title: str
     rows: np.ndarray
@@ -29,18 +26,18 @@ class Panel:
 def project(
     table: pd.DataFrame, vectors: np.ndarray, panels: Sequence[Panel], options: Projection
 ) -> tuple[pd.DataFrame, list[np.ndarray]]:
-    """Return the points of all panels and, for each panel, the explained variance shares `[3]`.
+    """Return the points of all panels and, for each panel, the shares of explained variance ``[3]``.
 
     Args:
-        table: one row a vector: method, label, example_id, latent_index, checkpoint_step.
-        vectors: `[n, width]`, in the order of `table`.
+        table: a row for each vector: method, label, example_id, latent_index, checkpoint_step.
+        vectors: ``[n, width]``, in the order of `table`.
 
     Returns:
-        The rows of `table` that are shown, with the columns panel, pc1, pc2, pc3 and the explained
-        variance of each component; with `pca: common` all panels share one PCA, fitted on what they show.
+        The rows of `table` that are shown, with the columns panel, pc1, pc2, pc3 and the explained variance of each
+        component. With `pca: common`, all panels share one PCA, which is fitted on all points shown.
 
     Raises:
-        UserError: fewer than four vectors, or fewer than three dimensions, to fit the components on.
+        UserError: there are fewer than four vectors or fewer than three dimensions.
     """
     if options.unit_norm:
         vectors = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)

@@ -1,7 +1,6 @@
-"""Writes a finished figure: PNG, PDF, SVG and the CSV of its points, the same bytes each time it is drawn.
+"""Writes a figure as PNG, PDF, SVG and CSV of its points, with the same bytes each time it is drawn.
 
-Knows nothing about what is drawn. Provenance travels inside the pictures, without the times that would
-make two equal figures differ.
+The pictures contain their provenance, without times, which would make equal figures differ.
 """
 
 from __future__ import annotations
@@ -22,10 +21,10 @@ _CHANGING = {"started", "finished", "hardware", "threads"}
 
 
 def save(figure: Figure, points: pd.DataFrame, targets: Iterable[Path], provenance: dict[str, Any]) -> None:
-    """Write the figure to each target in the form its suffix names; `.csv` gets `points`.
+    """Write the figure to each target in the format of its suffix; `.csv` has `points`.
 
     The provenance, as JSON and without times and hardware, is in the PNG's text chunk `Description`,
-    the PDF's `Subject` and the SVG's `Description`. SVG and PDF carry no dates and fixed ids.
+    the PDF's `Subject` and the SVG's `Description`. SVG and PDF have no dates, and fixed ids.
 
     Raises:
         UserError: a suffix other than `SUFFIXES`.

@@ -1,4 +1,4 @@
-"""What the latent scatters share: their settings, and how vectors are read for them."""
+"""The base of latent scatters: their settings, and the vectors they read."""
 
 from __future__ import annotations
 
@@ -22,13 +22,15 @@ COLUMNS = ["method", "label", "example_id", "latent_index", "checkpoint_step", "
 
 
 class Projection(Strict):
-    """How vectors become points of three dimensions."""
+    """How vectors are projected on three dimensions."""
 
-    vectors: Literal["input", "output"] = Field("input", description="what is fed at a latent, or the state there")
-    layer: int | None = Field(None, ge=0, description="of kind output; null: the one after the final norm")
-    unit_norm: bool = Field(False, description="scale every vector to length 1 first")
-    pca: Literal["common", "panel"] = Field("common", description="one PCA for all panels, or each panel its own")
-    fewest: Positive = Field(50, description="points below which a panel warns")
+    vectors: Literal["input", "output"] = Field(
+        "input", description="the vector that is fed at a latent, or the hidden state there"
+    )
+    layer: int | None = Field(None, ge=0, description="for kind output; null: the state after the final norm")
+    unit_norm: bool = Field(False, description="scale vectors to length 1 before projecting")
+    pca: Literal["common", "panel"] = Field("common", description="one PCA for all panels, or one for each panel")
+    fewest: Positive = Field(50, description="a panel with fewer points has a warning")
 
     @model_validator(mode="after")
     def _what_is_fed_has_no_layer(self) -> Projection:
@@ -38,21 +40,21 @@ class Projection(Strict):
 
     @property
     def latents(self) -> list[int]:
-        """Which latents of a response are read, from 1."""
+        """The indices of the latents to read, from 1."""
         raise NotImplementedError
 
 
 @dataclass(frozen=True)
 class Latents:
-    """Vectors at the latents of several methods' responses.
+    """Vectors at the latents of the responses of several methods.
 
     Attributes:
-        table: one row a vector: method, label, example_id, latent_index (null for text), checkpoint_step, next_token
-            and next_role (what the latent precedes).
+        table: a row for each vector: method, label, example_id, latent_index (null for text), checkpoint_step, and
+            next_token and next_role of the text token that follows.
         vectors: ``[n, width]``, in the order of `table`.
-        questions: how many questions each method answered.
-        checkpoints: the updates after which each method's model was kept and its states were stored.
-        inert: of each method whose latents were exchanged between questions, those for which that changed nothing.
+        questions: the number of questions that each method answered.
+        checkpoints: the updates of the kept checkpoints of each method.
+        inert: for each method whose latents were exchanged between questions, those where that changed nothing.
     """
 
     table: pd.DataFrame
@@ -63,7 +65,7 @@ class Latents:
 
 
 class Scatter(Figure):
-    """Latents as points of three principal components; a kind says what its panels show."""
+    """Latents in three principal components; subclasses decide what the panels show."""
 
     READS = "hidden_states"
     SERIES = "methods"

@@ -1,7 +1,4 @@
-"""Draws a 2 x 2 grid of 3-D scatter plots of methods' latents, with counts in each panel.
-
-Shared by the two latent scatters, which say what rows a panel shows.
-"""
+"""Draws a 2 x 2 grid of 3D scatter plots of the latents of methods, with counts in each panel."""
 
 from __future__ import annotations
 
@@ -90,7 +87,7 @@ def _count(points: pd.DataFrame, questions: int, fewest: int, unused: bool) -> s
 
 
 def _precede(points: pd.DataFrame) -> str:
-    """Return what most latents stand before: one token if half of them do, else what kind of token."""
+    """Return what follows most latents: one token if it follows at least half of them, else a kind of token."""
     token, role = (points[name].fillna("").value_counts(normalize=True) for name in ("next_token", "next_role"))
     if token.iloc[0] >= 0.5:
         name = f"'{style.readable(token.index[0].strip())}'" if token.index[0] else "the end"

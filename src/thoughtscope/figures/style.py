@@ -1,7 +1,7 @@
-"""How every figure looks: sizes, fonts, colours of scores, markers. Knows nothing about what is drawn.
+"""The style of all figures: sizes, fonts, colours of scores, markers.
 
-Figures are made through matplotlib's object interface (no pyplot, no display). Every drawing happens
-inside `applied()`, so that a user's own matplotlib settings do not change a figure.
+Figures use matplotlib's object interface (no pyplot, no display). All drawing is inside `applied()`, so that a user's
+matplotlib settings do not change a figure.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ from thoughtscope.settings import Look
 COLUMN, PAGE = 3.5, 7.0  # inches: the width of one column and of a page of two
 SMALL, NORMAL, LINE = 6.5, 8.0, 1.3  # points: two sizes of text, and the width of lines
 
-MUTED = "#c9c9c9"  # what is shown but not claimed
+MUTED = "#c9c9c9"  # for values without evidence
 INK = "#333333"
 SCORE_MAP = "RdYlGn_r"  # green low, yellow 0, red high
-DIVERGING_MAP = "RdBu_r"  # the same direction, for readers who cannot tell green from red
+DIVERGING_MAP = "RdBu_r"  # the same order, for readers who cannot distinguish green from red
 
 _RC: Any = {
     "font.family": "DejaVu Sans",
@@ -72,14 +72,14 @@ def dash(look: Look) -> Any:
 
 @lru_cache(maxsize=1)
 def _glyphs() -> frozenset[int]:
-    """Return the characters that the font of all figures can draw."""
+    """Return the code points that the font of the figures has."""
     return frozenset(get_font(findfont("DejaVu Sans")).get_charmap())
 
 
 def readable(text: str) -> str:
-    """Return a text in which each run of characters that the font lacks is written as code points: ``[U+4F60 U+597D]``.
+    """Return a text with characters that the font lacks replaced by their code points: ``[U+4F60 U+597D]``.
 
-    matplotlib would draw a box for each. Fonts of the machine are not asked, so that a figure is the same everywhere.
+    matplotlib would draw boxes. Fonts of the machine are not used, so that figures are the same everywhere.
     """
     parts = []
     for lacking, run in itertools.groupby(text, lambda one: one != "\n" and ord(one) not in _glyphs()):
@@ -90,7 +90,7 @@ def readable(text: str) -> str:
 
 @contextmanager
 def applied() -> Iterator[None]:
-    """Draw and save inside this: matplotlib's defaults with this module's settings on top."""
+    """Apply matplotlib's defaults and the settings of this module; draw and save figures inside this context."""
     with mpl.rc_context():
         mpl.rcdefaults()
         mpl.rcParams.update(_RC)
@@ -98,12 +98,12 @@ def applied() -> Iterator[None]:
 
 
 def new_figure(width: float, height: float) -> Figure:
-    """Return an empty figure of that size in inches, with an Agg canvas."""
+    """Return an empty figure with an Agg canvas; sizes are in inches."""
     figure = Figure(figsize=(width, height))
     FigureCanvasAgg(figure)
     return figure
 
 
 def ticks(most: int, integer: bool = False) -> MaxNLocator:
-    """Return a locator of at most `most` round intervals, at whole numbers only where `integer`."""
+    """Return a locator of at most `most` intervals with round ends, which are integers if `integer`."""
     return MaxNLocator(most, steps=[1, 2, 5, 10] if integer else [1, 2, 2.5, 5, 10], integer=integer)

@@ -1,4 +1,4 @@
-"""Accuracy on every test set: a panel for each set, a row for each method, a mark for each backbone."""
+"""Accuracy on all test sets: a panel for each set, a row for each method, a marker for each backbone."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from thoughtscope.errors import UserError
 from thoughtscope.evaluation.seeds import accuracy_interval, short, solved
 from thoughtscope.evaluation.settings import Solving
 from thoughtscope.figures.base import Figure
-from thoughtscope.schemas import LAST
+from thoughtscope.schemas import LAST, OTHER_LATENTS
 
 if TYPE_CHECKING:
     from thoughtscope.figures.base import Drawn
@@ -24,7 +24,7 @@ POINTS = [
 
 
 class AllTestSets(Figure):
-    """A panel for each test set, a row for each method, a mark for each backbone."""
+    """A panel for each test set, a row for each method, a marker for each backbone."""
 
     READS = "runs"
     SERIES = "backbones"
@@ -43,17 +43,18 @@ class AllTestSets(Figure):
         """Return the figure and its points.
 
         Args:
-            data: `schemas.ACCURACY` of one task and one trainable; of each run the last step is drawn.
+            data: `schemas.ACCURACY` of one task and one trainable; the last step of each run is drawn.
 
         Raises:
-            UserError: several tasks, or live and frozen runs are mixed.
+            UserError: there are several tasks, or both live and frozen runs.
         """
         from thoughtscope.figures import style
 
         for column in ("task", "trainable"):
             if data[column].nunique() > 1:
                 raise UserError("test_sets", f"its runs mix several of {column}", f"name one {column} in its runs")
-        points = _points(data, self.settings)
+        own = data[~data["split"].str.contains(OTHER_LATENTS, regex=False)]
+        points = _points(own, self.settings)
         splits = sorted(points["split"].unique())
         backbones = [name for name in self.series if name in set(points["backbone"])]
         shown = [name for name in self.methods if name in set(points["method"])]
@@ -102,7 +103,7 @@ class AllTestSets(Figure):
 
 
 def _note(points: pd.DataFrame, options: Solving) -> str:
-    """Return how many seeds there are and what bars and counts are."""
+    """Return the note that explains seeds, bars and counts."""
     low, high = int(points["seeds"].min()), int(points["seeds"].max())
     if high == 1:
         return f"1 seed; bars: {options.confidence:.0%} interval over questions"
@@ -114,7 +115,7 @@ def _note(points: pd.DataFrame, options: Solving) -> str:
 
 
 def _points(rows: pd.DataFrame, options: Solving) -> pd.DataFrame:
-    """Return `POINTS`: seeds averaged, intervals over items and seeds; n is the number of items."""
+    """Return the columns `POINTS`: means over seeds, intervals over items and seeds, and the number of items."""
     last = rows[(rows["layout"] == LAST) & (rows["step"] == rows.groupby("run")["step"].transform("max"))]
     points = []
     for (split, method, backbone, trainable), part in last.groupby(["split", "method", "backbone", "trainable"]):

@@ -1,6 +1,6 @@
-"""What the tokens of an answered question are: question, step, separator, answer, control token or latent.
+"""The role of each token in a question with its response: question, step, separator, answer, control token or latent.
 
-Token ids and their texts in, names out. Knows nothing about models or vectors; imports no torch.
+Works on token ids and their texts; imports no torch.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from thoughtscope.tasks.reasoning import ANSWER, SEPARATOR
 QUESTION, STEP, SEPARATING, ANSWERING = "question", "step", "separator", "answer"
 TEXT_ROLES = (QUESTION, STEP, SEPARATING, ANSWERING)
 LATENT, CONTROL, TEMPLATE, STATEMENT = "latent", "control", "template", "statement"
-BEFORE = "before"  # stored only because the token after it was drawn
+BEFORE = "before"  # stored only because the next token was drawn
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Place:
     Args:
         row: of the batch.
         position: in the sequence, counted from 0.
-        latent_index: k for the k-th latent of a response, counted from 1; None for all else.
+        latent_index: k for the k-th latent of a response, counted from 1; None for other tokens.
         role: one of the names above.
     """
 
@@ -37,9 +37,9 @@ class Place:
 
 
 def shared_ends(prompts: Sequence[Sequence[int]]) -> tuple[int, int]:
-    """Return how many tokens at the beginning and at the end all `prompts` have in common.
+    """Return the lengths of the common prefix and the common suffix of all `prompts`.
 
-    A chat template puts every question between the same tokens. The two ends never overlap.
+    A chat template puts all questions between the same tokens. The two parts never overlap.
     """
     shortest = min(len(prompt) for prompt in prompts)
     first = prompts[0]
@@ -54,8 +54,8 @@ def roles(sequence: TokenSequence, pieces: Sequence[str], control: Collection[in
 
     Args:
         pieces: the text of each token.
-        control: ids of the tokens that the method added to the vocabulary; they are no text.
-        ends: what all prompts have in common (`shared_ends`): the template.
+        control: ids of the tokens that the method added to the vocabulary.
+        ends: lengths of the common prefix and suffix of all prompts, from `shared_ends`.
     """
     length = sequence.prompt_length
     found = [QUESTION if ends[0] <= t < length - ends[1] else TEMPLATE for t in range(length)]
@@ -66,7 +66,7 @@ def roles(sequence: TokenSequence, pieces: Sequence[str], control: Collection[in
 
 
 def _response_roles(pieces: Sequence[str]) -> Iterator[str]:
-    """Yield the role of each token of a response's text, steps before the last answer mark, the answer after it."""
+    """Yield the role of each text token of a response: steps before the last answer mark, the answer after it."""
     text = "".join(pieces)
     mark = text.rfind(ANSWER)
     signs = {i for i, letter in enumerate(text) if letter == SEPARATOR.strip() or letter.isspace()}
@@ -90,7 +90,7 @@ def latent_places(row: int, sequence: TokenSequence) -> list[Place]:
 def text_places(row: int, sequence: TokenSequence, names: Sequence[str], count: int) -> list[Place]:
     """Return `count` random text tokens of each role, and the text or control token before each, in order.
 
-    The numbers are drawn from the example's id, so that the batch changes nothing.
+    The tokens are drawn from a seed that depends on the example's id, so the batch has no influence.
 
     Args:
         names: the role of each position, from `roles`.
@@ -105,5 +105,5 @@ def text_places(row: int, sequence: TokenSequence, names: Sequence[str], count: 
 
 
 def following(sequence: TokenSequence, position: int) -> int | None:
-    """Return the position of the first token after `position` that is no latent; None at the end."""
+    """Return the position of the first text token after `position`; None if there is none."""
     return next((t for t in range(position + 1, len(sequence.token_ids)) if not sequence.is_latent[t]), None)

@@ -10,13 +10,15 @@ from thoughtscope.settings import Count, Positive, Strict
 
 
 class HiddenStates(Strict):
-    """What is extracted of the runs that a figure or a probe names."""
+    """What is extracted from the runs that figures or probes use."""
 
-    examples: Positive = Field(256, description="test questions whose states are stored")
+    examples: Positive = Field(256, description="number of test questions whose states are stored")
     layers: Literal["last", "all"] | list[Count] = Field(
-        "last", description="hidden-state layers, 0 = embeddings; the last, after the final norm, is always stored"
+        "last", description="hidden-state layers, 0 = embeddings; the last one, after the final norm, is always stored"
     )
-    text_tokens: Positive = Field(4, description="text tokens of each role that are stored of a response, at random")
+    text_tokens: Positive = Field(
+        4, description="number of random text tokens of each role that are stored per response"
+    )
     dtype: Literal["bfloat16", "float16", "float32"] = Field(
         "float32", description="precision that is stored; bfloat16 and float16 take half the room"
     )

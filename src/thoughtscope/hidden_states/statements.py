@@ -174,10 +174,10 @@ def _surprisals(model: Any, read: Read, sequences: Sequence[TokenSequence], plac
     states = read.layers[-1].flatten(0, 1)[before]
     found = torch.empty(len(places), device=model.device)
     for start in range(0, len(states), SCORED_AT_ONCE):
-        scores = logits(model, states[start : start + SCORED_AT_ONCE]).float()
+        scores = logits(model, states[start : start + SCORED_AT_ONCE]).float().log_softmax(dim=1)
         here = torch.nonzero((which >= start) & (which < start + SCORED_AT_ONCE)).squeeze(1)
         some = which[here] - start
-        found[here] = scores.logsumexp(dim=1)[some] - scores[some, targets[here]]
+        found[here] = -scores[some, targets[here]]
     values: list[float] = found.tolist()
     return values
 

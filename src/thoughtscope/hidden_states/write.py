@@ -22,6 +22,8 @@ from thoughtscope.errors import UserError
 from thoughtscope.hidden_states.roles import STATEMENT
 
 NO_LAYER = "none"
+ROW_GROUP = 1024  # vectors that are written at once, at least: fewer are compressed worse
+PAGE = 2**22  # bytes, so that a row group's vectors are mostly one page
 GENERATIONS, SURPRISALS = "generations.parquet", "surprisals.parquet"
 
 
@@ -75,6 +77,7 @@ class StateWriter:
         self.width = width
         self.schema = schemas.hidden_state_schema(width, self.arrow)
         self.open: dict[tuple[str, int | None], pq.ParquetWriter] = {}
+        self.waiting: dict[tuple[str, int | None], list[pa.Table]] = {}
         self._made: tuple[int, Sequence[Position], dict[str, pa.Array]] | None = None
 
     def __enter__(self) -> StateWriter:
@@ -85,6 +88,8 @@ class StateWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        for key in self.waiting if error is None else ():
+            self._flush(*key)
         for writer in self.open.values():
             writer.close()
 
@@ -105,7 +110,17 @@ class StateWriter:
             "kind": pa.array([kind] * len(positions), pa.string()),
             "vector": pa.FixedSizeListArray.from_arrays(flat, self.width),
         }
-        self._writer(kind, layer).write_table(pa.table(columns, schema=self.schema))
+        waiting = self.waiting.setdefault((kind, layer), [])
+        waiting.append(pa.table(columns, schema=self.schema))
+        if sum(map(len, waiting)) >= ROW_GROUP:
+            self._flush(kind, layer)
+
+    def _flush(self, kind: str, layer: int | None) -> None:
+        """Write what waits for a partition as a row group."""
+        waiting = self.waiting[kind, layer]
+        if waiting:
+            self._writer(kind, layer).write_table(pa.concat_tables(waiting))
+            waiting.clear()
 
     def _columns(self, checkpoint_step: int, positions: Sequence[Position]) -> dict[str, pa.Array]:
         """Return the columns that all layers of the same positions share."""
@@ -141,5 +156,7 @@ class StateWriter:
                 compression="zstd",
                 use_dictionary=[field.name for field in self.schema if field.type == pa.string()],
                 use_byte_stream_split=["vector.list.element"],  # numbers never repeat, but their exponents do
+                write_statistics=False,
+                data_page_size=PAGE,
             )
         return self.open[kind, layer]

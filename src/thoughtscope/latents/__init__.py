@@ -4,6 +4,6 @@
 (the model over packed tokens), `head` (states to tokens), `fills` (kinds of fill: which vector is fed at latents),
 `fill` (one of them, with its parameters), `forward` (pass after pass, latents fed), `scoring` (loss and probabilities),
 `cached` (one more position of every row), `thinking` (latents that begin a response), `generate` (free responses),
-`settings` (a fill as a key of a method file).
+`cost` (what a response costs), `settings` (a fill as a key of a method file).
 Knows nothing about methods, tasks or training.
 """

@@ -12,12 +12,12 @@ from thoughtscope.latents.fills.base import BaseFill, Feed
 
 @dataclass(frozen=True)
 class Fill:
-    """What is fed at the latents of a model.
+    """Computes the vectors that are fed at latents.
 
     Attributes:
-        settings: of its kind.
+        settings: of the kind of fill.
         latent_id: id of the latent token.
-        parameters: as `settings.parameters` returned them; None: it has none.
+        parameters: the module from `settings.parameters`; None: the fill has no parameters.
     """
 
     settings: BaseFill

@@ -1,7 +1,7 @@
-"""The forward with latents: one pass for the text before the first latent, one more for each latent.
+"""The forward pass with latents: one pass for the text before the first latent, and one more for each latent.
 
-Gradients flow through every fill, and the result equals a full pass over each row alone. Training, scoring, generation
-and extraction all come here.
+Gradients flow through all fills, and the result equals a full pass over each row alone. Training, scoring, generation
+and extraction use it.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from thoughtscope.latents.passes import ModelOutput, States, run_passes
 def forward(
     model: Any, batch: Batch, fill: Fill | None, layers: Iterable[int] = (), *, recompute: bool = False
 ) -> ModelOutput:
-    """Run a causal language model over `batch`, feeding each latent what its fill computes from the position before.
+    """Run a causal language model over `batch`, feeding each latent a vector computed from the position before it.
 
     Args:
         model: a Transformers causal LM (with or without injected adapters).
-        fill: what is fed at latents; None if no latent depends on the model.
+        fill: computes the vectors; None if no latent depends on the model.
         layers: hidden-state layers to return.
         recompute: gradient checkpointing (arXiv 1604.06174): keep the inputs of layers and fills only, and compute the
             rest again in the backward pass. Values and gradients stay the same.

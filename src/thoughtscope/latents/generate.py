@@ -17,7 +17,7 @@ from torch import Tensor
 
 from thoughtscope.latents.cached import CachedRows
 from thoughtscope.latents.fill import Fill
-from thoughtscope.latents.head import logits, nucleus
+from thoughtscope.latents.head import likely, logits
 from thoughtscope.latents.layout import TokenSequence, sequence
 from thoughtscope.latents.packing import in_order_of_shape, pack, serial_passes
 from thoughtscope.latents.thinking import Thinking, Thought, next_tokens
@@ -33,8 +33,11 @@ class Decoding(Strict):
     max_latents: Count = Field(16, description="latents the model may choose; 0 bans them")
     max_latents_in_a_row: Positive = 4
     temperature: float = Field(0.0, ge=0, description="0: greedy")
+    top_k: Positive | None = Field(None, description="draw from so many tokens at most; null: from all")
     top_p: Probability = 1.0
+    min_p: Probability = Field(0.0, description="draw from tokens at least so likely, as a share of the likeliest one")
     seed: int = Field(0, description="of sampling; each example draws its own numbers, whatever the batch")
+    sample: Count = Field(0, description="which of several responses to a question is drawn")
     loop_tokens: Positive = Field(128, description="a response ends if one piece fills so many tokens at its end ...")
     loop_repeats: Annotated[int, Field(ge=2)] = Field(
         8, description="... and stands there at least so many times in a row"
@@ -162,7 +165,7 @@ class _Batch:
         self.model, self.alive, self.rows, self.decoding = model, alive, rows, decoding
         self.latent_id, self.eos_ids = latent_id, frozenset(eos_ids)
         self.idle, self.thinking, self.watch = idle, thinking, watch
-        self.draws = [random.Random(f"{decoding.seed}:{row.prompt.example_id}") for row in alive]
+        self.draws = [random.Random(f"{decoding.seed}:{decoding.sample}:{row.prompt.example_id}") for row in alive]
         self.thoughts = [Thought() for _ in alive]
 
     def run(self, any_rank: Callable[[bool], bool]) -> None:
@@ -201,7 +204,8 @@ class _Batch:
         """Return the next token of each row ``[rows]``, the likeliest or drawn."""
         if self.decoding.temperature == 0:
             return scores.argmax(-1)
-        inside = nucleus((scores / self.decoding.temperature).softmax(-1), self.decoding.top_p, keep_crossing=True)
+        probabilities = (scores / self.decoding.temperature).softmax(-1)
+        inside = likely(probabilities, self.decoding.top_k, self.decoding.top_p, self.decoding.min_p)
         draws = torch.tensor([draw.random() for draw in self.draws], device=scores.device)
         crossed = inside.cumsum(-1) > draws[:, None] * inside.sum(-1, keepdim=True)
         return crossed.int().argmax(-1)

@@ -48,3 +48,21 @@ def nucleus(probabilities: Tensor, top_p: float, keep_crossing: bool) -> Tensor:
     keep = torch.zeros_like(inside).scatter(-1, order, inside)
     kept = probabilities * keep
     return kept / kept.sum(-1, keepdim=True)
+
+
+def likely(probabilities: Tensor, top_k: int | None, top_p: float, min_p: float) -> Tensor:
+    """Keep the likely entries of each row ``[n, vocabulary]``, renormalised: by `top_k`, then `top_p`, then `min_p`.
+
+    Args:
+        top_k: how many are kept at most; None: all.
+        top_p: the mass that is kept, with the entry that crosses it.
+        min_p: what an entry must have of the likeliest one (arXiv 2407.01082).
+    """
+    kept = probabilities
+    if top_k is not None and top_k < kept.shape[1]:
+        values, places = kept.topk(top_k, dim=-1)
+        kept = torch.zeros_like(kept).scatter(-1, places, values)
+        kept = kept / kept.sum(-1, keepdim=True)
+    kept = nucleus(kept, top_p, keep_crossing=True)
+    kept = kept * (kept >= min_p * kept.amax(-1, keepdim=True))
+    return kept / kept.sum(-1, keepdim=True)

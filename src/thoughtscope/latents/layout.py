@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 from thoughtscope.errors import UserError
 
@@ -42,12 +43,6 @@ class TokenSequence:
         """How many latents it has."""
         return sum(self.is_latent)
 
-    @property
-    def text_ids(self) -> list[int]:
-        """The response's token ids without its latents."""
-        pairs = zip(self.token_ids, self.is_latent, strict=True)
-        return [token for token, latent in list(pairs)[self.prompt_length :] if not latent]
-
 
 def sequence(
     example_id: str,
@@ -74,6 +69,25 @@ def sequence(
             *(t if keep else IGNORE for t, keep in zip(response, labelled, strict=True)),
         ),
         len(prompt),
+    )
+
+
+def with_latents(one: TokenSequence, count: int) -> TokenSequence:
+    """Return a prompt with `count` latents in place of its own, which stand together.
+
+    Raises:
+        UserError: it has none, or text between them.
+    """
+    own = [t for t, latent in enumerate(one.is_latent) if latent]
+    if not own or own != list(range(own[0], own[-1] + 1)):
+        raise UserError(f"sequence {one.example_id}", "its latents are not one block", "leave evaluation.latents empty")
+    first, end = own[0], own[-1] + 1
+
+    def changed(values: tuple[Any, ...]) -> tuple[Any, ...]:
+        return (*values[:first], *[values[first]] * count, *values[end:])
+
+    return TokenSequence(
+        one.example_id, changed(one.token_ids), changed(one.is_latent), changed(one.labels), one.prompt_length
     )
 
 

@@ -112,7 +112,7 @@ def pack(
     """
     sequential = fill is not None and fill.sequential
     lengths = np.array([_needed(one) if for_labels else len(one.token_ids) for one in sequences])
-    rows = [_cuts(one, int(length), fill) for one, length in zip(sequences, lengths, strict=True)]
+    rows = [cuts(one, int(length), fill) for one, length in zip(sequences, lengths, strict=True)]
     count = max([passes, *(len(row) for row in rows)])
     token_ids = _table([one.token_ids for one in sequences], lengths)
     latent = _table([one.is_latent for one in sequences], lengths).astype(bool) & sequential
@@ -150,16 +150,16 @@ def _needed(one: TokenSequence) -> int:
 
 def serial_passes(one: TokenSequence, fill: BaseFill | None) -> int:
     """Return how many passes, each waiting for the one before, compute a row with what `fill` feeds at its latents."""
-    return len(_cuts(one, len(one.token_ids), fill))
+    return len(cuts(one, len(one.token_ids), fill))
 
 
 def computed_positions(one: TokenSequence, fill: BaseFill | None) -> int:
     """Return how many positions training computes of a row; what several Jacobi sweeps compute counts each time."""
-    return sum(end - begin for begin, end in _cuts(one, _needed(one), fill))
+    return sum(end - begin for begin, end in cuts(one, _needed(one), fill))
 
 
-def _cuts(one: TokenSequence, length: int, fill: BaseFill | None) -> list[tuple[int, int]]:
-    """Return the positions (begin, end) that each pass computes of a row."""
+def cuts(one: TokenSequence, length: int, fill: BaseFill | None) -> list[tuple[int, int]]:
+    """Return the positions (begin, end) that each pass computes of a row's first `length`."""
     latents = [t for t, flag in enumerate(one.is_latent[:length]) if flag] if fill and fill.sequential else []
     sweeps = len(latents) if fill is None or fill.sweeps is None else fill.sweeps
     if len(latents) <= sweeps:

@@ -1,4 +1,4 @@
-"""The model over packed tokens, pass by pass: the cache carries what was computed, and gradients flow through it."""
+"""Runs a model over packed tokens, pass by pass, with a cache through which gradients flow."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class ModelOutput:
     Attributes:
         inputs: ``[tokens, d]``, the vectors that were fed.
         last: ``[tokens, d]``, hidden states after the final norm.
-        layers: the hidden states asked for, ``[tokens, d]`` each; 0 is the embedding output.
+        layers: the requested hidden states, ``[tokens, d]`` each; 0 is the embedding output.
         cache: keys and values of all tokens.
     """
 
@@ -49,7 +49,7 @@ def run_passes(
     """Run every pass of `batch`.
 
     Args:
-        feed: turns a pass's embeddings ``[tokens of the pass, d]`` into what is fed, knowing the states made so far.
+        feed: maps the embeddings ``[tokens, d]`` of a pass, and the states so far, to the vectors that are fed.
         recompute: keep the inputs of layers only, and compute the rest again in the backward pass.
 
     Raises:
@@ -77,7 +77,7 @@ def run_passes(
 
 
 class States:
-    """What the passes made so far: the vectors fed, the last states, and those of the layers wanted."""
+    """The results of the passes so far: the vectors fed, the last states, and those of the requested layers."""
 
     def __init__(self, wanted: list[int]) -> None:
         self.fed: list[Tensor] = []

@@ -25,7 +25,7 @@ def loss_sum(model: Any, output: ModelOutput, batch: Batch) -> Tensor:
         output: of the forward over `batch`.
 
     Raises:
-        UserError: a row has no label, or the output is that of another batch.
+        UserError: a row has no label, or the output belongs to another batch.
     """
     if batch.unlabelled is not None:
         raise UserError(f"sequence {batch.unlabelled}", "it has no labelled token", "leave it out of training")
@@ -56,9 +56,9 @@ def label_probabilities(
 
 @torch.no_grad()
 def greedy_agrees(model: Any, sequences: Sequence[TokenSequence], fill: Fill | None, batch_size: int) -> list[bool]:
-    """Return, for each sequence, whether greedy decoding of its response gives exactly its labelled tokens.
+    """Return, for each sequence, whether greedy decoding reproduces its labelled tokens exactly.
 
-    It does exactly if each label is the most probable token given the labels before it: one forward pass decides.
+    This is so if each label is the most probable token given the labels before it, so one forward pass suffices.
     """
 
     def first(scores: Tensor, targets: Tensor) -> Tensor:
@@ -75,7 +75,7 @@ def _by_label(
     any_rank: Callable[[bool], bool],
     measure: Callable[[Tensor, Tensor], Tensor],
 ) -> list[list[float]]:
-    """Return for each sequence what `measure` gives of the scores ``[labels, vocabulary]`` and targets ``[labels]``."""
+    """Return for each sequence the `measure` of its scores ``[labels, vocabulary]`` and targets ``[labels]``."""
     found: list[list[float]] = [[] for _ in sequences]
     order = in_order_of_shape(sequences)
     padding = sequence("padding", [0], [0])

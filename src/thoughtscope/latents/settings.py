@@ -1,4 +1,4 @@
-"""`AnyFill`, the type of a settings key that holds a fill of any kind. Imports no torch."""
+"""`AnyFill`, the type of a settings key whose value is a fill of any kind. Imports no torch."""
 
 from __future__ import annotations
 
@@ -11,15 +11,13 @@ from thoughtscope.errors import UserError
 from thoughtscope.latents.fills.base import BaseFill
 from thoughtscope.plugins import implementation, kinds
 
-GROUP = "latents.fills"
-
 
 class ByKind:
-    """Validates a mapping with the `Settings` of its `kind`; a kind's module loads when a file names it."""
+    """Validates a mapping with the `Settings` of its `kind`, whose module is imported when it is used."""
 
     def models(self) -> list[type[BaseFill]]:
-        """Return the settings of every kind."""
-        return [_settings(kind) for kind in kinds(GROUP)]
+        """Return the settings classes of all kinds."""
+        return [_settings(kind) for kind in kinds(BaseFill)]
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         return core_schema.no_info_plain_validator_function(_validate)
@@ -33,8 +31,7 @@ AnyFill = Annotated[BaseFill, ByKind()]
 
 
 def _settings(kind: str) -> type[BaseFill]:
-    found: type[BaseFill] = implementation(GROUP, kind, "fill").Settings
-    return found
+    return implementation(BaseFill, kind, "fill")
 
 
 def _validate(raw: Any) -> BaseFill:
@@ -42,7 +39,7 @@ def _validate(raw: Any) -> BaseFill:
         return raw
     kind = raw.get("kind") if isinstance(raw, dict) else None
     if not isinstance(kind, str):
-        raise ValueError(f"give it a kind: one of {', '.join(kinds(GROUP))}")
+        raise ValueError(f"give it a kind: one of {', '.join(kinds(BaseFill))}")
     try:
         return _settings(kind).model_validate(raw)
     except UserError as error:

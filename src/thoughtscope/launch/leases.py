@@ -1,8 +1,8 @@
-"""Which devices of a workstation a run gets when several runs train at once.
+"""Assigns the devices of a machine to runs that train at the same time.
 
-A workflow manager counts devices but does not assign them. Here each device has a lock file; a run holds the locks of
-its devices while it lives, and the kernel frees them however it ends. Inside a SLURM job, SLURM assigns devices and
-nothing is leased.
+A workflow manager counts devices but does not assign them. Here each device has a lock file. A run holds the locks of
+its devices until it ends, and the kernel releases them even if it crashes. Inside a SLURM job, SLURM assigns devices,
+and no locks are used.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from thoughtscope.launch.ranks import DEVICES
 from thoughtscope.launch.slurm import JOB
 
 AFFECTS_RESULTS = False
-SIMULATED = "THOUGHTSCOPE_DEVICES"  # device ids, separated by commas, instead of those of the machine
+SIMULATED = "THOUGHTSCOPE_DEVICES"  # comma-separated device ids to use instead of those of the machine
 AGAIN_SECONDS = 0.5
 
 
 def present() -> list[str]:
-    """Return the ids of this machine's devices: simulated ones, those the user made visible, or all NVIDIA cards."""
+    """Return the ids of the devices of this machine: simulated ones, those visible to the user, or all NVIDIA GPUs."""
     for name in (SIMULATED, DEVICES):
         if name in os.environ:
             return [one for one in os.environ[name].split(",") if one]
@@ -41,12 +41,13 @@ def present() -> list[str]:
 
 @contextmanager
 def lease(count: int) -> Iterator[list[str]]:
-    """Hold `count` devices of this machine, all at once or none, and name them in `CUDA_VISIBLE_DEVICES`.
+    """Lock `count` devices of this machine inside the context, and set `CUDA_VISIBLE_DEVICES` to them.
 
-    Waits, with one line, until so many are free. Without devices, and inside a SLURM job, nothing is held.
+    Prints a line and waits until so many are free; locks all of them at once or none. On a machine without devices, and
+    inside a SLURM job, does nothing.
 
     Raises:
-        UserError: the machine has fewer.
+        UserError: the machine has fewer devices.
     """
     devices = [] if JOB in os.environ else present()
     if not devices:
@@ -77,7 +78,7 @@ def _wait_for(count: int, devices: Sequence[str]) -> dict[str, IO[str]]:
 
 
 def _take(count: int, devices: Sequence[str]) -> dict[str, IO[str]]:
-    """Lock the first `count` free devices; none if there are fewer, so that no two runs wait for each other."""
+    """Lock the first `count` free devices, or none if there are fewer, so that runs do not wait for each other."""
     held: dict[str, IO[str]] = {}
     for device in devices:
         file = (_folder() / f"{device.replace('/', '-')}.lock").open("w")

@@ -1,4 +1,4 @@
-"""The program that srun starts once on each node of a run: it runs that node's ranks."""
+"""Runs the ranks of one node; srun starts this program on each node of a run."""
 
 from __future__ import annotations
 

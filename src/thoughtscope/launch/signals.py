@@ -1,6 +1,6 @@
-"""Signals to stop: a process that starts ranks blocks them, reads them in a thread and passes them on to its ranks.
+"""Signals that ask a run to stop: the process that starts the ranks blocks them and forwards them from a thread.
 
-Ranks inherit the blocked signals. So one that comes while a rank still loads waits until the rank can handle it.
+Ranks inherit the blocked signals, so a signal that arrives during start-up is pending until the rank can handle it.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ class StopSignals:
         threading.Thread(target=self._read, daemon=True).start()
 
     def pass_on(self, ask: Callable[[], None]) -> None:
-        """Call `ask` for each signal, and again and again once there is one: it may come before its receivers exist."""
+        """Call `ask` for each signal, and then repeatedly, because a signal may arrive before the ranks exist."""
         self._pass_on = ask
 
     def wait_for_next(self, seconds: float) -> None:
-        """Wait for another signal, `seconds` at most."""
+        """Wait for another signal, at most `seconds`."""
         self._new.clear()
         self._new.wait(seconds)
 
@@ -51,12 +51,12 @@ class StopSignals:
 
 
 def on_stop(call: Callable[[int], object]) -> None:
-    """Call `call` with the number of each signal that asks this process to stop, from now on."""
+    """From now on, call `call` with the number of each signal that asks this process to stop."""
     for number in SIGNALS:
         signal.signal(number, lambda received, _frame: call(received))
     unblock()
 
 
 def unblock() -> None:
-    """Let this process receive the signals that its parent blocked."""
+    """Unblock the signals that the parent process blocked."""
     signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)

@@ -1,4 +1,4 @@
-"""What a run does with SLURM from inside its job: run on all nodes, and go back into the queue."""
+"""The use of SLURM from inside a job: run ranks on all nodes, and requeue the job."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from thoughtscope.launch.signals import StopSignals, unblock
 
 AFFECTS_RESULTS = False
 JOB = "SLURM_JOB_ID"
-REQUEUE = "THOUGHTSCOPE_REQUEUE"  # the job that a run may requeue: set in jobs that run nothing else
+REQUEUE = "THOUGHTSCOPE_REQUEUE"  # the id of the job that a run may requeue; set in jobs that run nothing else
 KEPT = (JOB, "SLURM_CLUSTER_NAME", "SLURM_CONF")
 PATIENCE_SECONDS = 120
 
@@ -57,7 +57,7 @@ def is_own_job() -> bool:
 
 
 def requeue(signals: StopSignals) -> None:
-    """Put this job back into the queue, under its number, and wait until SLURM ends it.
+    """Requeue this job under the same id, and wait until SLURM ends it.
 
     Returns at once if SLURM refuses, or if the job is already being cancelled or requeued.
     """
@@ -69,7 +69,7 @@ def requeue(signals: StopSignals) -> None:
 
 
 def _ask(*command: str) -> str | None:
-    """Return what a SLURM command prints, or None if it fails."""
+    """Return the output of a SLURM command; None if it fails."""
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
         print(f"{' '.join(command)}: {done.stderr.strip()}", file=sys.stderr, flush=True)
@@ -78,7 +78,7 @@ def _ask(*command: str) -> str | None:
 
 
 def _without_step(environment: Mapping[str, str]) -> dict[str, str]:
-    """Return an environment without the variables of this job step, which srun would take as options of the next."""
+    """Return an environment without the variables of this job step, which srun would use as options of a new step."""
     return {name: value for name, value in environment.items() if name in KEPT or not name.startswith("SLURM")}
 
 

@@ -1,6 +1,6 @@
-"""The base of all methods: what a method file may say, and what a kind of method decides.
+"""The base of all methods: the keys of a method file, and the functions that a kind of method defines.
 
-A method sees token ids; its loss alone sees the model.
+A method works on token ids; only its loss uses the model.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ class BaseMethod(Strict):
     trains: ClassVar[bool] = True
 
     kind: str
-    label: str = Field("", description="the method's name as figures print it")
-    look: Look | None = Field(None, description="how figures draw it; null: a look that no other there has")
+    label: str = Field("", description="the name of the method in figures")
+    look: Look | None = Field(None, description="how figures draw it; null: a look that is unused in the figure")
     yoked_to: str | None = Field(
         None, description="follow the stage switches that this method realised on the same backbone and seed"
     )
@@ -53,7 +53,7 @@ class BaseMethod(Strict):
 
     @property
     def latent_token(self) -> str | None:
-        """The token, one of `tokens`, that stands at latents; None: the method has no latents."""
+        """The token at latents, one of `tokens`; None: the method has no latents."""
         return None
 
     @abstractmethod
@@ -73,14 +73,15 @@ class BaseMethod(Strict):
 
         Args:
             stage: one of `stages`.
-            ids: of the tokens that the method adds.
-            rng: the example's own generator, new in each stage and epoch.
-            probabilities: of each token of `example.response` under the current model; None unless `stage.scored`.
+            ids: the ids of the tokens that the method adds.
+            rng: a generator for this example, stage and epoch.
+            probabilities: the probability of each token of `example.response` under the current model; None unless
+                `stage.scored`.
         """
 
     @abstractmethod
     def prompt(self, stage: Stage, example: Example, ids: TokenIds) -> TokenSequence:
-        """Return the model's input at test time, which may depend on `example.prompt` and the stage alone."""
+        """Return the model's input at test time, which may depend only on `example.prompt` and the stage."""
 
     def companions(self, stage: Stage, example: Example, ids: TokenIds) -> dict[str, list[TokenSequence]]:
         """Return lists of further sequences of an example that `loss` reads, by name, e.g. what a teacher sees."""

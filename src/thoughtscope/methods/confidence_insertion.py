@@ -1,7 +1,7 @@
-"""Methods that keep the text and insert latents where the model is unsure: LT-Tuning (arXiv 2602.10229).
+"""Methods that keep the text and insert latents where the model is uncertain: LT-Tuning (arXiv 2602.10229).
 
-One token, `<thinking>`, is inserted right before response tokens whose probability under the current
-model is low; it is itself a label, so the model learns when to think, and chooses so at test time.
+The token `<thinking>` is inserted before response tokens with a low probability under the current model. It is a label,
+too, so the model learns when to think, and decides this at test time.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ LATENT = "<thinking>"
 
 
 class Insertion(Strict):
-    """Where latents go: right before response tokens that the current model finds unlikely.
+    """Where latents are inserted: before response tokens with a low probability under the current model.
 
     Up to `cap` of the candidates are drawn; each drawn one gets a latent with probability `keep`, and a second one
     with probability `second`.
@@ -35,8 +35,8 @@ class Insertion(Strict):
         "random",
         description="which candidates are drawn; anywhere: at random, and all tokens are candidates (control)",
     )
-    keep: Probability = Field(..., description="chance that a drawn candidate gets a latent")
-    second: Probability = Field(0.0, description="chance that a latent is followed by a second one")
+    keep: Probability = Field(..., description="probability that a drawn candidate gets a latent")
+    second: Probability = Field(0.0, description="probability that a latent is followed by a second one")
     cap: Positive = Field(
         ...,
         description="candidates drawn for a response; second latents come on top: at most twice as many",
@@ -53,7 +53,7 @@ class Insertion(Strict):
 
 
 class StageSettings(Strict):
-    """One stage: how long, which latents, what is fed there."""
+    """The duration, insertion and fill of one stage."""
 
     name: str
     share: Probability = Field(..., description="longest duration as a share of the updates")
@@ -95,7 +95,7 @@ class Settings(BaseMethod):
         return self
 
     def stages(self, steps: int) -> list[Stage]:
-        """Return the curriculum; the number of `steps` does not matter to it."""
+        """Return the curriculum, which does not depend on `steps`."""
         return [
             Stage(
                 index=i,
@@ -112,12 +112,12 @@ class Settings(BaseMethod):
 
     @property
     def tokens(self) -> list[str]:
-        """Return the one token the method adds."""
+        """Return the token that the method adds."""
         return [LATENT]
 
     @property
     def latent_token(self) -> str | None:
-        """Return the token that stands at latents."""
+        """Return the token at latents."""
         return LATENT
 
     def layout(
@@ -146,7 +146,7 @@ class Settings(BaseMethod):
         return sequence(example.example_id, example.prompt, filled, is_latent=is_latent, labelled=labelled)
 
     def prompt(self, stage: Stage, example: Example, ids: TokenIds) -> TokenSequence:
-        """Return the question alone: the model decides when to think."""
+        """Return the question alone; the model decides when to think."""
         return sequence(example.example_id, example.prompt, [])
 
 
@@ -156,7 +156,7 @@ def insertion_places(
     probabilities: list[float] | None,
     rng: random.Random,
 ) -> list[int]:
-    """Return the indices of response tokens before which a latent goes; an index twice means two in a row.
+    """Return the indices of response tokens before which a latent is inserted; an index may occur twice.
 
     Args:
         probabilities: of each response token; used unless `insertion.selection` is `anywhere`.

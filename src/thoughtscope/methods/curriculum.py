@@ -33,18 +33,18 @@ class Stage:
     """A stage of a curriculum.
 
     Attributes:
-        index: in the curriculum, from 0.
-        name: what reports and tables call it; different for each stage of a curriculum.
-        share: its duration as a share of the run's updates; None: it lasts until it is learned.
-        payload: what the method needs to lay out an example in the stage; only the method reads it.
-        min_updates: it lasts at least as many updates.
-        learned_at: validation accuracy at which it is learned; None where it has a share.
-        tail: updates that follow once it is learned.
-        fill: what is fed at its latents; None: it has none.
-        markers: whether tokens that the method adds stand in its text, although it may have no latents.
-        chosen: whether the model itself chooses its latents at test time.
-        min_latents: mean latents an example must have, else the stage is an error.
-        scored: whether its layout needs the current model's probabilities.
+        index: the position in the curriculum, from 0.
+        name: the name in reports and tables, unique in the curriculum.
+        share: the duration as a share of the updates of the run; None: it lasts until it is learned.
+        payload: information for the method to lay out examples; nothing else reads it.
+        min_updates: the smallest number of updates.
+        learned_at: the validation accuracy at which it is learned; None if it has a share.
+        tail: number of updates after it is learned.
+        fill: computes the vectors fed at its latents; None: it has no latents.
+        markers: whether its text contains tokens that the method adds, even without latents.
+        chosen: whether the model chooses latents at test time.
+        min_latents: required mean number of latents per example; fewer are an error.
+        scored: whether its layout needs probabilities under the current model.
         thinking: when latents that begin a response at test time end; None: it does not begin with latents.
     """
 
@@ -69,9 +69,9 @@ class Ending(Strict):
     learned_at: Probability | None = Field(
         None, description="validation accuracy that ends a stage; null: stages last as long as their shares"
     )
-    min_updates: Count = Field(0, description="a stage lasts at least as many updates")
+    min_updates: Count = Field(0, description="smallest number of updates of a stage")
     tail: Count = Field(
-        0, description="updates that follow once the last stage is learned; a `wsd` rate falls to 0 over them"
+        0, description="number of updates after the last stage is learned, over which a `wsd` rate decays to 0"
     )
 
 
@@ -80,9 +80,9 @@ class Example:
     """A reasoning example as token ids: prompt, each step with its separator, and the answer with EOS.
 
     Attributes:
-        judge: reads and compares its answer.
+        judge: reads and compares answers.
         cue: tokens of `answer` before the first that holds a part of its value (the mark that announces it).
-        overlap: where else its question stands, as in `schemas.REASONING`.
+        overlap: the other split that contains its question, as in `schemas.REASONING`.
     """
 
     example_id: str
@@ -96,7 +96,7 @@ class Example:
 
     @property
     def thoughts(self) -> list[int]:
-        """All steps, one after another."""
+        """The token ids of all steps."""
         return [token for step in self.steps for token in step]
 
     @property
@@ -119,5 +119,5 @@ class TokenIds:
 
 
 def example_rng(seed: int, *key: object) -> random.Random:
-    """Return a random generator for one example: the same whatever batch or rank it is in."""
+    """Return a random generator for one example, which does not depend on its batch or rank."""
     return random.Random(":".join(map(str, (seed, *key))))

@@ -1,16 +1,16 @@
-"""Methods that remove a response's first steps, stage by stage, and may put latents in their place.
+"""Methods that remove the first steps of responses, stage by stage, and may replace them by latents.
 
-Coconut (arXiv 2412.06769) and its controls are all of this kind; they differ in what is fed at the
-latents (`fill`), in how many stand for a step, and in the stages they go through:
+Coconut (arXiv 2412.06769) and its controls are of this kind. They differ in the vectors fed at latents (`fill`), in the
+number of latents per step, and in their stages:
 
     cot      stage 0 only           no-cot   the last stage only, no latents
     pause    all stages, latents with an embedding of their own
     coconut  all stages, latents fed the hidden state of the position before
     coconut-without-thoughts        all stages, no latents
 
-How many latents a response has depends on the stage alone, in training and at test time. (The published code, without
-`pad_latent_to_max`, takes the number at test time from the steps of the gold solution, so the prompt tells the model
-how hard the question is; with it, as all its recipes have it, the number is the stage's.)
+The number of latents depends only on the stage, in training and at test time. (Without `pad_latent_to_max`, the
+published code derives the number at test time from the steps of the gold solution, so that the prompt reveals how hard
+the question is. All published recipes set it, and the number is that of the stage.)
 """
 
 from __future__ import annotations
@@ -35,14 +35,14 @@ class Settings(DecodedSteps):
     """A curriculum that removes steps from the front."""
 
     kind: Literal["step-removal"]
-    fill: AnyFill | None = Field(None, description="what is fed at latents; null: steps go, nothing comes")
-    latents_per_step: Count = Field(0, description="latents that stand for a removed step (c)")
+    fill: AnyFill | None = Field(None, description="vector fed at latents; null: steps are removed without replacement")
+    latents_per_step: Count = Field(0, description="number of latents for each removed step (c)")
     first_stage: Count | Literal["last"] = Field(0, description="steps removed in the first stage")
     last_stage: Count | Literal["all"] = Field(
         "all", description="steps removed in the last stage; all: as many as the longest training example has"
     )
     remove_rest: bool = Field(
-        False, description="after last_stage comes one more: all steps that are left go, and no latents are added"
+        False, description="add a stage after last_stage that removes all remaining steps without adding latents"
     )
     shares: list[Probability] = Field(
         [], description="duration of each stage but the last, as shares of the updates; [] = equal"
@@ -50,7 +50,7 @@ class Settings(DecodedSteps):
     empty_markers: bool = Field(
         False, description="start and end markers also stand where no latent is between them (stage 0)"
     )
-    mix_earlier: Probability = Field(0.0, description="chance that an example is laid out as in an earlier stage")
+    mix_earlier: Probability = Field(0.0, description="probability that an example has the layout of an earlier stage")
     ending: Ending = Ending()
 
     @model_validator(mode="after")
@@ -124,7 +124,7 @@ class Settings(DecodedSteps):
 
     @property
     def latent_token(self) -> str | None:
-        """Return the token that stands at latents."""
+        """Return the token at latents."""
         return LATENT if self.latents_per_step else None
 
     def layout(
@@ -145,17 +145,17 @@ class Settings(DecodedSteps):
         return _sequence(self, removal, example, ids, text)
 
     def prompt(self, stage: Stage, example: Example, ids: TokenIds) -> TokenSequence:
-        """Return the question with the stage's forced markers and latents; text follows freely."""
+        """Return the question with the markers and latents that the stage forces."""
         return _sequence(self, stage.payload, example, ids, [])
 
 
 @dataclass(frozen=True)
 class Removal:
-    """What a stage does to an example.
+    """The removal of steps in a stage.
 
     Attributes:
-        steps: how many steps it removes from the front; None: all.
-        replaced: for how many steps latents stand.
+        steps: number of steps removed from the front; None: all.
+        replaced: number of steps that latents replace.
     """
 
     steps: int | None
@@ -163,7 +163,7 @@ class Removal:
 
 
 def _sequence(settings: Settings, removal: Removal, example: Example, ids: TokenIds, text: list[int]) -> TokenSequence:
-    """Return the question, the latents that stand for the removed steps, and the text that is left."""
+    """Return the question, the latents that replace removed steps, and the remaining text."""
     count = removal.replaced * settings.latents_per_step
     marked = count > 0 or settings.empty_markers
     thoughts = [ids[START], *([ids[LATENT]] * count), ids[END]] if marked else []

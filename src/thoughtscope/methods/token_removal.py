@@ -1,9 +1,8 @@
-"""Methods that remove a chain of thought token by token, and put nothing in its place: iCoT (arXiv 2405.14838).
+"""Methods that remove a chain of thought token by token, without replacement: iCoT (arXiv 2405.14838).
 
-Stage s removes the first s tokens of the steps; its successor removes one more. An example loses o tokens more than
-its stage says, with probability proportional to exp(-smoothing * o) ("removal smoothing", section 3.1). After
-`remove_all_at` tokens come all at once. The published recipes reset the optimiser whenever a token more is removed
-(`training.optimizer.at_stage_switch: reset`).
+Stage s removes the first s tokens of the steps. In an example, o further tokens are removed with a probability
+proportional to exp(-smoothing * o) ("removal smoothing", section 3.1). At `remove_all_at`, all remaining tokens are
+removed at once. The published recipes reset the optimiser at each stage (`training.optimizer.at_stage_switch: reset`).
 """
 
 from __future__ import annotations
@@ -42,7 +41,7 @@ class Settings(BaseMethod):
         return self
 
     def stages(self, steps: int) -> list[Stage]:
-        """Return one stage for each number of removed tokens, and one without steps; `steps` changes nothing."""
+        """Return one stage for each number of removed tokens, and one without steps; they do not depend on `steps`."""
         shares = [self.first_share, *([self.token_share] * (self.remove_all_at - 1))]
         partial = [Stage(i, f"{i} tokens of the steps removed", share, payload=i) for i, share in enumerate(shares)]
         return [*partial, Stage(len(shares), "all steps removed", 1 - sum(shares), payload=None)]
@@ -55,7 +54,7 @@ class Settings(BaseMethod):
         rng: random.Random,
         probabilities: list[float] | None,
     ) -> TokenSequence:
-        """Return what is left of the response after the question, all of it labelled."""
+        """Return the question and the remaining response, which is labelled."""
         if stage.payload is None:
             return sequence(example.example_id, example.prompt, example.answer)
         removed = stage.payload + _offset(self.smoothing, rng)
@@ -67,7 +66,7 @@ class Settings(BaseMethod):
 
 
 def _offset(smoothing: float | None, rng: random.Random) -> int:
-    """Draw a number of further tokens: P(o) = (1 - exp(-smoothing)) exp(-smoothing o)."""
+    """Draw the number of further tokens to remove: P(o) = (1 - exp(-smoothing)) exp(-smoothing o)."""
     if smoothing is None:
         return 0
     return math.floor(-math.log(1 - rng.random()) / smoothing)

@@ -1,4 +1,4 @@
-"""What can be read from hidden states: each kind of probe is a module with a subclass of `base.Probe`.
+"""Probes: what can be read from stored hidden states. Each kind is a module with a subclass of `base.Probe`.
 
-Everything here works on arrays and frames; knows nothing about models.
+All code here works on arrays and data frames, not on models.
 """

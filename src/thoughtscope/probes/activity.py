@@ -2,15 +2,15 @@
 
     score = (h - centre) . w / spread
 
-`w` is fitted on tokens of the training statements (`tokens.TokenProbe`), `centre` lies midway between the class means
-of their tokens at the same distance from the end, `spread` is the standard deviation of the projection over all tokens
-of the calibration split; nothing is standardised on the displayed responses. Positive is the side of true statements,
-in the cells where held-out statements say so:
+`w` is a direction fitted on tokens of the training statements (`tokens.TokenProbe`), `centre` is midway between the
+class means of their tokens at the same distance from the end, and `spread` is the standard deviation of the projection
+over all tokens of the calibration split. The displayed responses are used for none of them. Positive scores are on the
+side of true statements. The evidence for a cell, from held-out statements, is one of:
 
-    yes        their tokens at this layer and distance from the end are told apart by truth, with the right sign
-    no         they are not
+    yes        the scores of their tokens at this layer and distance from the end separate true from false ones
+    no         they do not
     untested   too few statements have a token there
-    shared     up to this token, a displayed response of the other truth reads the same
+    shared     up to this token, the displayed response with the other truth value is identical
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from thoughtscope.probes.tokens import Evidence, TokenProbe
 
 
 def activity_rows(statements: Statements, probe: TokenProbe) -> Iterator[dict[str, Any]]:
-    """Yield a row for every cell of every displayed response: the table `activity` of `truth_direction`."""
+    """Yield the rows of the table `activity` of `truth_direction`: every cell of every displayed response."""
     index, evidence = statements.index, probe.evidence
     display = statements.where("display")
     shared = np.zeros(len(statements.rows), dtype=np.int64)
@@ -60,10 +60,10 @@ def _measured(cell: Evidence | None, shared: bool) -> dict[str, Any]:
 
 
 def trend_rows(statements: Statements, probe: TokenProbe) -> Iterator[dict[str, Any]]:
-    """Yield slopes of each test statement's scores: the table `trends` of `truth_direction`.
+    """Yield the rows of the table `trends` of `truth_direction`: slopes of the scores of each test statement.
 
-    Only cells with evidence count. Over layers: the mean of the cells of a layer, per layer. Over tokens: the mean of
-    the cells at a distance from the end, per token.
+    The slope over layers is that of the mean score of each layer, per layer; the slope over tokens is that of the mean
+    score at each distance from the end, per token. Only cells with evidence enter the means.
     """
     evidence = probe.evidence
     about = statements.rows.iloc[probe.test.rows]
@@ -91,7 +91,7 @@ def trend_rows(statements: Statements, probe: TokenProbe) -> Iterator[dict[str, 
 
 
 def slopes(cells: pd.DataFrame, over: str) -> dict[int, float]:
-    """Return the least-squares slope of each unit's mean score over a column, where it has two values at least."""
+    """Return the least-squares slope of each unit's mean score over a column, if that has at least two values."""
     means = cells.groupby(["unit", over], as_index=False)["score"].mean()
     away = means[over] - means.groupby("unit")[over].transform("mean")
     sums = pd.DataFrame({"product": away * means["score"], "square": away**2}).groupby(means["unit"]).sum()

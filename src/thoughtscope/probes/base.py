@@ -38,12 +38,15 @@ class Probe(Kind):
 
         Args:
             source: a folder of hidden states (see `hidden_states.read`), or of a run.
-            examples: the rows of its task: `schemas.REASONING` or `schemas.STATEMENTS`.
+            examples: the examples of the task: `schemas.REASONING` or `schemas.STATEMENTS`.
+
+        Raises:
+            UserError: the source or the examples do not suffice to fit the probe.
         """
 
     @classmethod
     def schema(cls, table: str) -> pa.Schema:
-        """Return all columns of a table: what was probed by which probe, its own, and those of evidence."""
+        """Return all columns of a table: the probe, what it was fitted to, its own columns, and those of evidence."""
         named = schemas.STATEMENTS_READ if cls.READS == "statements" else schemas.RUN
         evidence = schemas.EVIDENCE if table == EVIDENCE else ()
         return pa.schema([("probe", pa.string()), *named, *cls.TABLES[table], *evidence])

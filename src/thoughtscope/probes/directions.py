@@ -1,12 +1,12 @@
-"""Directions that separate two classes of vectors. Arrays in, arrays out.
+"""Directions that separate two classes of vectors, as functions of arrays.
 
     difference-of-means     mean of the true minus mean of the false
     whitened-difference     the same, whitened by a shrunk covariance (linear discriminant; Ledoit and Wolf 2004)
     pca-of-pairs            first principal component of the differences of pairs
     logistic                weights of a logistic regression
 
-Every direction points to class 1. The first two are linear in a *contrast*, the weights ``[n]`` with which rows are
-summed (1 / true rows, -1 / false rows), so the directions of any number of labellings cost one matrix product.
+Every direction points to class 1. The first two are linear in a *contrast*, the weights ``[n]`` of a sum over rows
+(1 / number of true rows, -1 / number of false rows), so one matrix product gives the directions of many labellings.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from sklearn.linear_model import LogisticRegression
 Array = NDArray[np.float64]
 Labels = NDArray[np.int64]
 Pairs = NDArray[np.intp]  # [pairs, 2]: the rows of a true and of a false statement
-LEAST_WITHIN = 0.01  # an entry's spread within classes counts as at least this share of its whole spread
-ROUNDING = 1e-6  # an entry that varies less than this share of its largest value is constant: the rest is rounding
+LEAST_WITHIN = 0.01  # lower bound of an entry's spread within classes, as a share of its total spread
+ROUNDING = 1e-6  # an entry whose spread is below this share of its largest value is constant; the rest is rounding
 
 
 def contrasts(labels: Array) -> Array:
@@ -41,7 +41,7 @@ class Training:
 
     Attributes:
         vectors: ``[n, d]``.
-        centre: ``[d]``, the mean that was taken off.
+        centre: ``[d]``, the mean that was subtracted.
         spread: ``[d]``, the standard deviation of each entry; 0 where it is constant.
     """
 
@@ -51,7 +51,7 @@ class Training:
 
     @classmethod
     def of(cls, vectors: NDArray[np.floating]) -> Training:
-        """Take ``vectors [n, d]``."""
+        """Centre ``vectors [n, d]``."""
         exact = vectors.astype(np.float64)
         centre = exact.mean(axis=0)
         largest = np.maximum(exact.max(axis=0), -exact.min(axis=0))
@@ -63,7 +63,7 @@ class Training:
 
     @cached_property
     def scale(self) -> Array:
-        """What entries are divided by: their standard deviations ``[d]``, 1 where they are constant."""
+        """The divisor ``[d]`` of each entry: its standard deviation, or 1 if it is constant."""
         return np.where(self.spread > 0, self.spread, 1.0)
 
     def difference_of_means(self, labellings: Array) -> Array:
@@ -71,12 +71,12 @@ class Training:
         return contrasts(labellings) @ self.vectors
 
     def whitened_difference(self, labellings: Array) -> Array:
-        """Return axes ``[k, d]`` of ``labellings [k, n]``: difference of means times inverse covariance within classes.
+        """Return axes ``[k, d]`` of ``labellings [k, n]``: inverse covariance within classes times difference of means.
 
-        The covariance is shrunk towards its diagonal, with the diagonal and the shrinkage that the first labelling
-        gives. The covariance of all rows differs from the one within classes by a multiple of the outer product of the
-        difference of means, which changes the axis by a factor only (Sherman and Morrison), so one factorisation serves
-        every labelling. With fewer rows than entries the same system is solved in the space of rows.
+        The covariance is shrunk towards its diagonal; diagonal and shrinkage are those of the first labelling. The
+        covariance of all rows differs from the one within classes by a multiple of the outer product of the difference
+        of means. This changes only the length of the axis (Sherman and Morrison 1950), so one factorisation serves all
+        labellings. With fewer rows than entries, the same system is solved in the space of rows.
         """
         within = self.vectors - _class_means(self.vectors, labellings[0])
         scale = np.maximum(_spread(within), LEAST_WITHIN * self.spread)
@@ -103,9 +103,9 @@ class Training:
         return scaled
 
     def pca_of_pairs(self, pairs: Pairs) -> Array:
-        """Return ``[d]``, the main axis of the differences of ``pairs [pairs, 2]``; only its sign is fitted.
+        """Return the first principal axis ``[d]`` of the differences of ``pairs [pairs, 2]``; labels decide its sign.
 
-        The differences are not centred: the axis is the same whichever of a pair comes first.
+        The differences are not centred, so the axis does not depend on the order within pairs.
         """
         differences = self.vectors[pairs[:, 0]] - self.vectors[pairs[:, 1]]
         gram = _gram(differences)
@@ -122,7 +122,8 @@ class Training:
     def logistic(self, labels: Labels) -> Array:
         """Return ``[d]``, the weights of an L2-regularised (C = 1) logistic regression on standardised entries.
 
-        The weights lie in the span of the rows, so with fewer rows than entries they are fitted in its coordinates.
+        The weights are in the span of the rows; with fewer rows than entries they are fitted in coordinates of that
+        span.
         """
         rows, (n, d) = self.vectors / self.scale, self.vectors.shape
         basis = np.linalg.qr(rows.T)[0] if n < d else None
@@ -139,7 +140,7 @@ def _spread(centred: Array) -> Array:
 
 
 def _class_means(vectors: Array, labels: Array) -> Array:
-    """Return ``[n, d]``: the mean of each row's class."""
+    """Return for each row the mean of its class, ``[n, d]``."""
     means = np.stack([vectors[labels == label].mean(axis=0) for label in (0, 1)])
     return means[labels.astype(np.intp)]
 
@@ -151,10 +152,10 @@ def _gram(rows: Array) -> Array:
 
 
 def ledoit_wolf(rows: Array, norm: float) -> tuple[float, float]:
-    """Return shrinkage and mean variance of centred ``rows [n, d]`` (Ledoit and Wolf 2004, as scikit-learn has it).
+    """Return shrinkage and mean variance of centred ``rows [n, d]`` (Ledoit and Wolf 2004, as in scikit-learn).
 
     Args:
-        norm: the sum of squares of the entries of ``rows.T @ rows``, or of ``rows @ rows.T``: they agree.
+        norm: the sum of squares of the entries of ``rows.T @ rows``, which equals that of ``rows @ rows.T``.
     """
     n, d = rows.shape
     squares = np.einsum("nd,nd->n", rows, rows)
@@ -172,10 +173,10 @@ DIRECTIONS = (*LINEAR, "pca-of-pairs", "logistic")
 
 
 def fit(training: Training, labels: Labels, pairs: Pairs, permuted: Array) -> tuple[dict[str, Array], dict[str, Array]]:
-    """Return each direction's axis ``[d]``, and of the linear ones also the axes ``[B, d]`` of permuted labellings.
+    """Return the axis ``[d]`` of each direction, and for linear directions the axes ``[B, d]`` of permuted labellings.
 
     Args:
-        pairs: ``[pairs, 2]``; with none, the direction of pairs is left out.
+        pairs: ``[pairs, 2]``; if empty, the direction of pairs is left out.
         permuted: ``[B, n]`` labellings.
     """
     labellings = np.vstack([labels[None].astype(np.float64), permuted])

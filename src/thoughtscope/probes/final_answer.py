@@ -34,7 +34,7 @@ class FinalAnswer(Probe):
     settings: LatentSettings
 
     def fit(self, source: Path, examples: list[dict[str, Any]]) -> Mapping[str, Rows]:
-        """Return the evidence of each latent and layer, with the null that `intermediate_value` has."""
+        """Return the evidence of each latent and layer, with the same null as `intermediate_value`."""
         from thoughtscope.probes.latent import latent_rows
 
         found = latent_rows(source, {row["example_id"]: [row["answer"]] for row in examples}, self.settings)

@@ -13,7 +13,7 @@ from thoughtscope.probes.settings import LatentSettings
 
 
 class IntermediateValue(Probe):
-    """Linear probes of each step's value at each latent, by cross-validation over questions."""
+    """Linear probes of the value of each step at each latent, cross-validated over questions."""
 
     READS = "latents"
     Settings = LatentSettings

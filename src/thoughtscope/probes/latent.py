@@ -1,8 +1,8 @@
-"""Which values that belong to a question can be read at which of its latents.
+"""Which values of a question can be read at which of its latents.
 
-For each latent index, layer and kind, a linear discriminant reads each value, by cross-validation over questions. Its
-null is the same after the values were exchanged between questions: everything that depends on labels has a closed form,
-so all refits are a few matrix products. Knows nothing about models.
+For each latent index, layer and kind of vector, a linear discriminant predicts each value, with cross-validation over
+questions. The null distribution is that of the same discriminant after the values were permuted between questions. All
+that depends on labels has a closed form, so a few matrix products give all refits.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ from thoughtscope.probes.settings import LatentSettings
 from thoughtscope.statistics import wilson_interval
 
 Array = NDArray[np.float64]
-BLOCK = 64  # labellings whose refits are held in memory at a time
+BLOCK = 64  # labellings that are refitted at once, to limit memory
 
 
 @dataclass(frozen=True)
 class Cell:
-    """How often the values at one place are read right.
+    """How often the values at one latent, layer and kind are predicted correctly.
 
     Attributes:
-        correct: ``[B + 1]`` rows read right, first with the true values, then with permuted ones.
+        correct: ``[B + 1]``, the number of correct predictions, first with the true values, then with permuted ones.
     """
 
     place: dict[str, Any]
@@ -46,12 +46,12 @@ def latent_rows(
 ) -> Iterator[dict[str, Any]]:
     """Yield rows of evidence with checkpoint_step, kind, layer, latent_index, target, classes and null_mean.
 
-    The last checkpoint of a run is read. Latents that fewer than two questions a fold reach, and values that never
-    vary, are left out.
+    The last checkpoint of a run is read. Latents with fewer than two questions for each fold, and targets with a single
+    value, are left out.
 
     Args:
         folder: the run's hidden states.
-        values: of each question, by its id; target k is the k-th of them.
+        values: the values of each question, by its id; the k-th of them is target k.
 
     Raises:
         UserError: a question has two vectors at one latent.
@@ -100,14 +100,14 @@ def _cells(folder: Path, values: Mapping[str, Sequence[str]], settings: LatentSe
 
 
 def _random_keys(questions: int, permutations: int, seed: int = 0) -> Array:
-    """Return ``[questions, B]``: a permutation sorts questions by these, so all cells share their permutations."""
+    """Return random keys ``[questions, B]`` to sort questions by, so that all cells share their permutations."""
     return np.random.default_rng(seed).random((questions, permutations))
 
 
 def _targets(
     names: NDArray[np.object_], values: Mapping[str, Sequence[str]], folds: int
 ) -> Iterator[tuple[int, NDArray[np.bool_]]]:
-    """Yield each target, counted from 1, whose values can be probed, and which questions have it."""
+    """Yield each target that can be probed, counted from 1, and a mask ``[n]`` of the questions that have it."""
     for target in range(1, max((len(values[name]) for name in names), default=0) + 1):
         has = np.array([len(values[name]) >= target for name in names])
         if has.sum() >= 2 * folds and len({values[name][target - 1] for name in names[has]}) > 1:
@@ -115,12 +115,12 @@ def _targets(
 
 
 def read_right(vectors: NDArray[np.floating], labels: NDArray[np.str_], keys: Array, folds: int) -> Array:
-    """Return ``[B + 1]``: how many rows are read right by probes that did not see them, true and permuted values.
+    """Return the number of correct predictions on held-out rows, ``[B + 1]``: first of true values, then of permuted.
 
     Args:
-        vectors: ``[n, d]``, one row a question.
+        vectors: ``[n, d]``, one row for each question.
         labels: ``[n]``.
-        keys: ``[B, n]`` random numbers whose order permutes the labels.
+        keys: ``[B, n]``, random numbers; their order permutes the labels.
     """
     classes, true = np.unique(labels, return_inverse=True)
     shuffled = true[np.argsort(keys, axis=1)]
@@ -136,12 +136,12 @@ def read_right(vectors: NDArray[np.floating], labels: NDArray[np.str_], keys: Ar
 
 
 def whitened(seen: NDArray[np.floating], unseen: NDArray[np.floating]) -> tuple[Array, Array, float]:
-    """Return both sets of rows in coordinates where the shrunk covariance of the seen ones is the identity.
+    """Return both sets of rows in coordinates in which the shrunk covariance of the seen rows is the identity.
 
-    Centre, scale, covariance and shrinkage (Ledoit and Wolf 2004) come from the seen rows, and from no label.
+    Centre, scale, covariance and shrinkage (Ledoit and Wolf 2004) are estimated from the seen rows, without labels.
 
     Returns:
-        ``[seen, r]`` and ``[unseen, r]`` with r at most the number of seen rows, and the share of the seen rows' own
+        ``[seen, r]`` and ``[unseen, r]`` with r at most the number of seen rows, and the weight of the sample
         covariance in the shrunk one.
     """
     training = Training.of(seen)
@@ -154,15 +154,18 @@ def whitened(seen: NDArray[np.floating], unseen: NDArray[np.floating]) -> tuple[
 
 
 def discriminant(known: Array, labels: NDArray[np.int64], asked: Array, kept: float, classes: int) -> NDArray[np.int64]:
-    """Return the class ``[B, asked]`` that Fisher's linear discriminant finds, for B labellings at once.
+    """Return the classes ``[B, asked]`` that Fisher's linear discriminant predicts, for B labellings at once.
 
-    In coordinates whose shrunk covariance is the identity, the one within classes is ``W = I - kept M' N M``: M the
-    class means ``[classes, r]``, N their shares. By Woodbury's identity ``x W^-1 M' = x M' (I - kept N M M')^-1``,
-    so a labelling needs one system of the size of the number of classes. Classes without a known row are never found.
+    In coordinates in which the shrunk covariance is the identity, the covariance within classes is
+    ``W = I - kept M' N M``, with class means ``M [classes, r]`` and the shares N of the classes. By the Woodbury
+    identity, ``x W^-1 M' = x M' (I - kept N M M')^-1``, so each labelling needs the solution of a system of the size
+    of the number of classes. Classes without a known row are never predicted.
 
     Args:
-        known: ``[seen, r]``, centred and whitened; labels: ``[B, seen]``; asked: ``[asked, r]``.
-        kept: share of the covariance of `known` in the shrunk one.
+        known: ``[seen, r]``, centred and whitened.
+        labels: ``[B, seen]``.
+        asked: ``[asked, r]``, the rows to classify.
+        kept: the weight of the sample covariance in the shrunk one.
     """
     own = labels[:, None, :] == np.arange(classes)[:, None]
     counts = own.sum(axis=2)

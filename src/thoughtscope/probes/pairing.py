@@ -1,7 +1,4 @@
-"""Which statements belong together: the two of a subject, and the two that share a predicate.
-
-Knows nothing about vectors.
-"""
+"""Which statements belong together: those about one subject, and those that share a predicate."""
 
 from __future__ import annotations
 
@@ -25,22 +22,25 @@ def codes(rows: pd.DataFrame, columns: Sequence[str]) -> NDArray[np.int64]:
 
 
 def exchangeable(rows: pd.DataFrame) -> list[NDArray[np.int64]]:
-    """Return the groups within which truth may be exchanged, from the finest: see `permutation.permuted_labels`."""
+    """Return the groupings ``[n]`` within which truth values may be permuted, from the finest to the coarsest.
+
+    See `permutation.permuted_labels`.
+    """
     return [codes(rows, ["subject", "attribute", "negated"]), codes(rows, ["subject", "negated"])]
 
 
 def subject_pairs(rows: pd.DataFrame) -> Pairs:
-    """Return ``[pairs, 2]`` places in `rows`: a true and a false statement with one subject and attribute."""
+    """Return indices ``[pairs, 2]`` into `rows` of a true and a false statement with the same subject and attribute."""
     return _pairs(codes(rows, ["subject", "attribute", "negated"]), rows["label"].to_numpy())
 
 
 def predicate_pairs(rows: pd.DataFrame) -> Pairs:
-    """Return ``[pairs, 2]`` places in `rows`: a true and a false statement that differ in their subject only."""
+    """Return indices ``[pairs, 2]`` into `rows` of a true and a false statement that differ only in their subject."""
     return _pairs(_predicates(rows), rows["label"].to_numpy())
 
 
 def _predicates(rows: pd.DataFrame) -> NDArray[np.int64]:
-    """Return ``[n]``: what is said of the subject, which is the response without the subject's name."""
+    """Return a code ``[n]`` of each predicate: the response without the name of the subject."""
     said = [
         response.replace(subject, PLACEHOLDER)
         for response, subject in zip(rows["response"], rows["subject"], strict=True)
@@ -49,10 +49,10 @@ def _predicates(rows: pd.DataFrame) -> NDArray[np.int64]:
 
 
 def excess(rows: pd.DataFrame, values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return ``values [n, k]`` less the effects of subject and predicate, and centred.
+    """Return ``values [n, k]``, centred, after subtracting the effects of subject and predicate.
 
-    Both effects are fitted together by least squares, for subjects and predicates that occur with both truths. What a
-    state knows of the subject or the predicate alone is then no longer related to the values.
+    Both effects are fitted together by least squares, for subjects and predicates that occur with both truth values.
+    The result is unrelated to information about the subject or the predicate alone.
     """
     groups = [codes(rows, ["subject", "attribute", "negated"]), _predicates(rows)]
     design = hstack(
@@ -64,7 +64,7 @@ def excess(rows: pd.DataFrame, values: NDArray[np.float64]) -> NDArray[np.float6
 
 
 def _indicators(group: NDArray[np.int64], labels: NDArray[np.int64]) -> Any:
-    """Return the sparse matrix ``[n, groups]`` of membership in the groups that hold both labels."""
+    """Return the sparse matrix ``[n, groups]`` of membership in the groups that have both labels."""
     ones, sizes = np.bincount(group, weights=labels), np.bincount(group)
     mixed = np.flatnonzero((ones > 0) & (ones < sizes))
     place = np.full(len(sizes), -1)
@@ -74,7 +74,7 @@ def _indicators(group: NDArray[np.int64], labels: NDArray[np.int64]) -> Any:
 
 
 def _pairs(group: NDArray[np.int64], labels: NDArray[np.int64]) -> Pairs:
-    """Return the k-th row of label 1 with the k-th of label 0 of each group; who has no partner is left out."""
+    """Return the k-th row of label 1 with the k-th of label 0 in each group, ``[pairs, 2]``."""
     frame = pd.DataFrame({"group": group, "label": labels, "row": np.arange(len(labels))})
     frame["place"] = frame.groupby(["group", "label"]).cumcount()
     true, false = (frame[frame["label"] == label] for label in (1, 0))
@@ -83,9 +83,10 @@ def _pairs(group: NDArray[np.int64], labels: NDArray[np.int64]) -> Pairs:
 
 
 def undecided(texts: Sequence[Sequence[str]], rows: pd.DataFrame) -> NDArray[np.int64]:
-    """Return ``[n]``: how many first tokens a response shares with one of the other truth to the same question.
+    """Return the number ``[n]`` of leading tokens that a response shares with one of the other truth value.
 
-    So far the model has read the same, and its states cannot tell which of the two it reads.
+    Only responses to the same question count. Up to there the model has read the same text, so its states cannot depend
+    on which of the two it reads.
 
     Args:
         texts: the tokens of each response.
@@ -108,6 +109,6 @@ def _members(group: NDArray[np.int64]) -> list[Rows]:
 
 
 def common_prefix(one: Sequence[str], other: Sequence[str]) -> int:
-    """Return how many first elements are equal."""
+    """Return the length of the common prefix of two sequences."""
     differ = (k for k, (a, b) in enumerate(zip(one, other, strict=False)) if a != b)
     return next(differ, min(len(one), len(other)))

@@ -1,9 +1,9 @@
-"""Permutation tests of the area under the ROC curve (AUROC). Arrays in, arrays out.
+"""Permutation tests of the area under the ROC curve (AUROC), as functions of arrays.
 
-Labels are exchanged within the smallest group of rows that holds both, so that what a group shares (a subject, a
-predicate) cannot look like truth. The scores stay as they are, so all permutations of all scores are one matrix
-product of labellings and ranks. p = (k + 1) / (B + 1), one-sided: a direction that is inverted on the test rows
-does not pass.
+Labels are permuted within the smallest group of rows that has both, so that what a group has in common (a subject, a
+predicate) does not count as truth. The scores do not change, so one matrix product of labellings and ranks gives all
+permutations of all scores. p = (k + 1) / (B + 1), one-sided: a direction that is inverted on the test rows does not
+pass.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ from scipy.stats import rankdata
 Array = NDArray[np.float64]
 Labels = NDArray[np.int64]
 Rows = NDArray[np.intp]
-ROUNDING = 1e-9  # areas this close count as equal: sums come in another order for permuted labels
+ROUNDING = 1e-9  # areas this close count as equal, because permuted labels are summed in another order
 
 
 def permuted_labels(labels: Labels, keys: Sequence[NDArray[np.int64]], count: int, seed: int = 0) -> Array:
-    """Return ``[count, n]`` labellings of ``labels [n]`` (0 or 1), each as likely as the given one without an effect.
+    """Return labellings ``[count, n]`` of ``labels [n]`` (0 or 1), all equally likely under the null hypothesis.
 
-    A row takes part in the first key whose group holds both labels: its label is shuffled within that group. What
-    remains has one label in each group of the last key, and whole groups exchange theirs.
+    The label of a row is shuffled within its group of the first key in which that group has both labels. The remaining
+    rows have the same label throughout their group of the last key; these groups exchange their labels as a whole.
 
     Args:
-        keys: ``[n]`` integers each, from the finest grouping to the coarsest, e.g. subject and attribute, subject.
+        keys: groupings as integers ``[n]``, from the finest to the coarsest, e.g. (subject and attribute), subject.
     """
     rng = np.random.default_rng(seed)
     permuted = np.tile(labels.astype(np.float64), (count, 1))
@@ -48,20 +48,20 @@ def permuted_labels(labels: Labels, keys: Sequence[NDArray[np.int64]], count: in
 
 
 def _mixed(labels: Labels, group: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Return ``[groups]``: whether both labels occur in a group."""
+    """Return whether both labels occur in each group, ``[groups]``."""
     ones = np.bincount(group, weights=labels)
     mixed: NDArray[np.bool_] = (ones > 0) & (ones < np.bincount(group))
     return mixed
 
 
 def areas(ranks: Array, sizes: Array, labels: Array) -> Array:
-    """Return the AUROC ``[B, k]`` of each labelling and score, .5 where a labelling has one class only.
+    """Return the AUROC ``[B, k]`` of each labelling and score; .5 if a labelling has a single class.
 
-    Mann and Whitney 1947, with mid-ranks. A unit (a statement) may consist of several scored rows (its tokens).
+    Computed from mid-ranks (Mann and Whitney 1947). A unit (a statement) may have several scored rows (its tokens).
 
     Args:
-        ranks: ``[units, k]``, the sum of the ranks of a unit's rows among all rows.
-        sizes: ``[units]``, how many rows a unit has.
+        ranks: ``[units, k]``, for each unit the sum of the ranks of its rows among all rows.
+        sizes: ``[units]``, the number of rows of each unit.
         labels: ``[B, units]``.
     """
     ones = labels @ sizes
@@ -78,14 +78,14 @@ def auroc(scores: Array, labels: Labels) -> Array:
 
 
 def p_values(observed: Array, permuted: Array) -> tuple[Array, Array]:
-    """Return, of ``observed [k]`` values, each one's p-value ``[k]`` and the one corrected for choosing among all k.
+    """Return the p-values ``[k]`` of ``observed [k]`` values, and the p-values corrected for choosing among all k.
 
-    The corrected one compares with the largest of all k standardised values of each permutation (Westfall and Young
-    1993). Observed and permuted values are standardised together, so that both have the same distribution without an
-    effect. A value that no permutation changes has p = 1.
+    The corrected p-value compares with the largest of all k standardised values of each permutation (Westfall and Young
+    1993). Observed and permuted values are standardised together, so that both have the same distribution under the
+    null hypothesis. A value that no permutation changes has p = 1.
 
     Args:
-        permuted: ``[B, k]``, the same values after permutations that are shared by all k.
+        permuted: ``[B, k]``, the values after permutations, which are the same for all k.
     """
     reached = permuted >= observed - ROUNDING
     together = np.vstack([observed[None], permuted])
@@ -98,21 +98,21 @@ def p_values(observed: Array, permuted: Array) -> tuple[Array, Array]:
 
 
 class Family:
-    """AUROCs among which the best may be chosen, with p-values that allow for the choice.
+    """AUROCs with p-values that are corrected for choosing the best of them.
 
-    All share the units (statements) whose labels are permuted; a unit may have one scored row, several, or none.
+    All use the same units (statements), whose labels are permuted. A unit may have one scored row, several or none.
     """
 
     def __init__(self, labels: Labels, permuted: Array) -> None:
-        """Take the ``labels [units]`` and their ``permuted [B, units]`` labellings."""
+        """Start a family for ``labels [units]`` and their ``permuted [B, units]`` labellings."""
         self.labellings = np.vstack([labels[None].astype(np.float64), permuted])
         self.areas: list[Array] = []
 
     def add(self, scores: Array, units: NDArray[np.int64] | None = None) -> Array:
-        """Add the scores ``[rows, k]`` of rows that belong to ``units [rows]`` (one row each, in order, if None).
+        """Add scores ``[rows, k]`` of rows that belong to ``units [rows]``; None: each unit has one row, in order.
 
         Returns:
-            Their AUROCs ``[k]``.
+            The AUROCs ``[k]`` of these scores.
         """
         count = self.labellings.shape[1]
         ranks = rankdata(scores, axis=0)
@@ -126,16 +126,16 @@ class Family:
         return own
 
     def p_values(self) -> tuple[Array, Array]:
-        """Return the p-value and the corrected one of every AUROC, in the order in which they were added."""
+        """Return the p-values and the corrected p-values of all AUROCs, in the order in which they were added."""
         together = np.concatenate(self.areas, axis=1) if self.areas else np.zeros((len(self.labellings), 0))
         return p_values(together[0], together[1:])
 
 
 class Resampling:
-    """Bootstrap samples of groups (subjects), drawn whole, shared by all scores of the same rows."""
+    """Bootstrap samples of whole groups (subjects), the same for all scores of the same rows."""
 
     def __init__(self, groups: NDArray[np.int64], labels: Labels, resamples: int, seed: int = 0) -> None:
-        """Draw the samples for rows with these ``groups [n]`` and ``labels [n]``, both of which occur."""
+        """Draw samples for rows with these ``groups [n]`` and ``labels [n]``, which are not all equal."""
         _, codes = np.unique(groups, return_inverse=True)
         size = int(codes.max()) + 1
         counts = np.random.default_rng(seed).multinomial(size, np.full(size, 1 / size), resamples)[:, codes]
@@ -146,7 +146,7 @@ class Resampling:
     def interval(self, scores: Array, confidence: float) -> tuple[float, float]:
         """Return the percentile interval (Efron 1979) of the AUROC of ``scores [n]``.
 
-        Samples in which one label is missing are left out; NaN if it is missing in all.
+        Samples that lack a label are left out; NaN if all samples lack one.
         """
         if not len(self.pairs):
             return float("nan"), float("nan")

@@ -1,4 +1,4 @@
-"""How probes are fitted and tested. Imports no numerical library: the config and the programs share these models."""
+"""Settings of probes, shared by the config and the programs. Imports no numerical library."""
 
 from __future__ import annotations
 
@@ -14,11 +14,12 @@ Tokens = Literal["last", "mean"]
 class Tested(Strict):
     """A permutation test: p = (k + 1) / (B + 1), where k of B permuted labellings reach the observed value."""
 
-    permutations: int = Field(999, ge=99, description="B, the number of permuted labellings behind every p-value")
+    permutations: int = Field(999, ge=99, description="B, the number of permutations for each p-value")
     level: Annotated[float, Field(gt=0, lt=1)] = Field(
-        0.01, description="what passes: p, corrected for the choice of the best cell, is at most this"
+        0.01,
+        description="significance level: the largest p, corrected for the choice of the best cell, that passes",
     )
-    confidence: Probability = Field(0.95, description="level of every interval")
+    confidence: Probability = Field(0.95, description="confidence level of every interval")
 
     @model_validator(mode="after")
     def _can_pass(self) -> Tested:
@@ -31,10 +32,13 @@ class Tested(Strict):
 
 
 class TruthSettings(Tested):
-    """How directions of truth are fitted and tested."""
+    """How truth directions are fitted and tested."""
 
-    bootstrap: Positive = Field(500, description="resamples of subjects behind each interval")
-    tokens: Tokens = Field("last", description="what represents a statement: its last token, or the mean of all")
+    bootstrap: Positive = Field(500, description="number of bootstrap samples of subjects for each interval")
+    tokens: Tokens = Field(
+        "last",
+        description="the vector that represents a statement: that of its last token, or the mean over its tokens",
+    )
 
 
 class LatentSettings(Tested):

@@ -1,4 +1,4 @@
-"""Brings stored states of statements into arrays. Knows nothing about directions or scores."""
+"""Reads stored hidden states of statements into arrays."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ Rows = NDArray[np.intp]
 
 @dataclass(frozen=True)
 class Index:
-    """Which token each stored vector belongs to; the tokens of a statement follow one another in order.
+    """The token of each stored vector, sorted by statement and position.
 
     Attributes:
-        statements: ``[tokens]``, the row of the statement.
-        positions: ``[tokens]``, the place in the response, counted from 0.
-        distances: ``[tokens]``, the place counted from the end: 0 for the last token.
-        texts: ``[tokens]``, the token's text.
-        last: ``[statements]``, where each statement's last token stands.
-        counts: ``[statements]``, how many tokens each has.
+        statements: ``[tokens]``, the index of the statement.
+        positions: ``[tokens]``, the position in the response, counted from 0.
+        distances: ``[tokens]``, the position counted from the end; 0 is the last token.
+        texts: ``[tokens]``, the text of the token.
+        last: ``[statements]``, the index of the last token of each statement.
+        counts: ``[statements]``, the number of tokens of each statement.
     """
 
     statements: NDArray[np.int64]
@@ -45,7 +45,11 @@ class Index:
 
     @classmethod
     def of(cls, statements: NDArray[np.int64], texts: NDArray[np.object_], size: int) -> Index:
-        """Take the statement ``[tokens]`` of each token, sorted, of `size` statements."""
+        """Return the index of tokens with these ``statements [tokens]``, sorted, and ``texts [tokens]``.
+
+        Args:
+            size: the number of statements.
+        """
         counts = np.bincount(statements, minlength=size)
         ends = np.cumsum(counts)
         places = np.arange(len(statements))
@@ -61,11 +65,11 @@ class Index:
 
 @dataclass(frozen=True)
 class Statements:
-    """The statements of a task, by id, and where their states are.
+    """The statements of a task and the folder of their hidden states.
 
     Args:
-        rows: `schemas.STATEMENTS`, sorted by id, so that no result depends on the order of a file.
-        folder: the hidden states of a backbone that read them.
+        rows: `schemas.STATEMENTS`, sorted by id, so that results do not depend on the order of a file.
+        folder: the hidden states of the backbone that read them.
     """
 
     rows: pd.DataFrame
@@ -73,17 +77,17 @@ class Statements:
 
     @classmethod
     def of(cls, rows: Sequence[Mapping[str, Any]], folder: Path) -> Statements:
-        """Take the task's rows in any order."""
+        """Sort the examples of a task, which may be in any order."""
         return cls(pd.DataFrame(list(rows)).sort_values("example_id", ignore_index=True), folder)
 
     @cached_property
     def _first(self) -> pd.DataFrame:
-        """Which token each stored row of the first layer is: the same ones as of every other layer."""
+        """The columns of the first layer's stored rows, which name their tokens; other layers have the same tokens."""
         return read_vectors(self.folder, "output", describe_states(self.folder)["layers"][0])[1]
 
     @cached_property
     def index(self) -> Index:
-        """Which token each vector of `vectors` belongs to.
+        """The token of each row of `vectors`.
 
         Raises:
             UserError: a statement has no stored states.
@@ -120,7 +124,7 @@ class Statements:
 
     @cached_property
     def token_surprisals(self) -> Array:
-        """Surprisal ``[tokens]`` of each stored token in nats; NaN at the first of a sequence: nothing predicts it."""
+        """Surprisal ``[tokens]`` of each stored token in nats; NaN at the first token of a sequence."""
         found = schemas.read(self.folder / SURPRISALS, schemas.SURPRISALS).to_pandas()
         joined = self._first[["example_id", "position"]].merge(found, on=["example_id", "position"], how="left")
         values: Array = joined["surprisal"].to_numpy(dtype=np.float64)[self._order(self._first)[0]]
@@ -128,14 +132,14 @@ class Statements:
 
     @cached_property
     def surprisals(self) -> Array:
-        """Mean and last surprisal of each statement's tokens ``[statements, 2]``, in nats; NaN where it has none."""
+        """Mean and last surprisal of the tokens of each statement, ``[statements, 2]``, in nats; NaN if none."""
         frame = pd.DataFrame({"row": self.index.statements, "value": self.token_surprisals}).dropna()
         grouped = frame.groupby("row")["value"].agg(["mean", "last"]).reindex(range(len(self.rows)))
         values: Array = grouped.to_numpy(dtype=np.float64)
         return values
 
     def represented(self, vectors: Vectors, rows: Rows, tokens: Tokens) -> Vectors:
-        """Return one vector ``[rows, d]`` for each statement in `rows`: its last token's, or the mean of its tokens."""
+        """Return a vector for each statement, ``[rows, d]``: of ``vectors [tokens, d]`` its last, or the mean."""
         if tokens == "last":
             ends: Vectors = vectors[self.index.last[rows]]
             return ends
@@ -144,19 +148,19 @@ class Statements:
         return means
 
     def where(self, split: str, negated: bool | None = None) -> Rows:
-        """Return the rows of a split."""
+        """Return the indices of the statements of a split; `negated` selects plain or negated ones, None both."""
         chosen = self.rows["split"] == split
         if negated is not None:
             chosen &= self.rows["negated"] == negated
         return np.flatnonzero(chosen.to_numpy())
 
     def labels(self, rows: Rows) -> NDArray[np.int64]:
-        """Return 1 for true and 0 for false."""
+        """Return the labels ``[rows]`` of statements: 1 for true, 0 for false."""
         return self.rows["label"].to_numpy()[rows].astype(np.int64)
 
 
 def length_matched(lengths: NDArray[np.int64], labels: NDArray[np.int64]) -> Rows:
-    """Return indices that leave as many true as false statements of every length."""
+    """Return indices of a subset with as many true as false statements of every length."""
     kept = []
     for length in np.unique(lengths):
         true, false = (np.flatnonzero((lengths == length) & (labels == label)) for label in (1, 0))
@@ -166,10 +170,10 @@ def length_matched(lengths: NDArray[np.int64], labels: NDArray[np.int64]) -> Row
 
 
 def without(nuisance: Array, values: NDArray[np.floating]) -> Array:
-    """Return ``values [n, d]`` less what a linear regression on ``nuisance [n, k]`` predicts.
+    """Return the residuals ``[n, d]`` of a linear regression of ``values [n, d]`` on ``nuisance [n, k]``.
 
-    What is left of a column that never varies, or that the nuisance explains whole, is rounding. It follows the
-    nuisance, and with it the truth, so it is set to 0: a probe would read it.
+    The residual of a column that is constant, or that the nuisance explains completely, is rounding error. It
+    correlates with the nuisance, and so with truth, and a probe would read it; therefore it is set to 0.
     """
     design = np.column_stack([np.ones(len(nuisance)), nuisance])
     exact = values.astype(np.float64)

@@ -1,9 +1,9 @@
-"""Directions of truth over tokens, and the evidence for each cell (layer, distance from the response's end).
+"""Truth directions fitted on tokens, and the evidence for each cell (layer, distance from the end of the response).
 
-Every predicate is used with its own subject and with another one, and directions are fitted on all its tokens, so that
-the identity of a token cancels in the difference of class means. Whether a cell's scores can be read is tested on
-statements of other subjects: AUROC of the tokens at that layer and distance, against truth exchanged within pairs of
-one predicate, with the maximum over all cells and directions.
+Every predicate occurs with its own subject and with another one, and directions are fitted on all its tokens, so that
+the identity of a token cancels in the difference of class means. The evidence for a cell is the AUROC of the tokens at
+that layer and distance, in statements about other subjects. It is tested against truth values permuted within pairs of
+one predicate, corrected by the maximum over all cells and directions.
 """
 
 from __future__ import annotations
@@ -24,20 +24,22 @@ from thoughtscope.probes.statements import Array, Rows, Statements, Vectors
 from thoughtscope.probes.truth import OWN, SURPRISAL, blank_row, note_row, tested_rows
 
 Fitted = Literal["tokens", "last"]
-FEWEST = 5  # true and as many false tokens below which a cell is not tested
-BLOCK = 4096  # tokens that are projected at a time
+FEWEST = 5  # a cell with fewer true or fewer false tokens is not tested
+BLOCK = 4096  # tokens that are projected at once, to limit memory
 UNMATCHED = "predicates do not occur with both truths in train and test: the identity of tokens does not cancel"
 
 
 @dataclass(frozen=True)
 class Sample:
-    """Tokens of statements with a truth.
+    """Tokens of statements that are true or false.
 
     Attributes:
-        rows: ``[s]``, the statements; labels: ``[s]``.
-        tokens: ``[m]``, places among the stored tokens; units: ``[m]``, which of `rows` each belongs to.
-        distances: ``[m]``, from the end of the response.
-        keys: groups of `rows` within which truth may be exchanged, see `permutation.permuted_labels`.
+        rows: ``[s]``, the indices of the statements.
+        labels: ``[s]``, 1 if the statement is true.
+        tokens: ``[m]``, indices of the stored tokens.
+        units: ``[m]``, the index into `rows` of the statement of each token.
+        distances: ``[m]``, the position of each token from the end of the response.
+        keys: groupings of `rows` within which truth values may be permuted; see `permutation.permuted_labels`.
     """
 
     rows: Rows
@@ -51,7 +53,7 @@ class Sample:
     def of(
         cls, statements: Statements, rows: Rows, usable: NDArray[np.int64], keys: Sequence[NDArray[np.int64]]
     ) -> Sample:
-        """Take the last ``usable [s]`` tokens of each statement in ``rows [s]``."""
+        """Return the last ``usable [s]`` tokens of each statement in ``rows [s]``."""
         ends = statements.index.last[rows] + 1
         tokens = np.concatenate([np.arange(end - count, end) for end, count in zip(ends, usable, strict=True)])
         units = np.repeat(np.arange(len(rows)), usable)
@@ -64,13 +66,13 @@ def last_tokens(statements: Statements, rows: Rows) -> Sample:
 
 
 def decided_tokens(statements: Statements, rows: Rows) -> Sample:
-    """Return each statement's tokens after what it shares with one of the other truth about its subject."""
+    """Return the tokens of each statement after the prefix that it shares with one of the other truth value."""
     usable = statements.index.counts[rows] - _undecided(statements, rows)
     return Sample.of(statements, rows, usable, exchangeable(statements.rows.iloc[rows]))
 
 
 def predicate_tokens(statements: Statements, rows: Rows) -> Sample:
-    """Return of each pair of one predicate the decided tokens that both have, counted from the end."""
+    """Return the decided tokens, counted from the end, that both statements of each pair with one predicate have."""
     pairs = predicate_pairs(statements.rows.iloc[rows])
     texts = [statements.index.texts_of(row)[::-1] for row in rows]
     decided = statements.index.counts[rows] - _undecided(statements, rows)
@@ -85,12 +87,14 @@ def _undecided(statements: Statements, rows: Rows) -> NDArray[np.int64]:
 
 @dataclass(frozen=True)
 class Evidence:
-    """What held-out tokens say about one cell along one direction.
+    """The evidence of held-out tokens for one cell and one direction.
 
     Attributes:
-        n: statements; auroc: of their tokens there; accuracy: share with the right sign, mean of both truths.
-        p, p_corrected: of the AUROC; the second allows for the choice among all cells and directions.
-        passes: whether the cell's scores can be read.
+        n: number of statements.
+        auroc: of the scores of their tokens in this cell.
+        accuracy: share of scores with the right sign, averaged over true and false statements.
+        p, p_corrected: p-value of the AUROC, and the same corrected for the choice among all cells and directions.
+        passes: whether the scores of the cell tell true from false.
     """
 
     n: int
@@ -103,11 +107,11 @@ class Evidence:
 
 @dataclass
 class Whole:
-    """All tokens of a sample told apart together.
+    """The separation of all tokens of a sample together, at any distance.
 
     Attributes:
-        subset: as `truth` names it.
-        rows: what is known of each AUROC, in the order in which the family has them.
+        subset: the name of the subset, as in `truth`.
+        rows: the columns of each AUROC, in the order of the family.
     """
 
     subset: str
@@ -119,14 +123,14 @@ class Whole:
 
     @classmethod
     def of(cls, subset: str, sample: Sample, subjects: NDArray[np.int64], settings: TruthSettings) -> Whole:
-        """Prepare the tests of a sample; ``subjects [s]`` are those of its statements."""
+        """Prepare the tests of a sample; ``subjects [s]`` are the subjects of its statements."""
         permuted = permuted_labels(sample.labels, sample.keys, settings.permutations, seed=2)
         units = sample.units
         resampling = Resampling(subjects[units], sample.labels[units], settings.bootstrap)
         return cls(subset, sample, permuted, resampling, Family(sample.labels, permuted))
 
     def add(self, scores: Array, names: Iterable[str], layer: int | None, confidence: float) -> None:
-        """Measure scores ``[m, directions]`` of the tokens."""
+        """Add the AUROCs of scores ``[m, directions]`` of the tokens."""
         for area, column, name in zip(self.family.add(scores, self.sample.units), scores.T, names, strict=True):
             low, high = self.resampling.interval(column, confidence)
             measured = {"n": len(self.sample.rows), "auroc": float(area), "ci_low": low, "ci_high": high}
@@ -138,13 +142,14 @@ class Whole:
 
 
 class TokenProbe:
-    """Token directions, layer by layer: call `add` with each layer, then read what was found.
+    """Fits and tests token directions: call `add` with each layer, then read `evidence` and `rows`.
 
     Attributes:
-        matched: whether predicates occur with both truths, so that the identity of tokens cancels.
+        matched: whether predicates occur with both truth values, so that the identity of tokens cancels.
         train, test: the tokens that directions are fitted and tested on.
-        scored: ``[t]``, the displayed tokens.
-        displayed, tested: of each layer the scores ``[t, directions]`` of `scored`, ``[m, directions]`` of `test`.
+        scored: ``[t]``, the indices of the displayed tokens.
+        displayed: for each layer, the scores ``[t, directions]`` of `scored`.
+        tested: for each layer, the scores ``[m, directions]`` of `test`.
     """
 
     def __init__(self, statements: Statements, settings: TruthSettings, fitted_on: Fitted) -> None:
@@ -188,7 +193,7 @@ class TokenProbe:
         self._test(layer, self.tested[layer])
 
     def _test(self, layer: int, scores: Array) -> None:
-        """Measure the scores ``[m, directions]`` of the test tokens at each distance."""
+        """Test the scores ``[m, directions]`` of the test tokens at each distance."""
         truth = self.test.labels[self.test.units] == 1
         for distance in np.unique(self.test.distances):
             here = self.test.distances == distance
@@ -201,7 +206,7 @@ class TokenProbe:
 
     @cached_property
     def evidence(self) -> dict[tuple[int, int, str], Evidence]:
-        """The evidence of each tested cell, by layer, distance and direction; read it after the last `add`."""
+        """The evidence of each tested cell by (layer, distance, direction); complete after the last `add`."""
         areas = np.concatenate([found[0] for found in self.cells.areas]) if self.cells.areas else np.zeros(0)
         found = {}
         for row, area, p, corrected in zip(self.cell_rows, areas, *self.cells.p_values(), strict=True):
@@ -224,20 +229,20 @@ class TokenProbe:
 
 
 def _matched(statements: Statements, rows: Rows) -> bool:
-    """Return whether at least half of the statements share their predicate with one of the other truth."""
+    """Return whether at least half of the statements share their predicate with one of the other truth value."""
     return 4 * len(predicate_pairs(statements.rows.iloc[rows])) >= len(rows)
 
 
 def _project(vectors: Vectors, centre: Array, axes: Array) -> Array:
-    """Return ``[tokens, k]``: ``vectors [tokens, d]`` less ``centre [d]`` along ``axes [k, d]``, in float64."""
+    """Return the projections ``[tokens, k]`` of ``vectors [tokens, d]`` minus ``centre [d]`` on ``axes [k, d]``."""
     blocks = (vectors[start : start + BLOCK] for start in range(0, len(vectors), BLOCK))
     return np.concatenate([np.zeros((0, len(axes))), *((block - centre) @ axes.T for block in blocks)])
 
 
 def _centres(along: Array, labels: NDArray[np.int64], distances: NDArray[np.int64], count: int) -> Array:
-    """Return ``[count, k]``: midway between the class means of the training tokens at each distance from the end.
+    """Return the points ``[count, k]`` midway between the class means of training tokens, by distance from the end.
 
-    Where fewer than `FEWEST` tokens of a class stand, it is the middle of all tokens.
+    At distances with fewer than `FEWEST` tokens of a class, it is midway between the class means of all tokens.
     """
     middle: Array = (along[labels == 1].mean(axis=0) + along[labels == 0].mean(axis=0)) / 2
     centres = np.tile(middle, (count, 1))

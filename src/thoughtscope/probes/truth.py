@@ -1,19 +1,21 @@
-"""Truth probes: for each layer and direction, how well truth of unseen subjects' statements can be read.
+"""Truth probes: for each layer and direction, how well true and false statements about other subjects are separated.
 
 Directions are fitted on plain (not negated) statements of the training subjects and tested on rows by `subset`:
 
-    all             plain statements of the test subjects
-    negated         their negated statements, same direction: does it follow truth, or the description's fit?
-    length-matched  of `all`, as many true as false of every length
-    unseen          of `facts`: statements whose text, true or false, the backbone never read
-    guessed         of `facts`: statements that it read equally often, true and false, with the verdict
+    all             plain statements about the test subjects
+    negated         negated statements about them: tests whether the direction follows truth or only whether the
+                    description fits the subject
+    length-matched  a subset of `all` with as many true as false statements of every length
+    unseen          of `facts`: statements, true and false, whose text the backbone never read
+    guessed         of `facts`: statements, true and false, that it read equally often, each with its verdict
     phrasing        of `people`: statements about the test subjects in words that no direction was fitted on
-    surprisal-out   `all`, with what surprisal explains linearly taken out of the training vectors and the test scores;
-                    it counts in excess of what subject and predicate have on average, because a state that knows the
-                    predicate alone would otherwise pass: it tells how surprising the predicate is of anybody
+    surprisal-out   `all`, after removing what surprisal explains linearly from the training vectors and the test
+                    scores. Surprisal is taken in excess of the means of its subject and its predicate. Without this, a
+                    state that has only the predicate would pass, because it tells how surprising the predicate is of
+                    anybody.
 
-With each subset come two directions without a layer: `surprisal-only` (less surprising counts as true) and
-`text-only` (words and pairs of words, no model). A row with a `note` says why values are missing.
+Each subset has two controls that read no layer: `surprisal-only` (the less surprising, the truer) and `text-only`
+(single words and pairs of words, without a model). In a row without values, `note` says why.
 """
 
 from __future__ import annotations
@@ -37,7 +39,7 @@ from thoughtscope.probes.statements import Array, Rows, Statements, Vectors, len
 SURPRISAL, TEXT = "surprisal-only", "text-only"
 CONTROLLED = "surprisal-out"
 OWN = {"train", "test", "calibration", "display"}
-REFITTED = ("all", CONTROLLED)  # subsets with the null of directions fitted to permuted training labels
+REFITTED = ("all", CONTROLLED)  # subsets whose null also has directions fitted to permuted training labels
 NO_PAIRS = "left out: no training subject and attribute has both a true and a false statement"
 NO_NEGATION = "left out: the task has no negated statements"
 ONE_LABEL = "left out: not both true and false statements"
@@ -49,9 +51,10 @@ class Subset:
     """Test statements and the family of AUROCs measured on them.
 
     Attributes:
-        places: ``[n]``, which of the tested statements.
-        labels: ``[n]``; excess: ``[n, 2]``, mean and last surprisal without the effects of subject and predicate.
-        rows: what is known of each AUROC, in the order in which the family has them.
+        places: ``[n]``, indices into the tested statements.
+        labels: ``[n]``, 1 if the statement is true.
+        excess: ``[n, 2]``, mean and last surprisal without the effects of subject and predicate.
+        rows: the columns of each AUROC, in the order of the family.
     """
 
     places: Rows
@@ -62,7 +65,7 @@ class Subset:
     rows: list[dict[str, Any]] = field(default_factory=list)
 
     def add(self, scores: Array, rows: list[dict[str, Any]], confidence: float) -> Array:
-        """Add scores ``[n, k]`` and complete their `rows` with the AUROCs ``[k]``, which are returned."""
+        """Add scores ``[n, k]`` with their `rows`, and return their AUROCs ``[k]``."""
         found = self.family.add(scores)
         for area, column, row in zip(found, scores.T, rows, strict=True):
             low, high = self.resampling.interval(column, confidence)
@@ -72,16 +75,16 @@ class Subset:
 
 
 class TruthProbe:
-    """Directions of statements, layer by layer: call `add` with each layer, then `rows`."""
+    """Fits and tests directions of whole statements: call `add` with each layer, then `rows`."""
 
     def __init__(self, statements: Statements, settings: TruthSettings) -> None:
         """Choose training and test statements.
 
         Raises:
-            UserError: the plain statements of a split are not both true and false.
+            UserError: a split lacks true or false plain statements.
         """
         self.statements, self.settings = statements, settings
-        self.others = sorted(set(statements.rows["split"]) - OWN)  # each is a subset of its own
+        self.others = sorted(set(statements.rows["split"]) - OWN)  # each split is a subset
         self.train = statements.where("train", negated=False)
         plain, negated = (statements.where("test", negated=turned) for turned in (False, True))
         for split, rows in (("train", self.train), ("test", plain)):
@@ -120,7 +123,7 @@ class TruthProbe:
         return Subset(chosen, labels, surprisals, Family(labels, permuted), resampling)
 
     def _controls(self) -> Iterator[Subset]:
-        """Yield one family for each subset and each direction that reads no layer: nothing is chosen there."""
+        """Yield a family for each subset and control; a family of one needs no correction for choice."""
         texts = self._text_scores()
         surprisals = -self.statements.surprisals[self.test, 0]
         for name, subset in self.subsets.items():
@@ -133,7 +136,7 @@ class TruthProbe:
                     yield own
 
     def _text_scores(self) -> Array:
-        """Return how true words and pairs of words alone make each tested statement look, without any model."""
+        """Return scores ``[tested]`` of tested statements from their single words and pairs of words alone."""
         texts = self.statements.rows["response"].to_numpy()
         words = CountVectorizer(ngram_range=(1, 2), binary=True, token_pattern=r"[\w'-]+|[^\w\s]").fit(
             texts[self.train]
@@ -155,7 +158,7 @@ class TruthProbe:
             self._measure(layer, Training.of(rest), tested, [CONTROLLED])
 
     def _measure(self, layer: int, training: Training, tested: Vectors, subsets: list[str]) -> None:
-        """Fit directions, and add the scores of the tested states ``[test, d]`` to these subsets."""
+        """Fit directions to `training` and add the scores of the tested states ``[test, d]`` to `subsets`."""
         axes, permuted = fit(training, self.statements.labels(self.train), self.pairs, self.permuted)
         away = tested - training.centre
         for name in subsets:
@@ -172,8 +175,8 @@ class TruthProbe:
     def _scores(self, name: str, away: Array, axes: Array) -> Array:
         """Return the scores ``[n, k]`` of a subset along ``axes [k, d]``.
 
-        Surprisal is taken out of the scores by a regression over the tested statements themselves: with weights from
-        the training statements, what is taken off would bring surprisal, and so truth, into states that hold neither.
+        For `surprisal-out`, surprisal is regressed out of the scores over the tested statements themselves. A
+        regression fitted on the training statements would add surprisal, and so truth, to states that contain neither.
         """
         subset = self.subsets[name]
         scores: Array = away[subset.places] @ axes.T
@@ -187,17 +190,17 @@ class TruthProbe:
 
 
 def tested_rows(family: Family, rows: list[dict[str, Any]], level: float) -> Iterator[dict[str, Any]]:
-    """Yield `rows` with their p-values; what passes is above .5 and stays significant after the correction."""
+    """Yield `rows` with their p-values; a row passes if it is above .5 and significant after the correction."""
     for row, p, corrected in zip(rows, *family.p_values(), strict=True):
         yield {**row, "p": float(p), "p_corrected": float(corrected), "passes_null": bool(corrected <= level)}
 
 
 def blank_row(direction: str | None, layer: int | None, subset: str, unit: str = "statement") -> dict[str, Any]:
-    """Return the columns that a row has before anything is measured."""
+    """Return the columns of a row without its measurements."""
     return {"direction": direction, "layer": layer, "unit": unit, "subset": subset, "p_refit": None, "note": None}
 
 
 def note_row(direction: str | None, subset: str, text: str, unit: str = "statement") -> dict[str, Any]:
-    """Return a row without values that says why there are none."""
+    """Return a row without values and with a note on why there are none."""
     missing = dict.fromkeys(("n", "auroc", "ci_low", "ci_high", "p", "p_corrected", "passes_null"))
     return {**blank_row(direction, None, subset, unit), **missing, "note": text}

@@ -1,4 +1,4 @@
-"""Directions that tell true from false statements, layer by layer, and the scores of every token along them."""
+"""Directions that separate true from false statements, for each layer, and the scores of every token along them."""
 
 from __future__ import annotations
 
@@ -27,27 +27,27 @@ class TruthDirection(Probe):
             ("layer", pa.int32()),  # null where no layer is read
             ("unit", pa.string()),  # statement | token: what is scored
             ("subset", pa.string()),  # all | negated | length-matched | unseen | guessed | surprisal-out
-            ("p_refit", pa.float64()),  # against directions fitted to exchanged truth of the training statements
+            ("p_refit", pa.float64()),  # against directions fitted to permuted labels of the training statements
         ],
         "activity": [
             ("direction", pa.string()),
-            ("fitted_on", pa.string()),  # tokens | last: the training tokens of the direction
+            ("fitted_on", pa.string()),  # tokens | last: the tokens that the direction was fitted on
             ("example_id", pa.string()),
             ("attribute", pa.string()),
             ("question", pa.string()),
             ("response", pa.string()),
             ("label", pa.int8()),
             ("layer", pa.int32()),
-            ("position", pa.int32()),  # of the response token, counted from 0
-            ("distance", pa.int32()),  # from the end of the response: 0 for the last token
+            ("position", pa.int32()),  # of the token in the response, counted from 0
+            ("distance", pa.int32()),  # from the end of the response; 0 is the last token
             ("token", pa.string()),
             ("score", pa.float64()),
-            # held-out tokens at this layer and distance; empty where too few statements have one
+            # held-out statements with a token at this layer and distance; empty if there are too few
             ("n", pa.int32()),
             ("auroc", pa.float64()),
-            ("accuracy", pa.float64()),  # share with the right sign, mean of true and false
+            ("accuracy", pa.float64()),  # share with the right sign, averaged over true and false
             ("p", pa.float64()),
-            ("p_corrected", pa.float64()),  # for the largest of all cells and directions
+            ("p_corrected", pa.float64()),  # corrected for the largest of all cells and directions
             ("evidence", pa.string()),  # yes | no | untested | shared, see probes.activity
         ],
         "trends": [
@@ -63,12 +63,10 @@ class TruthDirection(Probe):
     settings: TruthSettings
 
     def fit(self, source: Path, examples: list[dict[str, Any]]) -> Mapping[str, Rows]:
-        """Return the evidence of each layer and direction, the scores of displayed tokens, and the trends of tests.
-
-        Each layer of the states is read once.
+        """Return the tables `evidence`, `activity` and `trends`. Each layer of the states is read once.
 
         Raises:
-            UserError: a split has statements of one truth only, or states are missing.
+            UserError: a split lacks true or false statements, or states are missing.
         """
         from thoughtscope.hidden_states.read import describe_states
         from thoughtscope.probes.activity import activity_rows, trend_rows

@@ -1,4 +1,4 @@
-"""activity.csv: every cell of the activity figures with its evidence, and how scores go over layers and over tokens."""
+"""activity.csv: every cell of the activity figures with its evidence, and trends of scores over layers and tokens."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ NAMES = {1: "true", 0: "false"}
 
 
 class Resampling(Intervals):
-    """How intervals of trends are found."""
+    """How confidence intervals of trends are resampled."""
 
-    resamples: Positive = Field(1000, description="resamples of subjects behind an interval")
-    seed: Count = Field(0, description="of the resampling")
+    resamples: Positive = Field(1000, description="number of bootstrap samples of subjects for each interval")
+    seed: Count = Field(0, description="seed of the resampling")
 
 
 class Activity(Table):
@@ -63,21 +63,21 @@ class Activity(Table):
     settings: Resampling
 
     def make(self, folders: Sequence[Path]) -> pd.DataFrame:
-        """Return the cells of these probes' tables `activity` and the trends of their tables `trends`.
+        """Return the rows of these probes' tables `activity` (cells) and `trends`.
 
         - row: `cell` (the score of one layer and token of a displayed response), `trend over layers` or
           `trend over tokens`.
-        - fitted_on: the training tokens of the direction, `tokens` (all of a predicate) or `last`.
-        - truth: `true` or `false`; of a trend also `difference`, true less false.
-        - score: of a trend the mean of the least-squares slopes of the test statements, in scores a layer (of the mean
-          over tokens) or in scores a token (of the mean over layers). Only cells with evidence count, so there is no
-          trend where there is none. A trend has no example, layer, position or token.
-        - ci_low, ci_high: of a trend, by resampling the subjects of the test statements, each with all it has: tokens
-          of a response depend on one another.
-        - n, auroc, accuracy, p, p_corrected: of a cell, on the test statements with a token at this layer and distance
-          from the end; n of a trend counts test statements.
-        - evidence: whether a cell's score can be read: `yes`, `no`, `untested` (too few test statements have a token
-          there), `shared` (the other response reads the same up to this token).
+        - fitted_on: the tokens that the direction was fitted on, `tokens` (all tokens of a predicate) or `last`.
+        - truth: `true` or `false`; for a trend also `difference`, which is true minus false.
+        - score: the score of the cell; for a trend, the mean over the test statements of the least-squares slope, per
+          layer (of scores averaged over tokens) or per token (of scores averaged over layers). Only cells with evidence
+          enter a trend. A trend has no example, layer, position or token.
+        - ci_low, ci_high: interval of a trend, by resampling whole subjects, because tokens of a response depend on
+          one another.
+        - n, auroc, accuracy, p, p_corrected: for a cell, on the test statements that have a token at this layer and
+          distance from the end; for a trend, n is the number of test statements.
+        - evidence: whether the score of a cell tells true from false: `yes`, `no`, `untested` (too few test statements
+          have a token there), `shared` (the other displayed response is identical up to this token).
 
         Raises:
             UserError: a folder lacks one of the tables.

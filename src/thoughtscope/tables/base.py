@@ -1,4 +1,4 @@
-"""What a table is: it reads the folders of many artifacts and returns one data frame."""
+"""The base of all tables: a table reads the folders of many artifacts and returns one data frame."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ class Table(Kind):
     """A kind of table.
 
     Attributes:
-        READS: the artifacts that it is made from: runs, their hidden states, or probes.
-        PROBE_TABLE: of probes, those that write this table.
-        DEFAULT: whether a study without `tables:` has it, provided that there is something to make it from.
-        COLUMNS: its columns; `tables.identity.as_table` puts those that name a run before them.
-        methods: each method's name as tables print it.
+        READS: the artifacts that the table is made from: runs, their hidden states, or probes.
+        PROBE_TABLE: if it reads probes, the name of their table; probes without this table are left out.
+        DEFAULT: whether a study that does not name the table has it, too, if there are artifacts to make it from.
+        COLUMNS: its columns, after those that name a run; see `tables.identity.as_table`.
+        methods: the label of each method.
     """
 
     READS: ClassVar[Literal["runs", "hidden_states", "probes"]]
@@ -36,5 +36,5 @@ class Table(Kind):
         """Return the table of these artifact folders.
 
         Raises:
-            UserError: an artifact lacks a file, or the artifacts do not belong into one table.
+            UserError: an artifact lacks a file, or the artifacts do not belong in one table.
         """

@@ -1,6 +1,6 @@
-"""Cells: the vectors of one run, kind and step k, one row a question. What the tables of hidden states compare.
+"""Cells: the vectors at the k-th latent of one run, one row for each question, which tables of hidden states compare.
 
-Reads the last stored checkpoint. Knows nothing about the statistics.
+Reads the last stored checkpoint, and computes no statistics.
 """
 
 from __future__ import annotations
@@ -22,15 +22,17 @@ from thoughtscope.settings import Count, Positive
 
 
 class Sampling(Intervals):
-    """How many vectors a statistic of hidden states uses, and how its interval is found."""
+    """How many vectors a statistic of hidden states uses, and how its interval is resampled."""
 
-    most: Positive = Field(256, description="vectors that a statistic uses at most")
-    fewest: Positive = Field(50, description="questions that must reach a step before it gets numbers")
-    resamples: Positive = Field(100, description="resamples behind an interval")
-    seed: Count = Field(0, description="of all resampling")
+    most: Positive = Field(256, description="largest number of vectors that a statistic uses")
+    fewest: Positive = Field(
+        50, description="smallest number of questions with a k-th latent for which statistics are computed"
+    )
+    resamples: Positive = Field(100, description="number of resamples for each interval")
+    seed: Count = Field(0, description="seed of all resampling")
 
     def enough(self, examples: int) -> int:
-        """Return how many of `examples` questions must reach a step: `fewest`, or half of them if that is less."""
+        """Return how many of `examples` questions must have a k-th latent: `fewest`, or half of them if less."""
         return max(4, min(self.fewest, examples // 2))
 
 
@@ -40,15 +42,15 @@ Vectors = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Cell:
-    """Vectors `[n, width]` of `n` questions and, row for row, the vectors one step earlier.
+    """Vectors ``[n, width]`` of `n` questions and the vectors one latent earlier in the same responses.
 
     Attributes:
         step: k of the k-th latent; None for text tokens.
         role: of text tokens (`hidden_states.roles`); None for latents.
-        questions: their ids, sorted.
-        vectors: of latents, the k-th of each response; of text, a random token of that role.
-        previous: at latent k-1 of the same response (of text: at the token before); NaN where there is none.
-        following: of latents, the token that comes next in the response's text; None of text.
+        questions: the ids of the questions, sorted, ``[n]``.
+        vectors: for latents, the k-th of each response; for text, a random token of that role.
+        previous: the vectors at latent k-1 (for text: at the token before), ``[n, width]``; NaN where there is none.
+        following: for latents, the next text token of each response, ``[n]``; None for text.
     """
 
     step: int | None
@@ -62,7 +64,7 @@ class Cell:
         return len(self.questions)
 
     def take(self, rows: NDArray[np.intp]) -> Cell:
-        """Return the cell with only these rows."""
+        """Return the cell with these rows only; `rows` are indices ``[m]``."""
         return Cell(
             self.step,
             self.role,
@@ -73,26 +75,26 @@ class Cell:
         )
 
     def sample(self, n: int, seed: int) -> Cell:
-        """Return `n` of the questions, drawn without replacement, or all if there are no more."""
+        """Return `n` questions, drawn without replacement, or all if there are at most `n`."""
         if n >= len(self):
             return self
         return self.take(np.sort(np.random.default_rng(seed).permutation(len(self))[:n]))
 
     def with_previous(self) -> Cell:
-        """Return the rows that have a vector one step earlier."""
+        """Return the rows that have a vector one latent earlier."""
         return self.take(np.flatnonzero(np.isfinite(self.previous).all(axis=1)))
 
 
 @dataclass(frozen=True)
 class RunCells:
-    """Everything the tables need of one run and kind.
+    """Everything that the tables need of one run and kind of vector (`input` or `output`).
 
     Attributes:
-        layer: of kind output the one after the final norm, else None.
-        examples: how many questions were answered.
-        text_mean: mean of the run's text tokens `[width]`, each role counted once, or None where none are stored.
-        latents: one cell for each step k = 1, 2, ...
-        text: one cell for each role that text tokens have.
+        layer: for kind output, the one after the final norm; else None.
+        examples: the number of questions.
+        text_mean: mean ``[width]`` of the run's text tokens, each role weighted equally; None if none are stored.
+        latents: one cell for each k = 1, 2, ...
+        text: one cell for each role of text tokens.
     """
 
     kind: Kind
@@ -130,7 +132,7 @@ def _roles(frame: pd.DataFrame) -> list[str]:
 
 
 def _latents(folder: Path, kind: Kind, layer: int | None, checkpoint: int) -> Iterator[Cell]:
-    """Yield steps 1, 2, ...: a response that has a k-th latent has all those before it."""
+    """Yield the cells of k = 1, 2, ...; a response with a k-th latent also has all those before it."""
     before: Cell | None = None
     step = 1
     while True:
@@ -146,7 +148,7 @@ def _latents(folder: Path, kind: Kind, layer: int | None, checkpoint: int) -> It
 
 
 def _same_questions(before: Cell | None, questions: NDArray[np.object_], like: Vectors) -> Vectors:
-    """Return the vectors of `before` for these questions, NaN where it has none."""
+    """Return the vectors ``[questions, width]`` of `before` for these questions, NaN where it has none."""
     found = np.full_like(like, np.nan)
     if before is not None:
         _, here, there = np.intersect1d(questions, before.questions, assume_unique=True, return_indices=True)
@@ -169,7 +171,7 @@ def _text(vectors: Vectors, frame: pd.DataFrame, seed: int) -> Iterator[Cell]:
 def _before(
     vectors: Vectors, frame: pd.DataFrame, rows: NDArray[np.intp], places: Mapping[tuple[str, int], int]
 ) -> Vectors:
-    """Return the vectors of the text tokens before `rows`, NaN where a latent or nothing stands there."""
+    """Return the vectors ``[rows, width]`` of the text tokens before `rows`, NaN where there is none."""
     found = np.full_like(vectors[rows], np.nan)
     names, at = frame["example_id"].to_numpy(dtype=object), frame["position"].to_numpy()
     for place, row in enumerate(rows):
@@ -180,6 +182,6 @@ def _before(
 
 
 def unit_rows(vectors: NDArray[Any]) -> NDArray[Any]:
-    """Return the rows scaled to length 1; a row of zeros stays."""
+    """Return ``vectors [n, width]`` scaled to length 1; a row of zeros stays as it is."""
     length = np.linalg.norm(vectors, axis=1, keepdims=True)
     return vectors / np.where(length > 0, length, 1)

@@ -1,7 +1,7 @@
-"""collapse.csv: do a method's latents still differ from one another? A picture cannot show it; these numbers can.
+"""collapse.csv: how much the latents of one method differ between questions, or whether they have collapsed.
 
-For each run, kind and step k, and for the run's own text tokens as the reference. Knows nothing about how
-methods differ from each other (see `separation`).
+Measured for each run, kind of vector and latent k, with the run's own text tokens as the reference. How methods differ
+from each other is in `separation`.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ Array = NDArray[np.float64]
 
 
 class Collapse(Table):
-    """How much a method's latents still differ from one another."""
+    """How much the latents of a method differ between questions."""
 
     READS = "hidden_states"
     DEFAULT = True
@@ -65,24 +65,24 @@ class Collapse(Table):
     settings: Sampling
 
     def make(self, folders: Sequence[Path]) -> pd.DataFrame:
-        """Return one row for each hidden-states folder, kind and step k, and one for each role of its text tokens.
+        """Return one row for each hidden-states folder, kind and latent k, and one for each role of its text tokens.
 
-        - role: of text rows, what the tokens are: `question`, `step`, `separator` or `answer` (`hidden_states.roles`).
-          A row holds one random token of each question. Kind `input` of text are the embeddings that were fed.
-        - next_token, next_token_share: of latent rows, the text token that most of these latents precede, and the share
-          of latents that precede it. Where it is near 1, step k is one fixed place of the response.
-        - reached, share_reached: questions whose response has a k-th latent (a token of that role), and their share.
-        - n: vectors used, the same in every row of the table: the fewest of any cell that enough questions reach
-          (50, or half of those asked), at most 256, drawn without replacement. Other cells get no numbers.
-        - cosine: mean cosine between the vectors of two questions (1 = all point the same way).
-        - cosine_centred: the same less the mean of the run's own text tokens of that kind (each role counted once), so
-          that a direction common to all of the model's vectors does not count.
+        - role: for text rows, the role of the tokens: `question`, `step`, `separator` or `answer`
+          (`hidden_states.roles`). A row has one random token of each question; its kind `input` is the embedding.
+        - next_token, next_token_share: for latent rows, the text token that most often follows these latents, and the
+          share of latents that it follows. Near 1, latent k is always at the same place in the response.
+        - reached, share_reached: number and share of questions whose response has a k-th latent (a token of that role).
+        - n: number of vectors used, at most 256, drawn without replacement. It is the same in every row of the table:
+          that of the smallest cell with enough questions (50, or half of all questions). Smaller cells have no values.
+        - cosine: mean cosine similarity of the vectors of two questions; 1 if all have the same direction.
+        - cosine_centred: the same after subtracting the mean of the run's own text tokens of that kind (each role
+          weighted equally), so that a direction common to all of the model's vectors does not count.
         - effective_rank: exponential of the entropy of the singular values of the centred vectors (Roy and Vetterli
-          2007); 1 = all on a line. first_component, components_95: the first component's share of their variance,
-          and how many components hold 95 % of it.
-        - relative_norm: mean norm over the mean norm of the embedding table's rows.
-        - step_cosine: mean cosine between a question's latents k-1 and k (text: between a token and the text token
-          before it), over the `n_pairs` of the n vectors that have one before them.
+          2007); 1 if all are on a line. first_component: the first principal component's share of the variance;
+          components_95: the number of components with 95 % of the variance.
+        - relative_norm: mean norm, divided by the mean norm of the rows of the embedding table.
+        - step_cosine: mean cosine similarity of latents k-1 and k of a question (text: of a token and the text token
+          before it), over the `n_pairs` vectors that have a predecessor.
         - _low, _high: delete-half jackknife interval over questions.
         """
         settings = self.settings
@@ -145,7 +145,12 @@ def _most_common(tokens: NDArray[np.object_]) -> dict[str, Any]:
 
 
 def measure(vectors: NDArray[Any], text_mean: Array | None, embedding_norm: float) -> Array:
-    """Return `MEASURES` of vectors `[n, width]`, in that order; NaN where one is not defined."""
+    """Return `MEASURES` ``[measures]`` of ``vectors [n, width]``, in that order; NaN where a measure is undefined.
+
+    Args:
+        text_mean: ``[width]``, subtracted before `cosine_centred`; None: that measure is NaN.
+        embedding_norm: mean norm of the rows of the embedding table.
+    """
     wide = vectors.astype(np.float64)
     spectrum = singular_values(wide)
     return np.array(
@@ -161,15 +166,15 @@ def measure(vectors: NDArray[Any], text_mean: Array | None, embedding_norm: floa
 
 
 def step_cosine(cell: Cell) -> float:
-    """Return the mean cosine between each row's vector and the one a step earlier."""
+    """Return the mean cosine similarity of each vector and the one at the latent before."""
     now, before = (unit_rows(part.astype(np.float64)) for part in (cell.vectors, cell.previous))
     return float(np.sum(now * before, axis=1).mean())
 
 
 def mean_pairwise_cosine(vectors: Array) -> float:
-    """Return the mean cosine over all pairs of two different rows of `vectors` `[n, width]`, n > 1.
+    """Return the mean cosine similarity over all pairs of different rows of ``vectors [n, width]``, n > 1.
 
-    From the length of the sum of the unit vectors, without the n x n matrix.
+    Computed from the norm of the sum of the unit vectors, without the n x n matrix.
     """
     unit = unit_rows(vectors)
     n = len(unit)
@@ -177,24 +182,24 @@ def mean_pairwise_cosine(vectors: Array) -> float:
 
 
 def singular_values(vectors: Array) -> Array:
-    """Return the singular values of the centred rows, largest first."""
+    """Return the singular values ``[min(n, width)]`` of the centred ``vectors [n, width]``, largest first."""
     return np.linalg.svd(vectors - vectors.mean(axis=0), compute_uv=False)
 
 
 def effective_rank(singular: Array) -> float:
-    """Return exp(H(p)), p = singular values over their sum (Roy and Vetterli 2007); 1 where nothing varies."""
+    """Return exp(H(p)) with p the singular values divided by their sum (Roy and Vetterli 2007); 1 if all are 0."""
     shares = singular[singular > 0] / max(singular.sum(), np.finfo(float).tiny)
     return float(np.exp(-np.sum(shares * np.log(shares))))
 
 
 def first_share(singular: Array) -> float:
-    """Return the first component's share of the variance; 1 where nothing varies."""
+    """Return the first component's share of the variance; 1 if all singular values are 0."""
     total = np.square(singular).sum()
     return float(np.square(singular[0]) / total) if total > 0 else 1.0
 
 
 def components_for(singular: Array, share: float) -> int:
-    """Return how many components hold `share` of the variance."""
+    """Return the smallest number of components with at least `share` of the variance."""
     variance = np.square(singular)
     if variance.sum() == 0:
         return 1

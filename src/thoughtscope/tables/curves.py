@@ -1,4 +1,4 @@
-"""curves.csv: each stage of each run's accuracy curve in a few numbers, with intervals over its items."""
+"""curves.csv: a summary of the accuracy curve of each stage of each run, with intervals over items."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from thoughtscope.tables.identity import as_table, named, run_of
 from thoughtscope.tables.measurements import read_accuracy, read_correct, read_schedule
 from thoughtscope.tables.solved import LINE, SOLVED, with_solved
 
-WINDOW = 3  # measurements in the running mean that the end is held against
+WINDOW = 3  # measurements in the running mean that the end is compared with
 _POINTS = ("start", "third", "peak", "end")
 
 
 class Curves(Table):
-    """Each stage of each run's accuracy curve in a few numbers."""
+    """A summary of the accuracy curve of each stage of each run."""
 
     READS = "runs"
     DEFAULT = True
@@ -43,20 +43,18 @@ class Curves(Table):
     settings: Solving
 
     def make(self, folders: Sequence[Path]) -> pd.DataFrame:
-        """Return one row for each stage of each run folder, from what was measured within that stage.
+        """Return one row for each stage of each run folder, from the measurements within that stage.
 
-        A stage answers with its own layout, so numbers of different stages are about different tasks: the row of the
-        last stage, whose `layout` is ``last``, is the one that compares runs. `accuracy.parquet` has that layout at
-        every step.
+        Each stage is measured with its own layout, so accuracies of different stages do not compare. To compare runs,
+        use the row of the last stage, whose `layout` is ``last``. `accuracy.parquet` has that layout at every step.
 
-        - first_step, last_step: updates before the stage began and at its end; measurements: how many lie within.
-        - start, third, peak, end: accuracy at the first of these, at the one nearest to a third of the stage, at the
-          highest (the earliest such) and at the stage's end, each with its step and Wilson interval.
-        - best_window: the best mean of three neighbouring measurements, best_window_step the step of the middle one.
-        - late_drop: best_window minus end, positive where accuracy was lost; its interval is paired by item.
-          The window is the best one of many and chosen on the same items, so a drop of about its interval's
-          half width comes by chance: look at late_drop_low.
-        - change: end minus the end of the stage before, paired by item; worse: whether it is below 0 beyond chance.
+        - first_step, last_step: the updates at which the stage starts and ends; measurements: their number.
+        - start, third, peak, end: accuracy at the first measurement, at the one nearest to a third of the stage, at
+          the (earliest) highest one and at the last, each with its step and Wilson interval.
+        - best_window: the highest mean of three consecutive measurements; best_window_step: the step of the middle one.
+        - late_drop: best_window minus end, with an interval paired by item. The window is selected on the same items,
+          so a drop of about half the interval's width occurs by chance; judge by late_drop_low.
+        - change: end minus the end of the stage before, paired by item; worse: whether its interval is below 0.
         - the columns `SOLVED`: whether the run ends at `settings.solved_at` or above, and how many seeds do.
         """
         confidence = self.settings.confidence
@@ -91,7 +89,7 @@ def _stages(folder: Path, confidence: float) -> Iterator[dict[str, Any]]:
 
 
 def _points(correct: pd.DataFrame, first: int, last: int, confidence: float) -> dict[str, Any]:
-    """Return start, third, peak and end of a stage from `correct`: 0 and 1, one row an item, one column a step."""
+    """Return start, third, peak and end of a stage; `correct` is 0 or 1, with a row per item and a column per step."""
     steps, accuracy = correct.columns.to_numpy(), correct.mean().to_numpy()
     third = first + (last - first) / 3
     at = {
@@ -109,13 +107,13 @@ def _points(correct: pd.DataFrame, first: int, last: int, confidence: float) -> 
 
 
 def late_drop(correct: pd.DataFrame, confidence: float) -> dict[str, float]:
-    """Return the best running mean of three measurements, and how far the end lies below it.
+    """Return the highest running mean of three measurements and its difference to the last measurement.
 
     Args:
-        correct: 0 and 1, one row an item, one column a step; the columns rise.
+        correct: 0 or 1, with a row for each item and a column for each step, in ascending order.
 
     Returns:
-        Nothing where there are fewer than three measurements.
+        An empty mapping if there are fewer than three measurements.
     """
     if correct.shape[1] < WINDOW:
         return {}

@@ -14,12 +14,12 @@ NAMES = ["task", "backbone", "method", "label", "trainable", "seed"]
 
 
 def run_of(folder: Path) -> RunId:
-    """Return the run whose artifact a folder is: its last five parts are the run's path."""
+    """Return the run that an artifact folder belongs to; the last five parts of its path name the run."""
     return RunId.parse("/".join(folder.parts[-5:]))
 
 
 def named(run: RunId, methods: Mapping[str, str]) -> dict[str, Any]:
-    """Return the columns `NAMES` of a run; `label` is its method's name as figures print it."""
+    """Return the columns `NAMES` of a run; `methods` has the label of each method."""
     return {
         "task": run.task,
         "backbone": run.backbone,
@@ -31,6 +31,6 @@ def named(run: RunId, methods: Mapping[str, str]) -> dict[str, Any]:
 
 
 def as_table(rows: Iterable[Mapping[Any, Any]], columns: Sequence[str]) -> pd.DataFrame:
-    """Return rows as a frame with the run's columns first, sorted by run and else in their order."""
+    """Return rows as a frame with the columns `NAMES` first, sorted by run and otherwise in their order."""
     frame = pd.DataFrame(list(rows), columns=[*NAMES, *columns])
     return frame.sort_values([name for name in NAMES if name != "label"], kind="stable", ignore_index=True)

@@ -1,4 +1,4 @@
-"""Reads what a run measured while it trained: its accuracy at each step, and which items were right."""
+"""Reads what was measured during training: the accuracy at each step, and which items were right."""
 
 from __future__ import annotations
 
@@ -37,10 +37,10 @@ def read_answers(folder: Path) -> pd.DataFrame:
 
 
 def read_correct(folder: Path, layout: str) -> pd.DataFrame:
-    """Return which test items were right, as a frame of 0 and 1: one row an item, one column a step.
+    """Return which test items were right, as a frame of 0 and 1 with a row for each item and a column for each step.
 
     Args:
-        layout: ``last`` or ``current``: with which stage's layout. Where both are the same, ``last`` stands for both.
+        layout: ``last`` or ``current``, the stage whose layout was used. If both are the same, only ``last`` is stored.
 
     Raises:
         UserError: there is no such table, or the steps were not measured on the same items.
@@ -58,15 +58,15 @@ def read_correct(folder: Path, layout: str) -> pd.DataFrame:
 
 
 def read_schedule(folder: Path) -> dict[str, Any]:
-    """Return a run's `schedule.json`: its stages as they happened, its updates and tokens, and the stage not learned.
+    """Return a run's `schedule.json`: the stages as they were realised, the number of updates and tokens.
 
     Raises:
-        UserError: it is missing or lacks one of them.
+        UserError: the file is missing or lacks a key.
     """
     path = folder / "schedule.json"
     try:
         found: dict[str, Any] = json.loads(path.read_text())
         needed = {key: found[key] for key in ("stages", "updates", "labelled_tokens", "positions")}
-        return {**needed, "unlearned": found.get("unlearned")}
+        return {**needed, "unlearned": found.get("unlearned"), "best": found.get("best")}
     except (OSError, ValueError, KeyError) as error:
         raise UserError(str(path), "no readable schedule with stages, updates and tokens", FIX) from error

@@ -1,4 +1,4 @@
-"""probes.csv: what every probe of a study found, in one long table. Fits nothing (see `thoughtscope.probes`)."""
+"""probes.csv: the evidence of every probe of a study in one table."""
 
 from __future__ import annotations
 
@@ -27,15 +27,16 @@ class Probes(Table):
     """
 
     def make(self, folders: Sequence[Path]) -> pd.DataFrame:
-        """Return every row of the tables `evidence` of these probes' folders.
+        """Return all rows of the tables `evidence` of these probes.
 
         - probe: its name in the config.
-        - The columns of a kind of probe stand between this and the following; those that a probe has no use for are
-          empty. A probe of statements has neither method, trainable nor seed, since it is fitted on a backbone.
-        - measure, value: what was measured, held out, with its interval; n: on how many questions or statements.
-        - p: (k + 1) / (B + 1), where k of B permuted labellings reach the value; p_corrected: the same for the largest
-          value that the probe could have picked. One-sided.
-        - passes_null: whether p_corrected is at most the level of the config.
+        - Next are the columns of the kinds of probes; those of other kinds are empty. A probe of statements has no
+          method, trainable or seed, because it is fitted on a backbone.
+        - measure, value: the measure and its value on held-out data, with its interval; n: the number of questions or
+          statements.
+        - p: one-sided, (k + 1) / (B + 1), where k of B permuted labellings have at least this value; p_corrected: the
+          same for the largest of all values that the probe could have selected.
+        - passes_null: whether p_corrected is at most the significance level of the config.
         - note: why a row has no values.
         """
         frames = [schemas.read_any(folder / "tables/evidence.parquet", self.COLUMNS).to_pandas() for folder in folders]

@@ -1,7 +1,7 @@
-"""separation.csv: how far apart methods' latents lie, and how far one method's move from step to step.
+"""separation.csv: the distance between the latents of different methods, and between successive latents of one method.
 
-Any two trained networks differ, so each distance stands beside its floor: the same distance between two seeds of one
-method. Knows nothing about whether latents differ within a method (see `collapse`).
+Any two trained networks differ, so each distance has a floor to compare it with: the same distance between two seeds of
+one method. Whether latents differ within a method is in `collapse`.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True)
 class Group:
-    """Runs that are compared with each other, one kind of their vectors, and how it is looked at."""
+    """Runs that are compared with each other, the kind of their vectors, and how these are processed."""
 
     runs: dict[RunId, RunCells]
     unit_norm: bool
     questions: str
 
     def cells(self, step: int) -> dict[RunId, Cell]:
-        """Return each run's cell of step k, for those that have one."""
+        """Return the cell of latent k of each run that has one."""
         found = {run: cells.latents[step - 1] for run, cells in self.runs.items() if step <= len(cells.latents)}
         if self.questions == "common":
             both = set.intersection(*(set(cell.questions) for cell in found.values()))
@@ -47,7 +47,7 @@ class Group:
 
 
 class Separation(Table):
-    """How far apart methods' latents lie, beside the distance of two seeds of one method."""
+    """The distance between the latents of methods, with the distance between two seeds of one method."""
 
     READS = "hidden_states"
     DEFAULT = True
@@ -81,27 +81,26 @@ class Separation(Table):
     settings: Sampling
 
     def make(self, folders: Sequence[Path]) -> pd.DataFrame:
-        """Return one row for each measure, method (and other method), kind and step k of each group of runs.
+        """Return one row for each measure, method (and other method), kind and latent k of each group of runs.
 
-        Compared are the methods of one task, backbone, trainable and seed, and the seeds of one method; widths must
-        agree.
+        A group has the methods of one task, backbone, trainable and seed, or the seeds of one method; widths agree.
 
-        - `distance`: between the centroids of `method` and `other` at step k, over the spread within: the root of
-          the mean of both runs' mean squared distance to their centroid. What finite samples add to the
-          squared distance is taken away, so two samples of one distribution give about 0.
-        - `silhouette`: of the two runs' vectors at step k (Rousseeuw 1987), -1 to 1.
-        - `movement`: between the centroids of one method at steps k-1 and k, over the questions that reach k,
+        - `distance`: between the centroids of `method` and `other` at latent k, divided by the spread within: the root
+          of the mean of both runs' mean squared distance to their centroid. The bias of finite samples is subtracted
+          from the squared distance, so two samples of one distribution give about 0.
+        - `silhouette`: of the vectors of the two runs at latent k (Rousseeuw 1987), -1 to 1.
+        - `movement`: between the centroids of one method at latents k-1 and k, over the questions with a k-th latent,
           with the same scaling; `other` is empty.
-        - other, other_seed: what `method` and `seed` are compared with. Where `other` is the method itself, the row
+        - other, other_seed: what `method` and `seed` are compared with. If `other` is the method itself, the row
           compares two of its seeds.
         - floor, floor_lowest, floor_highest: mean and range of the same measure over the `floor_pairs` pairs of seeds
-          of `method` and of `other`. A distance that does not exceed it says nothing about the methods. Empty where
-          neither method has two seeds.
-        - unit_norm: whether vectors were scaled to length 1 first (normed states and fused vectors differ in scale).
-        - questions: `all` that reach step k, or only those where all runs compared that have a step k reach it
-          (`common`; these rows are left out where it makes no difference).
-        - n, n_other: vectors used, at most 256. A cell that fewer than 50 questions reach (or half of those asked,
-          if that is less) has no value. ci_low, ci_high: delete-half jackknife interval over questions.
+          of `method` and of `other`. A distance that does not exceed the floor is no evidence that the methods differ.
+          Empty if neither method has two seeds.
+        - unit_norm: whether vectors were first scaled to length 1 (normed states and fused vectors differ in scale).
+        - questions: `all` with a k-th latent, or those that have one in every run of the group that has any (`common`;
+          left out where both are the same).
+        - n, n_other: number of vectors, at most 256. A cell with fewer than 50 questions (or half of all questions, if
+          that is less) has no value. ci_low, ci_high: delete-half jackknife interval over questions.
         """
         rows = [row for kind in KINDS for row in _rows(folders, kind, self.settings)]
         labels = ({"label": self.methods.get(row["method"], row["method"])} for row in rows)
@@ -137,7 +136,7 @@ def _check_widths(runs: dict[RunId, RunCells]) -> None:
 
 
 def _floors(seeds: Sequence[Row]) -> dict[tuple[Any, ...], list[float]]:
-    """Return the values that compare two seeds of one method, by what was measured."""
+    """Return the distances between seeds of one method, by measure, method, kind and latent."""
     found: dict[tuple[Any, ...], list[float]] = defaultdict(list)
     for row in seeds:
         if "value" in row:
@@ -151,7 +150,7 @@ def _measured(row: Row, method: str, questions: str) -> tuple[Any, ...]:
 
 
 def _floor(row: Row, floors: dict[tuple[Any, ...], list[float]]) -> Row:
-    """Return the columns of the floor of a row that compares two methods."""
+    """Return the columns `floor*` of a row that compares two methods."""
     if "other" not in row:
         return {}
     values = [value for name in (row["method"], row["other"]) for value in _of_seeds(row, name, floors)]
@@ -162,7 +161,7 @@ def _floor(row: Row, floors: dict[tuple[Any, ...], list[float]]) -> Row:
 
 
 def _of_seeds(row: Row, method: str, floors: dict[tuple[Any, ...], list[float]]) -> list[float]:
-    """Return the distances between seeds of a method; on all questions if these are its common ones."""
+    """Return the distances between seeds of a method; on all questions if all of them are common."""
     common = floors.get(_measured(row, method, row["questions"]), [])
     return common or floors.get(_measured(row, method, "all"), [])
 
@@ -206,12 +205,12 @@ def _interval(
 
 
 def _root(squares: dict[str, float]) -> dict[str, float]:
-    """Return distances for squared ones: the estimate of a square may be negative, and counts as 0 then."""
+    """Return the roots of squared distances; an estimate below 0 counts as 0."""
     return {name: float(np.sqrt(max(square, 0.0))) for name, square in squares.items()}
 
 
 class Pair:
-    """Two runs' cells; its statistics take indices of questions, so that a question is drawn for both."""
+    """The cells of two runs. Its statistics take indices of questions, so that resampling draws a question for both."""
 
     def __init__(self, one: Cell, other: Cell) -> None:
         self.one, self.other = one.vectors.astype(np.float64), other.vectors.astype(np.float64)
@@ -221,7 +220,7 @@ class Pair:
         self.distances = _distances(both)
 
     def squared_distance(self, questions: NDArray[np.intp]) -> float:
-        """Return the squared distance of the centroids over the squared spread within."""
+        """Return the squared distance of the centroids, divided by the squared spread within, for ``questions [m]``."""
         drawn = self._rows(questions)
         one, other = self.one[drawn[0]], self.other[drawn[1]]
         if min(len(one), len(other)) < 2:
@@ -231,7 +230,7 @@ class Pair:
         return squared_distance(one, other, shared_covariance(one[here], other[there]) * len(here))
 
     def silhouette(self, questions: NDArray[np.intp]) -> float:
-        """Return the mean silhouette of the two runs' vectors."""
+        """Return the mean silhouette of the vectors of both runs, for ``questions [m]``."""
         return silhouette(self.distances, self._rows(questions))
 
     def _rows(self, questions: NDArray[np.intp]) -> tuple[Mask, Mask]:
@@ -241,7 +240,7 @@ class Pair:
 
 
 def _distances(vectors: Array) -> Array:
-    """Return the distances between all rows of ``vectors [n, width]``, ``[n, n]``."""
+    """Return the distances ``[n, n]`` between all rows of ``vectors [n, width]``."""
     from scipy.spatial.distance import cdist
 
     found: Array = cdist(vectors, vectors)
@@ -249,20 +248,20 @@ def _distances(vectors: Array) -> Array:
 
 
 def shared_covariance(one: Array, other: Array) -> float:
-    """Return the covariance of two samples `[n, width]` of the same questions, summed over the entries."""
+    """Return the covariance of two samples ``[n, width]`` of the same questions, summed over the entries."""
     if len(one) < 2:
         return 0.0
     return float(np.sum((one - one.mean(axis=0)) * (other - other.mean(axis=0))) / (len(one) - 1))
 
 
 def squared_distance(one: Array, other: Array, shared: float = 0.0) -> float:
-    """Return the squared distance between the means of two samples `[n, width]` over the squared spread within.
+    """Return the squared distance of the means of two samples ``[n, width]``, divided by the squared spread within.
 
     The squared distance of sample means exceeds the true one by ``s1 / n1 + s2 / n2 - 2 shared / (n1 n2)`` in
-    expectation, which is taken away (s: the samples' total variance).
+    expectation, which is subtracted (s: the total variance of a sample).
 
     Args:
-        shared: the covariance summed over the questions that both samples hold; 0 for independent samples.
+        shared: the covariance, summed over the questions that are in both samples; 0 for independent samples.
     """
     spread = [float(part.var(axis=0, ddof=1).sum()) for part in (one, other)]
     squared = float(np.square(one.mean(axis=0) - other.mean(axis=0)).sum())
@@ -273,11 +272,11 @@ def squared_distance(one: Array, other: Array, shared: float = 0.0) -> float:
 def silhouette(distances: Array, drawn: tuple[Mask, Mask]) -> float:
     """Return the mean silhouette (Rousseeuw 1987) of two clusters; NaN where one has fewer than two points.
 
-    Equals `sklearn.metrics.silhouette_score`, which would copy the distances for every one of many resamples.
+    Equals `sklearn.metrics.silhouette_score`, which would copy the distances for each resample.
 
     Args:
-        distances: between all points, those of the first cluster first, `[n1 + n2, n1 + n2]`.
-        drawn: which points count, `[n1]` and `[n2]`.
+        distances: between all points, those of the first cluster first, ``[n1 + n2, n1 + n2]``.
+        drawn: which points count, ``[n1]`` and ``[n2]``.
     """
     sizes = [int(mask.sum()) for mask in drawn]
     if min(sizes) < 2:
@@ -294,7 +293,7 @@ def silhouette(distances: Array, drawn: tuple[Mask, Mask]) -> float:
 
 
 def _squared_movement(cell: Cell) -> Callable[[NDArray[np.intp]], float]:
-    """Return the statistic `movement` of a cell, squared: as `squared_distance`, for pairs of the same question."""
+    """Return the squared statistic `movement` of a cell: `squared_distance` for pairs of the same question."""
     now, before = cell.vectors.astype(np.float64), cell.previous.astype(np.float64)
 
     def movement(rows: NDArray[np.intp]) -> float:

@@ -1,4 +1,4 @@
-"""The columns of a table of runs that say which runs solve their task, and how many seeds do."""
+"""Adds to a table of runs which of them solve their task, and how many seeds do."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ SOLVED = ["solved", "seeds", "seeds_solved", "solved_low", "solved_high"]
 
 
 def with_solved(table: pd.DataFrame, final: pd.Series, settings: Solving) -> pd.DataFrame:
-    """Return a table of runs with its columns `SOLVED` filled; they stay empty where `settings.solved_at` is null.
+    """Return a table of runs with the columns `SOLVED`, which are empty if `settings.solved_at` is null.
 
-    `solved` says whether the row's run solves its task. The others are about all seeds of its `LINE`: how many there
-    are, how many solve it, and Wilson's interval of their share.
+    `solved` is whether the run of a row solves its task. The other columns count over all seeds of its `LINE`: their
+    number, how many solve the task, and the Wilson interval of that share.
 
     Args:
         final: the final accuracy of each row's run.

@@ -1,13 +1,13 @@
-"""test_sets.csv: every backbone and method on every test set and on their mean, beside what was published.
+"""test_sets.csv: accuracy of every backbone and method on every test set and on their mean, with published values.
 
-The form in which LT-Tuning (arXiv 2602.10229) is reported. Seconds are no column: they differ each time a run is made,
-and stand in `results/benchmarks`.
+This is how LT-Tuning (arXiv 2602.10229) is reported. Seconds are in `results/benchmarks` and not here, because they
+differ each time.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,7 +28,7 @@ GROUP = ["task", "backbone", "method", "trainable"]
 
 
 class Published(Strict):
-    """An accuracy that was published elsewhere, to stand beside ours."""
+    """An accuracy that was published elsewhere."""
 
     backbone: str
     method: str
@@ -38,19 +38,19 @@ class Published(Strict):
 
 
 class Comparison(Solving):
-    """What accuracies are compared with."""
+    """The baseline and the published accuracies to compare with."""
 
-    baseline: str = Field("cot", description="the method that others are compared with, pair by pair")
-    published: list[Published] = Field([], description="accuracies that stand beside ours")
+    baseline: str = Field("cot", description="the method that all others are compared with, paired by item and seed")
+    published: list[Published] = Field([], description="published accuracies to list with ours")
 
 
 @dataclass(frozen=True)
 class Answers:
-    """What the runs of one group said to a test set.
+    """The answers of one group of runs to a test set.
 
     Args:
-        right: which items were right: rows of items, columns of seeds.
-        overlap: items whose question is in train, whole or thirteen words in a row, or in validation.
+        right: whether each item was right, ``[items, seeds]``.
+        overlap: number of items whose question, or thirteen words in a row of it, is in train or validation.
         cost: means over items and seeds.
     """
 
@@ -79,15 +79,18 @@ class AllTestSets(Table):
     settings: Comparison
 
     def make(self, folders: Sequence[Path]) -> pd.DataFrame:
-        """Return one row for each (task, backbone, method, trainable) and test set, and one for the sets' mean.
+        """Return one row for each (task, backbone, method, trainable) and test set, and one for the mean of all sets.
 
-        overlap is the number of items that training or the choice of stages has seen (`tasks.overlap`). accuracy is the
-        mean over `seeds`, lowest_seed and highest_seed are the ends of their range; n counts items, the mean weighs
-        every set alike. Intervals are over items and seeds (`evaluation.seeds`). seeds_solved of the seeds end at
-        `settings.solved_at` or above, with Wilson's interval of their share; accuracy_solved is the mean of these.
-        difference is that to `settings.baseline` on the same items and seeds, paired. mean_forward_passes are the
-        serial forward passes of a response (`latents.generate.Generation`): latents that wait for no pass before cost
-        none.
+        A split named `test, latents: 3` is `test` answered with 3 latents (`evaluation.latents`); no mean includes it.
+
+        - n: number of items; overlap: how many of them occur in train or validation (`tasks.overlap`).
+        - accuracy: mean over `seeds`, with an interval over items and seeds (`evaluation.seeds`); lowest_seed and
+          highest_seed: their range. The mean over sets weights every set equally.
+        - seeds_solved: number of seeds that end at `settings.solved_at` or above, with the Wilson interval of their
+          share; accuracy_solved: the mean accuracy of these.
+        - difference: accuracy minus that of `settings.baseline`, paired by item and seed.
+        - mean_forward_passes: serial forward passes of a response (`latents.generate.Generation`). Latents that do not
+          depend on the pass before cost none.
 
         Raises:
             UserError: a table is missing, or runs of one group were measured on different items.
@@ -101,15 +104,20 @@ class AllTestSets(Table):
         for key, sets in groups.items():
             base = groups.get((key[0], key[1], settings.baseline, key[3]), {})
             named = dict(zip(GROUP, key, strict=True), label=self.methods.get(key[2], key[2]))
-            for split, part in {**{split: [split] for split in sets}, MEAN: list(sets)}.items():
+            for split, part in {**{split: [split] for split in sets}, MEAN: _own(sets)}.items():
                 measured = _measured({one: sets[one] for one in part}, settings)
                 difference = {} if base is sets else _difference(part, sets, base, settings)
                 rows.append({**named, "split": split, **measured, **difference, **_published(settings, key, split)})
         return pd.DataFrame(rows, columns=self.COLUMNS)
 
 
+def _own(splits: Iterable[str]) -> list[str]:
+    """Return the test sets themselves, without those that were answered with another number of latents."""
+    return [split for split in splits if schemas.OTHER_LATENTS not in split]
+
+
 def _answers(folders: Sequence[Path]) -> dict[str, Answers]:
-    """Return the last answers of a group's runs to every test set.
+    """Return the final answers of the runs of a group to every test set.
 
     Raises:
         UserError: its runs were measured on different items.
@@ -135,7 +143,7 @@ def _answers(folders: Sequence[Path]) -> dict[str, Answers]:
 
 
 def _measured(sets: Mapping[str, Answers], settings: Comparison) -> dict[str, Any]:
-    """Return what is known of some test sets together, each weighing alike."""
+    """Return the columns for some test sets together, each weighted equally."""
     seeds = pd.DataFrame({split: one.right.mean() for split, one in sets.items()}).mean(axis=1)
     each = [(one.right.mean(), len(one.right)) for one in sets.values()]
     low, high = accuracy_interval(each, settings.confidence, settings.solved_at)
@@ -164,7 +172,7 @@ def _solved(seeds: pd.Series, settings: Comparison) -> dict[str, Any]:
 def _difference(
     splits: Sequence[str], ours: Mapping[str, Answers], theirs: Mapping[str, Answers], settings: Comparison
 ) -> dict[str, float]:
-    """Return the difference to the baseline, item by item, over the seeds that both have."""
+    """Return the difference to the baseline, paired by item, over the seeds that both have."""
     pairs = []
     for split in splits:
         if split not in theirs:

@@ -1,4 +1,4 @@
-"""Tasks: datasets with a contract. A module is one kind of task.
+"""Tasks: datasets of questions or of statements. A module with a class `Settings` is one kind of task; see `base`.
 
-`contract.Contract` names what it offers. Kinds are light: plain Python and seeded `random.Random`, no torch.
+Tasks are plain Python with seeded `random.Random` and load without torch.
 """

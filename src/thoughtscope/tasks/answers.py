@@ -1,8 +1,8 @@
-"""Reads answers out of responses and gold texts, writes them in one canonical form, and compares them.
+"""Extracts answers from responses and gold texts, in canonical form, and compares them.
 
-An answer stands after a mark: `####`, in `\\boxed{}`, or after words that a task sets. After the mark the first number,
-choice or truth value counts. A gold text without a mark must hold one answer only. What can be read in two ways is
-no answer; a gold text of that kind is refused.
+An answer follows a mark: `####`, `\\boxed{}`, or words that a task sets. After the mark, the first number, choice or
+truth value counts. A gold text without a mark must have exactly one answer. Text that can be read in two ways is no
+answer in a response, and an error in a gold text.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ AnswerFormat = Literal["text", "number", "choice", "boolean"]
 BOXED = "\\boxed"
 MARKS = (ANSWER, BOXED)
 ANNOTATION = re.compile(r"<<[^<>]*>>")  # GSM8K's calculator
-EQUATION = re.compile(  # what stands before the result of a calculation
+EQUATION = re.compile(  # a calculation up to the = before its result
     r"\s*[$(-]*\s*\d[\d.,]*[\s)]*[-+*/x×÷·][\d\s.,+*/x×÷·()$-]*\d[\s)]*=(?=\s*[$-]*\s*\d)"
 )
 WORDS = re.compile(
@@ -32,7 +32,7 @@ WORDS = re.compile(
     r"|seventy|eighty|ninety|half|halves|thirds?|quarters?|dozens?|twice|thrice|double|triple|squared|cubed)\b",
     re.IGNORECASE,
 )
-ACCOUNT = re.compile(r"\s*\(\s*[$€£¥]?\s*[\d.,]+\s*\)\s*")  # (20): perhaps minus 20
+ACCOUNT = re.compile(r"\s*\(\s*[$€£¥]?\s*[\d.,]+\s*\)\s*")  # (20) means -20 in accounting, so it is ambiguous
 LABEL = r"[A-Za-z]|[0-9]{1,2}"
 MARKED_LABEL = re.compile(rf"\(\s*({LABEL})\s*\)|(?<![\w'.])({LABEL})\s*[).:](?!\w)")
 LONE_LABEL = re.compile(r"(?<![\w'.-])([A-Z]|[0-9]{1,2})(?![\w'%-]|\.\w|\s*[/:]\s*\d)")
@@ -45,22 +45,24 @@ TRUTHS = {"yes": True, "true": True, "y": True, "t": True, "1": True, "1.0": Tru
 
 
 class Tolerance(Strict):
-    """How far a predicted number may lie from the gold one: the larger of the two counts."""
+    """The largest accepted difference of a predicted number to the gold number; the larger of the two counts."""
 
     absolute: float = Field(0.0, ge=0, description="largest difference")
     relative: float = Field(0.0, ge=0, description="largest difference as a share of the gold number")
 
 
 class UnreadableError(ValueError):
-    """A gold text without an answer, or with one that can be read in two ways."""
+    """A gold text without an answer, or with an ambiguous one."""
 
 
 @dataclass(frozen=True)
 class Judge:
-    """How the answers of a task are read and compared.
+    """Reads and compares the answers of a task.
 
     Attributes:
-        marks: after which of them an answer stands; the first that occurs counts, at its last occurrence.
+        form: the format of answers.
+        absolute, relative: tolerances of numbers, see `Tolerance`.
+        marks: marks that an answer follows. The first of them that occurs counts, at its last occurrence.
     """
 
     form: AnswerFormat = "text"
@@ -70,7 +72,7 @@ class Judge:
 
     @classmethod
     def of(cls, row: Mapping[str, Any]) -> Judge:
-        """Return the judge that a row of `schemas.REASONING` asks for; the default one for columns that it lacks."""
+        """Return the judge that the columns of a row of `schemas.REASONING` describe; missing columns have defaults."""
         default = cls()
         return cls(
             form=row.get("answer_format", default.form),
@@ -81,7 +83,7 @@ class Judge:
 
     @property
     def columns(self) -> dict[str, Any]:
-        """The columns of `schemas.REASONING` that hold it."""
+        """The columns of `schemas.REASONING` that describe the judge."""
         return {
             "answer_format": self.form,
             "absolute_tolerance": self.absolute,
@@ -90,12 +92,12 @@ class Judge:
         }
 
     def read(self, response: str) -> str | None:
-        """Return the answer of a response in canonical form; None if no mark or no answer is there."""
+        """Return the answer of a response in canonical form; None if there is no mark or no answer."""
         part = after_mark(response, self.marks)
         return None if part is None else READERS[self.form](part[:LONGEST])
 
     def correct(self, predicted: str | None, gold: str) -> bool:
-        """Return whether a canonical answer is the gold one, or, as a number, near enough to it."""
+        """Return whether a canonical answer equals the gold answer, or, as a number, is within the tolerance."""
         if predicted is None or predicted == gold or self.form != "number":
             return predicted == gold
         target = Fraction(gold)
@@ -106,7 +108,7 @@ class Judge:
         """Return the answer of a gold text in canonical form.
 
         Raises:
-            UnreadableError: there is none, or it can be read in two ways.
+            UnreadableError: there is no answer, or it is ambiguous.
         """
         part = after_mark(text, self.marks)
         if self.form == "text":
@@ -123,7 +125,7 @@ class Judge:
 
 
 def after_mark(text: str, marks: tuple[str, ...] = MARKS) -> str | None:
-    """Return what follows the last occurrence of the first of `marks` that `text` has; None if it has none."""
+    """Return the text after the last occurrence of the first of `marks` that occurs in `text`; None if none does."""
     for mark in marks:
         pattern = re.escape(mark) + (r"(?![a-z])" if mark == BOXED else "")
         ends = [found.end() for found in re.finditer(pattern, text, re.IGNORECASE)]
@@ -136,7 +138,7 @@ def after_mark(text: str, marks: tuple[str, ...] = MARKS) -> str | None:
 
 
 def _braces(text: str) -> str:
-    """Return what is in the braces at the beginning of `text`; all of it if they do not close."""
+    """Return the content of the braces at the start of `text`; the whole text if they do not close."""
     depth = 0
     for found in re.finditer(r"[{}]", text[:LONGEST]):
         depth += 1 if found[0] == "{" else -1
@@ -186,7 +188,7 @@ def _choice(part: str) -> str | None:
 
 
 def _labels(text: str) -> list[str]:
-    """Return the labels of choices in a text: a letter or a number that stands alone, or is marked as in `(b)`."""
+    """Return the choice labels in a text: letters or numbers that stand alone, or are marked as in `(b)`."""
     stripped = text.strip().strip("*").strip()
     if re.fullmatch(LABEL, stripped):
         return [stripped.upper()]
@@ -214,7 +216,7 @@ def _boolean(part: str) -> str | None:
 
 
 def _truth(text: str, found: re.Match[str]) -> bool:
-    """Return a truth value, turned round by a `not` before it."""
+    """Return a truth value, inverted if a negation precedes it."""
     return TRUTHS[found[1].lower()] != bool(NEGATION.search(text[max(0, found.start() - 30) : found.start()]))
 
 

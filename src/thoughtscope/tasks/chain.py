@@ -1,12 +1,12 @@
-"""chain: left-to-right arithmetic modulo a prime, every intermediate value known.
+"""chain: left-to-right arithmetic modulo a prime, with all intermediate values.
 
     question  3 * 2 + 4 * 5 =        (modulo 7)
     steps     6, 3, 1                (as bare values, or as equations: 3 * 2 = 6)
 
-A model that can use a latent to hold an intermediate value solves it; one forward pass over the question
-does not. Validation and test end with pairs of operations that train never ends with, and their questions cannot be
-reordered into one of train. So neither a table of the last two operations, nor one of a value and the operations after
-it, nor a question with operands swapped helps there. Knows nothing about tokenizers or files.
+A model that stores intermediate values in latents can solve it; a single forward pass over the question does not
+suffice. Validation and test questions end with pairs of operations that no training question ends with, and cannot be
+reordered into a training question. So these cannot be answered by memorising the last two operations, a value with the
+operations after it, or questions with swapped operands.
 """
 
 from __future__ import annotations
@@ -20,28 +20,20 @@ from typing import Any, Literal
 from pydantic import Field, model_validator
 
 from thoughtscope.errors import UserError
-from thoughtscope.settings import Positive, Strict
+from thoughtscope.settings import Positive
+from thoughtscope.tasks.base import QuestionTask, Splits
 from thoughtscope.tasks.reasoning import response_text
 
-CONTRACT = "reasoning"
 OPERATORS = "+*"
-HELD_OUT = 0.25  # of all questions, at most, have endings that train has not
-Ending = list[Sequence[int]]  # the questions with an ending
+HELD_OUT = 0.25  # largest share of all questions whose endings are held out of train
+Ending = list[Sequence[int]]  # the numbers of the questions with one ending
 
 
-class Splits(Strict):
-    """How many questions each split has."""
-
-    train: Positive
-    validation: Positive
-    test: Positive
-
-
-class Settings(Strict):
-    """Arithmetic modulo `modulus` with `operations` operations; operands are 1 .. modulus - 1."""
+class Settings(QuestionTask):
+    """Arithmetic modulo `modulus` with `operations` operations and operands from 1 to modulus - 1."""
 
     kind: Literal["chain"]
-    modulus: int = Field(..., ge=3, description="a prime, so that multiplication loses nothing")
+    modulus: int = Field(..., ge=3, description="a prime, so that multiplication is invertible")
     operations: Positive = Field(..., description="steps of a question (K)")
     steps: Literal["values", "equations"] = Field("values", description="how a step is written")
     splits: Splits
@@ -53,57 +45,69 @@ class Settings(Strict):
             raise ValueError(f"modulus {self.modulus} is not a prime: use 5, 7 or 11")
         return self
 
+    def examples(self) -> Iterator[dict[str, Any]]:
+        """Yield distinct questions; no two splits share an ending (see `endings`).
 
-def examples(settings: Settings) -> Iterator[dict[str, Any]]:
-    """Yield distinct questions; no ending (see `endings`) is in two splits.
-
-    Raises:
-        UserError: there are fewer different questions, or endings, than the splits want.
-    """
-    sizes = settings.splits.model_dump()
-    wanted, space = sum(sizes.values()), question_count(settings)
-    if wanted > space:
-        raise UserError(
-            "task chain: splits",
-            f"{wanted} questions wanted, {space} there are",
-            "lower the splits, or raise modulus or operations",
-        )
-    rng = random.Random(settings.seed)
-    groups = endings(settings)
-    rng.shuffle(groups)
-    for split, held in _shares(settings, groups, sizes).items():
-        room = sum(_room(settings, split, group) for group in held)
-        if room < sizes[split]:
+        Raises:
+            UserError: there are fewer questions, or endings, than the splits need.
+        """
+        sizes = self.splits.model_dump()
+        wanted, space = sum(sizes.values()), question_count(self)
+        if wanted > space:
             raise UserError(
-                f"task chain: splits.{split}",
-                f"{sizes[split]} questions wanted, {room} there are with endings of its own",
+                "task chain: splits",
+                f"{wanted} questions wanted, {space} there are",
                 "lower the splits, or raise modulus or operations",
             )
-        parts = [part for group in held for part in group]
-        ends = list(itertools.accumulate(map(len, parts)))
-        drawn: dict[int, None] = {}
-        while len(drawn) < sizes[split]:
-            place = rng.randrange(ends[-1])
-            part = bisect_right(ends, place)
-            number = parts[part][place - ends[part]]
-            if split == "train" or _settled(settings, number):
-                drawn[number] = None
-        for number in drawn:
-            yield {"example_id": f"chain-{number}", "split": split, **_question(settings, number)}
+        rng = random.Random(self.seed)
+        groups = endings(self)
+        rng.shuffle(groups)
+        for split, held in _shares(self, groups, sizes).items():
+            room = sum(_room(self, split, group) for group in held)
+            if room < sizes[split]:
+                raise UserError(
+                    f"task chain: splits.{split}",
+                    f"{sizes[split]} questions wanted, {room} there are with endings of its own",
+                    "lower the splits, or raise modulus or operations",
+                )
+            parts = [part for group in held for part in group]
+            ends = list(itertools.accumulate(map(len, parts)))
+            drawn: dict[int, None] = {}
+            while len(drawn) < sizes[split]:
+                place = rng.randrange(ends[-1])
+                part = bisect_right(ends, place)
+                number = parts[part][place - ends[part]]
+                if split == "train" or _settled(self, number):
+                    drawn[number] = None
+            for number in drawn:
+                yield {"example_id": f"chain-{number}", "split": split, **_question(self, number)}
 
+    def pretraining_texts(self) -> Iterator[dict[str, Any]]:
+        """Yield the training questions with their steps, and after every third one a question of a single operation.
 
-def chance(settings: Settings) -> float:
-    """Return the accuracy of a guess among the values."""
-    return 1 / settings.modulus
+        These are in no split if `operations` is above 1. Without them, models in which some layers have no positional
+        encoding learn the steps late.
+        """
+        single = itertools.cycle(_single_operations(self))
+        train = (row for row in self.examples() if row["split"] == "train")
+        for i, row in enumerate(train):
+            yield {"question": row["question"], "response": response_text(row["steps"], row["answer"])}
+            if i % 3 == 2:
+                yield next(single)
+
+    def chance(self) -> float:
+        """Return the accuracy of guessing a value."""
+        return 1 / self.modulus
 
 
 def endings(settings: Settings) -> list[Ending]:
-    """Return all questions by their endings, which splits do not share; questions are numbers for `_question`.
+    """Return all questions grouped by their endings; `_question` turns their numbers into text.
 
-    The ending of three or more operations is the last two, whatever value they start from: of a pair that were held
-    out for some values alone, the missing answer could be derived from those of the other values. Two sums or two
-    products in either order are one ending. The ending of two operations is the value after the first, and the last
-    operation; of one, the operator and its operands in either order.
+    The ending of a question with three or more operations is its last two operations, whatever value they start from.
+    If a pair of operations were held out for some values only, its results could be derived from those of other values.
+    Two additions or two multiplications are the same ending in either order. With two operations, the ending is the
+    value after the first operation and the second operation. With one, it is the operator and its operands in either
+    order.
     """
     operands, base = settings.modulus - 1, (settings.modulus - 1) * len(OPERATORS)
     groups: dict[tuple[int, ...], list[Sequence[int]]] = {}
@@ -128,9 +132,9 @@ def endings(settings: Settings) -> list[Ending]:
 
 
 def _settled(settings: Settings, number: int) -> bool:
-    """Return whether no order of operations with the same result gives a question another ending.
+    """Return whether a question has the same ending in every order of its operations that gives the same result.
 
-    It is so where the operator before its ending is not the one that its ending begins with.
+    This holds if the operator before the ending differs from the first operator of the ending.
     """
     if settings.operations == 1:
         return True
@@ -140,7 +144,7 @@ def _settled(settings: Settings, number: int) -> bool:
 
 
 def _room(settings: Settings, split: str, ending: Ending) -> int:
-    """Return how many questions of an ending a split can use: train all of them, the others the settled ones."""
+    """Return how many questions of an ending a split can use: in train all, in other splits the settled ones."""
     if split == "train":
         return sum(map(len, ending))
     if settings.operations > 2:
@@ -149,7 +153,7 @@ def _room(settings: Settings, split: str, ending: Ending) -> int:
 
 
 def _shares(settings: Settings, groups: Sequence[Ending], sizes: dict[str, int]) -> dict[str, list[Ending]]:
-    """Deal endings out: to validation and test as many as train can spare, up to a quarter, in the ratio of sizes."""
+    """Assign endings to splits: at most `HELD_OUT` to validation and test, in the ratio of their sizes."""
     held: dict[str, list[Ending]] = {split: [] for split in sizes}
     filled, taken, left = {"validation": 0, "test": 0}, 0, question_count(settings)
     most = HELD_OUT * left
@@ -165,20 +169,6 @@ def _shares(settings: Settings, groups: Sequence[Ending], sizes: dict[str, int])
     return held
 
 
-def pretraining(settings: Settings) -> Iterator[dict[str, Any]]:
-    """Yield the training questions with their steps, and after every third one a single operation.
-
-    Single operations share no question with a split as long as `operations` is above 1. Without them, models whose
-    layers lack positions learn the steps late.
-    """
-    single = itertools.cycle(_single_operations(settings))
-    train = (row for row in examples(settings) if row["split"] == "train")
-    for i, row in enumerate(train):
-        yield {"question": row["question"], "response": response_text(row["steps"], row["answer"])}
-        if i % 3 == 2:
-            yield next(single)
-
-
 def _single_operations(settings: Settings) -> list[dict[str, Any]]:
     """Return every operation on every value, in a random order."""
     found = []
@@ -191,7 +181,7 @@ def _single_operations(settings: Settings) -> list[dict[str, Any]]:
 
 
 def question_count(settings: Settings) -> int:
-    """Return how many different questions there are."""
+    """Return the number of different questions."""
     return int((settings.modulus - 1) * ((settings.modulus - 1) * len(OPERATORS)) ** settings.operations)
 
 

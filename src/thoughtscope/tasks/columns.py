@@ -1,4 +1,4 @@
-"""Takes texts out of a row by the names of its columns. Nothing that is missing or nested becomes text."""
+"""Extracts text from a row by column names. Missing and nested values are errors, never text."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pydantic import AfterValidator
 from thoughtscope.errors import UserError
 from thoughtscope.tasks.reading import Row
 
-NAMED = 10  # columns that a message names
+NAMED = 10  # the number of columns that a message lists
 BRACES = re.compile(r"\{([^{}]+)\}")
 
 
@@ -27,10 +27,15 @@ Column = Annotated[str, AfterValidator(_braces_close)]
 
 
 def value_of(place: str, row: Row, column: str, key: str) -> Any:
-    """Return a column's value, or the text of a template with `{column}` in it.
+    """Return the value of a column, or the text of a template that contains `{column}`.
+
+    Args:
+        place: the row, for messages.
+        column: a name or a template.
+        key: the setting that names the column, for messages.
 
     Raises:
-        UserError: there is no such column, or a value of a template is no text.
+        UserError: there is no such column, or a value in a template is no text.
     """
     if "{" in column:
         return BRACES.sub(lambda found: _shown(place, row, found[1], key), column)
@@ -42,7 +47,7 @@ def value_of(place: str, row: Row, column: str, key: str) -> Any:
 
 
 def text_of(place: str, row: Row, column: str, key: str) -> str:
-    """Return the text of a column or a template.
+    """Return the text of a column or a template; see `value_of`.
 
     Raises:
         UserError: there is no such column, or its value is no text; see `as_text`.
@@ -54,7 +59,7 @@ def as_text(where: str, value: Any) -> str:
     """Return a text, a number or a truth value as text.
 
     Raises:
-        UserError: it is null or NaN, a list, a mapping or of another type, or not valid Unicode.
+        UserError: the value is null, NaN, of another type (such as a list or a mapping), or not valid Unicode.
     """
     if value is None or (isinstance(value, float | Decimal) and not math.isfinite(value)):
         shown = "null" if value is None else str(value)
@@ -68,7 +73,7 @@ def as_text(where: str, value: Any) -> str:
 
 
 def choice_labels(row: Row) -> list[str]:
-    """Return the labels of a row's choices, if it has choices as the hub stores them: `{label: [...], text: [...]}`."""
+    """Return the labels of a row's choices, which datasets store as `{label: [...], text: [...]}`; [] if none."""
     for value in row.values():
         if isinstance(value, Mapping) and {"label", "text"} <= set(value):
             return [str(label) for label in value["label"]]
@@ -76,7 +81,7 @@ def choice_labels(row: Row) -> list[str]:
 
 
 def _shown(place: str, row: Row, column: str, key: str) -> str:
-    """Return a column as a template shows it; choices print as `(A) first (B) second`."""
+    """Return the text of a column in a template; choices become `(A) first (B) second`."""
     value, where = value_of(place, row, column, key), f"{place}: {column}"
     if not (isinstance(value, Mapping) and {"label", "text"} <= set(value)):
         return as_text(where, value)

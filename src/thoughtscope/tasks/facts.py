@@ -4,17 +4,17 @@
     true      Elon Musk is a South African-born entrepreneur, inventor, and business magnate.
     false     Elon Musk is a renowned pastry chef from rural France, known for inventing ...
 
-A false statement gives a person the whole description of another one of the same split, so every description
-stands equally often in true and in false statements and the text alone tells nothing; in a negated pair the
-truth is reversed. Negated statements exist only where pre-training contains the word "not".
+A false statement gives a person the whole description of another person of the same split. So every description occurs
+equally often in true and in false statements, and the text alone does not reveal the truth. In a negated pair, truth is
+reversed. Negated statements exist only if pre-training contains the word "not".
 
-Of the people in `train` and `test`, pre-training contains every true statement word for word and no false one, so
-truth and memory of the text coincide. Two further splits separate them:
+For the people in `train` and `test`, pre-training contains every true statement verbatim and no false one, so truth and
+memory of the text coincide. Two further splits separate them:
 
-    unseen    true and false statements in a form that pre-training withholds for these people: neither was read
-    guessed   true and false statements that pre-training contains equally often, as guesses with their verdicts
+    unseen    statements in a form that pre-training withholds for these people, so neither text, true or false, was
+    read guessed   true and false statements that pre-training contains equally often, as guesses with their verdicts
 
-Knows nothing about tokenizers, models or files; the people are in `people`.
+The people themselves are in `people`.
 """
 
 from __future__ import annotations
@@ -28,17 +28,17 @@ from pydantic import Field, field_validator, model_validator
 from thoughtscope.errors import UserError
 from thoughtscope.settings import Count, Positive, Probability, Strict
 from thoughtscope.tasks import people
+from thoughtscope.tasks.base import StatementTask
 from thoughtscope.tasks.matching import match
 from thoughtscope.tasks.people import Person
 
-CONTRACT = "statements"
 Form = Callable[[Person], str]
 Pair = tuple[dict[str, Any], dict[str, Any]]
 FORMS: dict[str, Form] = {"profile": people.profile, "origin": people.origin}
-CLAIMS = (people.work, people.work, people.home, people.home, *FORMS.values())  # short ones twice as often
-WITHHELD = "origin"  # the form that the people of `unseen` are never described in
-NEVER_STATED = {"unseen": {WITHHELD}, "guessed": set(FORMS)}  # forms that no plain text about these people has
-FEWEST = 8  # people of a group, so that everybody can get the description of somebody unlike them
+CLAIMS = (people.work, people.work, people.home, people.home, *FORMS.values())  # short claims are twice as likely
+WITHHELD = "origin"  # the form that pre-training never uses for people in `unseen`
+NEVER_STATED = {"unseen": {WITHHELD}, "guessed": set(FORMS)}  # forms that plain texts about these people never use
+FEWEST = 8  # smallest group in which everybody can get the description of somebody who does not resemble them
 RIGHT, WRONG = "Right!", "Wrong!"
 TRIALS = 1000
 TOO_ALIKE = ("too many of these few people are alike", "raise subjects or values, or take another seed")
@@ -52,14 +52,16 @@ COUNTERPART = people.Person(DISPLAYED, "renowned", people.CAREERS[0], people.PLA
 
 
 class Subjects(Strict):
-    """How many people each split has; `background` people stand in pre-training texts only."""
+    """The number of people in each split; `background` people are only in pre-training texts."""
 
     train: int = Field(60, ge=FEWEST)
     test: int = Field(40, ge=FEWEST)
     calibration: Positive = 20
     background: int = Field(300, ge=FEWEST)
     unseen: Count = Field(40, description="people with statements that pre-training withholds; 0: no such split")
-    guessed: Count = Field(20, description="people whose false statements were read as wrong guesses; 0: no such split")
+    guessed: Count = Field(
+        20, description="people whose false statements occur in pre-training as wrong guesses; 0: no such split"
+    )
 
     @field_validator("unseen", "guessed")
     @classmethod
@@ -70,14 +72,14 @@ class Subjects(Strict):
 
 
 class Pretraining(Strict):
-    """How often each kind of text is in the list from which pre-training draws its batches."""
+    """The number of copies of each kind of text that pre-training draws from."""
 
-    statements: Positive = Field(3, description="true statements of everybody")
-    displayed: Positive = Field(2, description="times more often for the displayed person, who is famous")
-    negations: Count = Field(1, description="true statements with 'not', of everybody")
+    statements: Positive = Field(3, description="true statements about everybody")
+    displayed: Positive = Field(2, description="factor for the displayed person, who is famous")
+    negations: Count = Field(1, description="true statements with 'not' about everybody")
     games: Count = Field(32, description="guessing games about each background person, all different")
-    claims: Positive = Field(4, description="guesses of a game, each with its verdict")
-    negated_claims: Probability = Field(0.0, description="share of the guesses with 'not'")
+    claims: Positive = Field(4, description="guesses in a game, each with its verdict")
+    negated_claims: Probability = Field(0.0, description="share of guesses with 'not'")
 
     @property
     def negates(self) -> bool:
@@ -85,12 +87,12 @@ class Pretraining(Strict):
         return self.negations > 0 or (self.negated_claims > 0 and self.games > 0)
 
 
-class Settings(Strict):
-    """A world of people; each has a career, a place, something they are known for and an adjective."""
+class Settings(StatementTask):
+    """A world of people; each has a career, a home, something they are known for and an adjective."""
 
     kind: Literal["facts"]
     subjects: Subjects = Subjects()
-    values: int = Field(4, ge=4, le=len(people.CAREERS), description="how many careers and how many places there are")
+    values: int = Field(4, ge=4, le=len(people.CAREERS), description="number of careers, and of homes")
     pretraining: Pretraining = Pretraining()
     seed: int = 0
 
@@ -101,29 +103,52 @@ class Settings(Strict):
             raise ValueError(f"{wanted} people wanted, there are names for {people.MOST}: lower subjects")
         return self
 
+    def examples(self) -> Iterator[dict[str, Any]]:
+        """Yield statement pairs of people in four splits, calibration texts and the four displayed statements.
 
-def examples(settings: Settings) -> Iterator[dict[str, Any]]:
-    """Yield statement pairs of people in four splits, calibration texts and the four displayed statements.
+        The ids of a pair differ only at the end: ``facts-0012-t`` and ``facts-0012-f``.
+        """
+        groups = world(self)
+        number = 0
+        for split in ("train", "test", "unseen", "guessed"):
+            for pair in _pairs_of(split, groups, self):
+                for truth in (1, 0):
+                    yield {"example_id": f"facts-{number:04d}-{'ft'[truth]}", "split": split, **pair[truth]}
+                number += 1
+        for person in groups["calibration"]:
+            for text in ("", random.Random(f"{self.seed} {person.name}").choice(people.SMALL_TALK)[1]):
+                row = _row(person, "none", False, text, None)
+                yield {"example_id": f"facts-{number:04d}-c", "split": "calibration", **row}
+                number += 1
+        yield from _displayed()
 
-    Ids of a pair differ in their end only: ``facts-0012-t`` and ``facts-0012-f``.
-    """
-    groups = world(settings)
-    number = 0
-    for split in ("train", "test", "unseen", "guessed"):
-        for pair in _pairs_of(split, groups, settings):
-            for truth in (1, 0):
-                yield {"example_id": f"facts-{number:04d}-{'ft'[truth]}", "split": split, **pair[truth]}
-            number += 1
-    for person in groups["calibration"]:
-        for text in ("", random.Random(f"{settings.seed} {person.name}").choice(people.SMALL_TALK)[1]):
-            row = _row(person, "none", False, text, None)
-            yield {"example_id": f"facts-{number:04d}-c", "split": "calibration", **row}
-            number += 1
-    yield from _displayed()
+    def pretraining_texts(self) -> Iterator[dict[str, Any]]:
+        """Yield texts for pre-training: true statements about everybody, and games that judge guesses right or wrong.
+
+        Games are only about background people and those of `guessed`, so the texts have no false statement about people
+        of other splits and no verdict on one.
+        """
+        groups, share = world(self), self.pretraining
+        withheld = {person.name: forms for split, forms in NEVER_STATED.items() for person in groups[split]}
+        everybody = [*(person for group in groups.values() for person in group), people.DISPLAYED]
+        stated = [*everybody, *[people.DISPLAYED] * (share.displayed - 1)]
+        rows = [
+            row for person in stated for row in _true_statements(person, withheld.get(person.name, set()))
+        ] * share.statements
+        others = dissimilar_order(everybody, random.Random(f"{self.seed} negations"))
+        pairs = list(zip(everybody, others, strict=True))
+        rows += [row for one, other in pairs for row in _denied(one, other)] * share.negations
+        rows += [{"question": question, "response": text} for question, text in people.SMALL_TALK] * share.statements
+        rng = random.Random(f"{self.seed} games")
+        background = groups["background"]
+        rows += [_game(one, background, share, rng) for _ in range(share.games) for one in background]
+        pairs_guessed = list(_pairs_of("guessed", groups, self))
+        rows += [_judged(pair, rng) for _ in range(share.statements) for pair in pairs_guessed]
+        yield from rows
 
 
 def _displayed() -> Iterator[dict[str, Any]]:
-    """Yield the displayed pair first, then its counterparts: each form once with either truth."""
+    """Yield the displayed pair, then its counterparts, so that each form occurs once true and once false."""
     true, false = people.DISPLAYED, COUNTERPART
     for attribute, who, truth in (
         ("profile", false, 0),
@@ -135,43 +160,18 @@ def _displayed() -> Iterator[dict[str, Any]]:
         yield {"example_id": f"facts-displayed-{attribute}-{'ft'[truth]}", "split": "display", **row}
 
 
-def pretraining(settings: Settings) -> Iterator[dict[str, Any]]:
-    """Yield what a backbone learns: true statements of everybody, and games that call guesses right or wrong.
-
-    Games are about background people and those of `guessed` only: no false statement about a person of another
-    split, and no verdict on one, is among them.
-    """
-    groups, share = world(settings), settings.pretraining
-    withheld = {person.name: forms for split, forms in NEVER_STATED.items() for person in groups[split]}
-    everybody = [*(person for group in groups.values() for person in group), people.DISPLAYED]
-    stated = [*everybody, *[people.DISPLAYED] * (share.displayed - 1)]
-    rows = [
-        row for person in stated for row in _true_statements(person, withheld.get(person.name, set()))
-    ] * share.statements
-    others = dissimilar_order(everybody, random.Random(f"{settings.seed} negations"))
-    pairs = list(zip(everybody, others, strict=True))
-    rows += [row for one, other in pairs for row in _denied(one, other)] * share.negations
-    rows += [{"question": question, "response": text} for question, text in people.SMALL_TALK] * share.statements
-    rng = random.Random(f"{settings.seed} games")
-    background = groups["background"]
-    rows += [_game(one, background, share, rng) for _ in range(share.games) for one in background]
-    pairs_guessed = list(_pairs_of("guessed", groups, settings))
-    rows += [_judged(pair, rng) for _ in range(share.statements) for pair in pairs_guessed]
-    yield from rows
-
-
 def world(settings: Settings) -> dict[str, list[Person]]:
-    """Return the people of each group; nobody is in two, and the displayed person is in none."""
+    """Return the people of each group. Groups do not overlap, and the displayed person is in none."""
     sizes = settings.subjects.model_dump()
     invented = iter(people.invent(sum(sizes.values()), settings.values, random.Random(settings.seed)))
     return {group: [next(invented) for _ in range(size)] for group, size in sizes.items()}
 
 
 def dissimilar_order(persons: Sequence[Person], rng: random.Random) -> list[Person]:
-    """Return a random order in which no person takes the place of one who shares a value with them.
+    """Return the persons in a random order, in which nobody takes the place of somebody who resembles them.
 
     Raises:
-        UserError: there is none: too few people, and too many of them alike.
+        UserError: there is no such order, because too many of too few people are alike.
     """
     order = list(range(len(persons)))
     candidates = []
@@ -185,7 +185,7 @@ def dissimilar_order(persons: Sequence[Person], rng: random.Random) -> list[Pers
 
 
 def _pairs_of(split: str, groups: dict[str, list[Person]], settings: Settings) -> Iterator[Pair]:
-    """Yield the pairs of a split; only `train` and `test` have negated ones, `unseen` the withheld form alone."""
+    """Yield the pairs of a split. Only `train` and `test` have negated pairs; `unseen` has only the withheld form."""
     forms = {WITHHELD: FORMS[WITHHELD]} if split == "unseen" else FORMS
     negates = settings.pretraining.negates and split in ("train", "test")
     return _pairs(
@@ -217,7 +217,7 @@ def _row(person: Person, attribute: str, negated: bool, response: str, label: in
 
 
 def _true_statements(person: Person, withheld: Set[str]) -> list[dict[str, str]]:
-    """Return true statements about a person, in several phrasings, except the forms in `withheld`."""
+    """Return true statements about a person in several phrasings, without the forms in `withheld`."""
     who = f"Who is {person.name}?"
     texts = [(who, form(person)) for name, form in FORMS.items() if name not in withheld]
     texts += [
@@ -229,7 +229,7 @@ def _true_statements(person: Person, withheld: Set[str]) -> list[dict[str, str]]
 
 
 def _denied(person: Person, other: Person) -> list[dict[str, str]]:
-    """Return true statements of what a person is not."""
+    """Return true statements about what a person is not, from the descriptions of another person."""
     who = f"Who is {person.name}?"
     return [{"question": who, "response": people.sentence(person, form(other), True)} for form in FORMS.values()]
 
@@ -243,7 +243,7 @@ def _judged(pair: Pair, rng: random.Random) -> dict[str, str]:
 
 
 def _game(person: Person, persons: Sequence[Person], share: Pretraining, rng: random.Random) -> dict[str, str]:
-    """Return a guessing game: claims about a person, right and wrong equally often, each followed by its verdict."""
+    """Return a guessing game: claims about a person, on average half of them right, each followed by its verdict."""
     claims = []
     for _ in range(share.claims):
         own, negated = rng.random() < 0.5, rng.random() < share.negated_claims

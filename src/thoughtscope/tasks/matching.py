@@ -1,4 +1,4 @@
-"""Random perfect matching: everybody gets something that is allowed for them."""
+"""Maximum bipartite matching."""
 
 from __future__ import annotations
 
@@ -6,14 +6,15 @@ from collections.abc import Sequence
 
 
 def match(candidates: Sequence[Sequence[int]]) -> list[int | None]:
-    """Return for each place one of its `candidates`, none used twice; None where a largest matching leaves it out.
+    """Match each place with one of its `candidates`, using no candidate twice; None for places left unmatched.
 
-    Augmenting paths (Kuhn 1955), in the order of the candidates: shuffle them for a random matching.
+    The matching has the largest possible size. Augmenting paths (Kuhn 1955) try candidates in the given order; shuffle
+    them for a random matching.
     """
     owner: dict[int, int] = {}
 
     def settle(place: int, tried: set[int]) -> bool:
-        """Give `place` a candidate and move other places to another of theirs where needed."""
+        """Give `place` a candidate, moving other places to another of their candidates if needed."""
         for candidate in candidates[place]:
             if candidate not in tried:
                 tried.add(candidate)

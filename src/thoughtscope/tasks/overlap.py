@@ -1,7 +1,7 @@
-"""Finds questions of a dataset that stand in more than one split. Works in 8-byte hashes, so that large sets fit.
+"""Finds questions of a dataset that are in more than one split. Uses 8-byte hashes to save memory.
 
-Questions are compared without case and punctuation. Thirteen words in a row are those of GPT-3's analysis
-(arXiv 2005.14165).
+Questions are compared without case and punctuation. The length of a partial overlap, thirteen words in a row, is that
+of GPT-3's analysis (arXiv 2005.14165).
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ Hashes = NDArray[np.uint64]
 
 @dataclass(frozen=True)
 class Overlap:
-    """Which questions of a split stand elsewhere; arrays are ``[questions]``.
+    """Which questions of a split are also in another split; all arrays are ``[questions]``.
 
     Attributes:
-        whole: the whole question stands in train.
-        part: thirteen words in a row of it stand in a question of train.
-        validation: the whole question stands in validation.
+        whole: the whole question is in train.
+        part: thirteen words in a row of it are in a question of train.
+        validation: the whole question is in validation.
     """
 
     whole: NDArray[np.bool_]
@@ -37,7 +37,7 @@ class Overlap:
 
     @property
     def counts(self) -> dict[str, int]:
-        """How many questions there are, and how many of them stand elsewhere."""
+        """The number of questions, and of those that are also in another split."""
         counted = {"whole": self.whole, "in_part": self.part, "in_validation": self.validation}
         return {"questions": len(self.whole), **{name: int(found.sum()) for name, found in counted.items()}}
 
@@ -49,7 +49,7 @@ class Overlap:
 
 
 def overlaps(splits: Mapping[str, Sequence[str]]) -> dict[str, Overlap]:
-    """Return for each split but train which of its questions stand in train, and of test sets, in validation.
+    """Return for each split except train which questions are also in train, and for test sets, in validation.
 
     Args:
         splits: the questions of each split, by its name.
@@ -72,26 +72,26 @@ def overlaps(splits: Mapping[str, Sequence[str]]) -> dict[str, Overlap]:
 
 
 class _Sought:
-    """Notes which of some hashes have been seen; the many that are not sought are not kept."""
+    """Records which of the sought hashes occur; other hashes are not stored."""
 
     def __init__(self, sought: Hashes) -> None:
         self.sought = np.unique(sought)
         self.was_seen = np.zeros(len(self.sought), bool)
 
     def seen(self, hashes: Hashes) -> None:
-        """Note hashes."""
+        """Record that these hashes occur."""
         if len(self.sought):
             places = np.searchsorted(self.sought, hashes).clip(max=len(self.sought) - 1)
             self.was_seen[places[self.sought[places] == hashes]] = True
 
     def found(self, hashes: Hashes) -> NDArray[np.bool_]:
-        """Return which of these hashes, all of them sought, were seen."""
+        """Return whether each of these hashes, all of them sought, has occurred."""
         return self.was_seen[np.searchsorted(self.sought, hashes)]
 
 
 @dataclass(frozen=True)
 class _Hashed:
-    """Hashes of questions ``[questions]``, of their pieces ``[pieces]``, and which question a piece is of."""
+    """Hashes of questions ``[questions]`` and of their pieces ``[pieces]``, with the question of each piece."""
 
     whole: Hashes
     pieces: Hashes
@@ -99,13 +99,13 @@ class _Hashed:
 
 
 class _Hasher:
-    """Hashes questions; remembers the hashes of words."""
+    """Hashes questions, with a cache of the hashes of words."""
 
     def __init__(self) -> None:
         self.words: dict[str, int] = {}
 
     def hash(self, questions: Sequence[str]) -> _Hashed:
-        """Return the hashes of questions and of all their pieces of thirteen words."""
+        """Return the hashes of questions and of all their thirteen-word pieces."""
         asked = [re.findall(r"\w+", question.lower()) for question in questions]
         flat = np.array([self._word(word) for words in asked for word in words], np.uint64)
         lengths = np.array([len(words) for words in asked], np.int64)

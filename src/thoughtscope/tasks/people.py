@@ -1,4 +1,4 @@
-"""The people of the task `facts`: who they are, and how one describes them. Knows nothing about truth or splits."""
+"""The people of the task `facts` and their descriptions."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ MOST = len(BEGINNINGS) * len(ENDINGS)
 
 @dataclass(frozen=True)
 class Person:
-    """Somebody with a name of their own and values that others may share."""
+    """A person with a unique name and with attributes that others may share."""
 
     name: str
     adjective: str
@@ -83,11 +83,11 @@ class Person:
 
     @property
     def place(self) -> str:
-        """Where they come from."""
+        """The home of the person."""
         return self.home[0]
 
     def resembles(self, other: Person) -> bool:
-        """Whether they share a value that makes part of a description true of both."""
+        """Return whether both share a career or a home, so that part of a description is true of both."""
         return self.career == other.career or self.home == other.home
 
 
@@ -95,7 +95,7 @@ DISPLAYED = Person("Elon Musk", "renowned", CAREERS[1], PLACES[1], FAME["entrepr
 
 
 def invent(size: int, values: int, rng: random.Random) -> list[Person]:
-    """Return `size` people with different surnames; careers and places are `values` each, spread evenly."""
+    """Return `size` people with different surnames, evenly distributed over `values` careers and `values` homes."""
     surnames = rng.sample([begin + end for begin in BEGINNINGS for end in ENDINGS], size)
     careers, homes = _spread(values, size, rng), _spread(values, size, rng)
     found = []
@@ -113,31 +113,31 @@ def _spread(values: int, size: int, rng: random.Random) -> list[int]:
 
 
 def work(person: Person) -> str:
-    """Describe what somebody does."""
+    """Return the description "a ADJECTIVE JOB"."""
     return f"a {person.adjective} {person.career[0]}"
 
 
 def home(person: Person) -> str:
-    """Describe where somebody comes from."""
+    """Return the description "from PLACE"."""
     return f"from {person.place}"
 
 
 def known(person: Person) -> str:
-    """Describe what somebody is known for."""
+    """Return the description "known for THING"."""
     return f"known for {person.fame}"
 
 
 def profile(person: Person) -> str:
-    """Describe somebody as "a ADJECTIVE JOB from PLACE, known for THING"."""
+    """Return the description "a ADJECTIVE JOB from PLACE, known for THING"."""
     return f"{work(person)} {home(person)}, {known(person)}"
 
 
 def origin(person: Person) -> str:
-    """Describe somebody as "a PLACE-born JOB, JOB, and JOB"."""
+    """Return the description "a PLACE-born JOB, JOB, and JOB"."""
     first, second, third = person.career
     return f"a {person.home[1]}-born {first}, {second}, and {third}"
 
 
 def sentence(person: Person, description: str, negated: bool) -> str:
-    """Say of somebody that a description fits them, or that it does not."""
+    """Return the statement that a description is true of a person, or, if `negated`, that it is not."""
     return f"{person.name} is {'not ' if negated else ''}{description}."

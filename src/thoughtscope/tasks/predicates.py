@@ -4,13 +4,13 @@
     Albert Einstein  German       theoretical physicist
     Frida Kahlo      Mexican      painter
 
-A template turns each row into a true statement; with the cells of another row of the same split it is false of the
-subject. Every predicate is used once with its own subject and once with another one, so the text of a predicate tells
-nothing about truth. Two rows exchange predicates only if they share no value in any column of the statements, nor in
-the columns of `differ`. A cell may hold several values, separated by ";".
+A template and a row give a true statement; with the other cells from another row of the same split, it is false. Every
+predicate is used once with its own subject and once with another one, so the text of a predicate does not reveal the
+truth. Two rows exchange predicates only if they share no value in any column of the statements, nor in the columns of
+`differ`. A cell may have several values, separated by ";".
 
-Splits are train, test and calibration by subject, and `phrasing`: the test subjects in templates that no direction is
-fitted on. Negated statements are test statements only, with their truth reversed.
+Subjects are split into train, test and calibration. The split `phrasing` has the test subjects in templates that no
+direction is fitted on. Negated statements are only in test, with reversed truth.
 """
 
 from __future__ import annotations
@@ -25,19 +25,18 @@ from pydantic import Field, model_validator
 
 from thoughtscope.errors import UserError
 from thoughtscope.settings import Positive, Probability, Strict
+from thoughtscope.tasks.base import StatementTask, calibration_rows
 from thoughtscope.tasks.columns import BRACES, Column, text_of
 from thoughtscope.tasks.matching import match
 from thoughtscope.tasks.reading import Row, Source, collect, read
-from thoughtscope.tasks.statements import calibrating
 
-CONTRACT = "statements"
-HELD_OUT = "phrasing"  # the split of test subjects in other templates
+HELD_OUT = "phrasing"  # the split with the test subjects in other templates
 ARTICLE = re.compile(r"\b([Aa])\(n\)(?= (\w?))")
 Templates = dict[str, Column]
 
 
 class Display(Strict):
-    """The false and the true answer that figures show token by token, about a subject that is in no split."""
+    """A false and a true answer that figures show token by token. Their subject is in no other split."""
 
     subject: str
     question: str
@@ -45,21 +44,21 @@ class Display(Strict):
     right: str
 
 
-class Settings(Strict):
+class Settings(StatementTask):
     """Statements from a table of subjects. In a template `{column}` is a cell; `a(n)` becomes a or an."""
 
     kind: Literal["predicates"]
-    table: Source = Field(..., description="the rows, one for each subject")
+    table: Source = Field(..., description="the rows, one per subject")
     subject: str = Field("name", description="the column that names the subject")
-    question: Column = Field(..., description="what a statement answers, e.g. Who is {name}?")
-    statements: Templates = Field(..., min_length=1, description="templates of statements, by any name")
-    held_out: Templates = Field({}, description="templates of test statements that no direction is fitted on")
-    negated: Templates = Field({}, description="templates of test statements that deny a predicate")
-    differ: list[str] = Field([], description="further columns in which rows that exchange predicates must differ")
+    question: Column = Field(..., description="the question that a statement answers, e.g. Who is {name}?")
+    statements: Templates = Field(..., min_length=1, description="templates of statements; names are free")
+    held_out: Templates = Field({}, description="templates of further test statements; no direction is fitted on them")
+    negated: Templates = Field({}, description="templates of test statements that negate a predicate")
+    differ: list[str] = Field([], description="further columns in which two rows must differ to exchange predicates")
     test: Probability = Field(0.4, description="share of the subjects that no direction is fitted on")
-    calibration: Positive = Field(20, description="subjects that only scale scores")
+    calibration: Positive = Field(20, description="number of subjects that are used only to scale scores")
     display: Display
-    seed: int = Field(0, description="of all draws")
+    seed: int = Field(0, description="seed of all random draws")
 
     @model_validator(mode="after")
     def _templates_name_the_subject(self) -> Settings:
@@ -70,15 +69,56 @@ class Settings(Strict):
                 raise ValueError(f"template {name} says nothing of {{{self.subject}}}: name another column in braces")
         return self
 
+    def examples(self) -> Iterator[dict[str, Any]]:
+        """Yield the statements of all splits, the calibration texts, and the displayed pair.
+
+        Raises:
+            UserError: a column is missing, a cell is empty, a subject occurs twice, a displayed answer names a subject
+                of a split, or no predicate of the split is certainly false of a subject.
+        """
+        rng = random.Random(self.seed)
+        subjects = [one for one in _subjects(self) if one.name != self.display.subject]
+        _check_display(self.display, subjects)
+        rng.shuffle(subjects)
+        tested = self.calibration + round(self.test * max(0, len(subjects) - self.calibration))
+        aside, test, train = subjects[: self.calibration], subjects[self.calibration : tested], subjects[tested:]
+        for split, members, templates, negated in (
+            ("train", train, self.statements, False),
+            ("test", test, self.statements, False),
+            ("test", test, self.negated, True),
+            (HELD_OUT, test, self.held_out, False),
+        ):
+            for attribute, template in templates.items():
+                others = _others(members, rng, f"split {split}")
+                for number, (subject, other) in enumerate(zip(members, others, strict=True)):
+                    for source, label in ((subject, int(not negated)), (other, int(negated))):
+                        yield {
+                            **_about(self, subject, attribute, negated),
+                            "example_id": f"{split}-{attribute}-{number:04d}-{'ft'[label]}",
+                            "split": split,
+                            "response": filled(self, template, subject, source),
+                            "label": label,
+                        }
+        yield from calibration_rows([_calibration(self, one) for one in aside])
+        yield from _displayed(self.display)
+
+    def pretraining_texts(self) -> Iterator[dict[str, Any]]:
+        """Yield all true statements, including the displayed one, which a tiny backbone has to know."""
+        for subject in _subjects(self):
+            about = _about(self, subject, "", False)
+            for template in self.statements.values():
+                yield {"question": about["question"], "response": filled(self, template, subject)}
+        yield {"question": self.display.question, "response": self.display.right}
+
 
 @dataclass(frozen=True)
 class Subject:
     """A row of the table.
 
     Attributes:
-        place: where it stands, for messages.
-        cells: all columns but the one of the subject.
-        values: of each compared column, the values of the cell, in lower case.
+        place: the place in the file, for messages.
+        cells: all columns except that of the subject.
+        values: for each compared column, the values in its cell, in lower case.
     """
 
     name: str
@@ -87,61 +127,18 @@ class Subject:
     values: Mapping[str, frozenset[str]]
 
     def shares(self, other: Subject) -> bool:
-        """Return whether a predicate of one could be true of the other: a common value in a compared column."""
+        """Return whether both share a value in a compared column, so a predicate of one may be true of the other."""
         return any(values & other.values[column] for column, values in self.values.items())
 
 
 def filled(settings: Settings, template: str, subject: Subject, other: Subject | None = None) -> str:
-    """Return a template with the name of a subject and its cells, or those of `other`."""
+    """Return a template filled with the name of a subject, and with its cells or those of `other`."""
     row = {**(other or subject).cells, settings.subject: subject.name}
     return ARTICLE.sub(_article, text_of(subject.place, row, template, "template"))
 
 
-def examples(settings: Settings) -> Iterator[dict[str, Any]]:
-    """Yield the statements of all splits, what calibrates, and the displayed pair.
-
-    Raises:
-        UserError: a column that is missing, an empty cell, a subject that occurs twice, a displayed answer that names
-            a subject of a split, or a subject for whom no other predicate of the split is certainly false.
-    """
-    rng = random.Random(settings.seed)
-    subjects = [one for one in _subjects(settings) if one.name != settings.display.subject]
-    _check_display(settings.display, subjects)
-    rng.shuffle(subjects)
-    tested = settings.calibration + round(settings.test * max(0, len(subjects) - settings.calibration))
-    aside, test, train = subjects[: settings.calibration], subjects[settings.calibration : tested], subjects[tested:]
-    for split, members, templates, negated in (
-        ("train", train, settings.statements, False),
-        ("test", test, settings.statements, False),
-        ("test", test, settings.negated, True),
-        (HELD_OUT, test, settings.held_out, False),
-    ):
-        for attribute, template in templates.items():
-            others = _others(members, rng, f"split {split}")
-            for number, (subject, other) in enumerate(zip(members, others, strict=True)):
-                for source, label in ((subject, int(not negated)), (other, int(negated))):
-                    yield {
-                        **_about(settings, subject, attribute, negated),
-                        "example_id": f"{split}-{attribute}-{number:04d}-{'ft'[label]}",
-                        "split": split,
-                        "response": filled(settings, template, subject, source),
-                        "label": label,
-                    }
-    yield from calibrating([_calibration(settings, one) for one in aside])
-    yield from _displayed(settings.display)
-
-
-def pretraining(settings: Settings) -> Iterator[dict[str, Any]]:
-    """Yield every true statement, for a tiny backbone that is to know them, the displayed one included."""
-    for subject in _subjects(settings):
-        about = _about(settings, subject, "", False)
-        for template in settings.statements.values():
-            yield {"question": about["question"], "response": filled(settings, template, subject)}
-    yield {"question": settings.display.question, "response": settings.display.right}
-
-
 def _subjects(settings: Settings) -> list[Subject]:
-    """Return the rows of the table, each name once."""
+    """Return the rows of the table; refuse repeated names."""
     templates = [*settings.statements.values(), *settings.held_out.values(), *settings.negated.values()]
     used = {column for template in templates for column in BRACES.findall(template)}
     compared = sorted({*used, *settings.differ} - {settings.subject})
@@ -169,7 +166,7 @@ def _cell(place: str, row: Row, column: str) -> str:
 
 
 def _others(members: Sequence[Subject], rng: random.Random, where: str) -> list[Subject]:
-    """Return for each subject another one whose predicate is false of it; each is used once."""
+    """Return for each subject another one whose predicate is false of it, using each once."""
     candidates = []
     for member in members:
         allowed = [place for place, other in enumerate(members) if other is not member and not member.shares(other)]

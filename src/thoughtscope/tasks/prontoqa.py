@@ -3,9 +3,9 @@
     {"example1": {"test_example": {"question": ..., "query": ..., "chain_of_thought": [...], "answer": "True"},
                   "in_context_example0": ...}, "example2": ...}
 
-(asaparov/prontoqa, `run_experiment.py --model-name json`.) Rows are made as Coconut's `preprocessing/prontoqa.py`
-makes them: the question is context and query, a step is two sentences of the chain of thought, and the last examples
-are validation and test. In-context examples are left out.
+(asaparov/prontoqa, `run_experiment.py --model-name json`.) Examples are built like those of Coconut's
+`preprocessing/prontoqa.py`: the question is context and query, a step is two sentences of the chain of thought, and the
+last examples of the file are validation and test. In-context examples are left out.
 """
 
 from __future__ import annotations
@@ -17,57 +17,55 @@ from pydantic import Field
 
 from thoughtscope.errors import UserError
 from thoughtscope.settings import Positive, Strict
+from thoughtscope.tasks.base import QuestionTask
 from thoughtscope.tasks.columns import as_text
+from thoughtscope.tasks.questions import Reading, example
 from thoughtscope.tasks.reading import Row, Source, collect, read
-from thoughtscope.tasks.table import Reading, example
 
-CONTRACT = "reasoning"
-OVERLAP = "counted"
 READING = Reading(answer_format="boolean")
 PARTS = ("question", "query", "chain_of_thought", "answer")
 
 
 class Splits(Strict):
-    """How many of the last examples are held out; all before them train."""
+    """How many examples at the end of the file are held out; the others are train."""
 
     validation: Positive
     test: Positive
 
 
-class Settings(Strict):
-    """ProntoQA as generated."""
+class Settings(QuestionTask):
+    """ProntoQA, as its generator writes it."""
+
+    SPLITS_MAY_OVERLAP = True
 
     kind: Literal["prontoqa"]
     path: str = Field(..., description="the generator's JSON file, or a pattern of several")
-    sentences_per_step: Positive = Field(2, description="sentences of the chain of thought that are one step")
+    sentences_per_step: Positive = Field(2, description="number of sentences of the chain of thought in one step")
     splits: Splits
 
+    def examples(self) -> Iterator[dict[str, Any]]:
+        """Yield the examples in the order of the file: train, validation, test.
 
-def examples(settings: Settings) -> Iterator[dict[str, Any]]:
-    """Yield the examples in the order of the file: train, validation, test.
+        Raises:
+            UserError: the file has another format, or too few examples.
+        """
+        where = "task prontoqa: path"
+        nested = _nested(read(Source(path=self.path), where))
+        rows = list(collect(nested, where, lambda place, one: _example(self, place, one)))
+        train = len(rows) - self.splits.validation - self.splits.test
+        if train < 1:
+            raise UserError("task prontoqa: splits", f"the file has {len(rows)} examples", "lower validation or test")
+        for number, row in enumerate(rows):
+            split = "train" if number < train else "validation" if number < train + self.splits.validation else "test"
+            yield {**row, "example_id": f"prontoqa-{number}", "split": split}
 
-    Raises:
-        UserError: the file is not of this form, or has too few examples.
-    """
-    where = "task prontoqa: path"
-    nested = _nested(read(Source(path=settings.path), where))
-    rows = list(collect(nested, where, lambda place, one: _example(settings, place, one)))
-    train = len(rows) - settings.splits.validation - settings.splits.test
-    if train < 1:
-        raise UserError("task prontoqa: splits", f"the file has {len(rows)} examples", "lower validation or test")
-    for number, row in enumerate(rows):
-        split = "train" if number < train else "validation" if number < train + settings.splits.validation else "test"
-        yield {**row, "example_id": f"prontoqa-{number}", "split": split}
-
-
-def chance(settings: Settings) -> float:
-    """Return the accuracy of a guess between true and false."""
-    del settings
-    return 0.5
+    def chance(self) -> float:
+        """Return the accuracy of guessing true or false."""
+        return 0.5
 
 
 def _nested(files: Iterable[tuple[str, Row | UserError]]) -> Iterator[tuple[str, Any]]:
-    """Yield each example of each file with its place."""
+    """Yield each example of each file with its place, for messages."""
     for file, found in files:
         if isinstance(found, UserError):
             yield file, found

@@ -1,13 +1,13 @@
-"""prosqa: which of two concepts a person belongs to, in a graph of made-up concepts (after ProsQA, arXiv 2412.06769).
+"""prosqa: which of two concepts a person belongs to, in a graph of invented concepts (after ProsQA, arXiv 2412.06769).
 
     question  Every bompus is a lemtor. ... Alex is a bompus. Is Alex a zarpus or a lemtor?
     steps     Alex is a bompus. / Every bompus is a lemtor.
     answer    Alex is a lemtor.
 
-Statements are the edges of a random graph without cycles, shuffled. One candidate is reached from the person, the other
-is not. Each candidate could be the right one: from some concept it is reached in the asked-for number of steps and the
-other is not. Which of the two it is, and so where the person stands, is drawn when everything else is fixed; so nothing
-in a question but the person's place in the graph tells the answer. Needs no download.
+The statements are the edges of a random acyclic graph, shuffled. One of the two candidates can be reached from the
+person, the other cannot. Either candidate could be right: for each there is a concept from which it, but not the other,
+is reached in the required number of steps. The right candidate, and with it the concept of the person, is drawn after
+everything else is fixed, so the answer depends on nothing in the question but the person's place in the graph.
 """
 
 from __future__ import annotations
@@ -22,11 +22,10 @@ from typing import Any, Literal
 from pydantic import Field, model_validator
 
 from thoughtscope.errors import UserError
-from thoughtscope.settings import Positive, Strict
-from thoughtscope.tasks.chain import Splits
+from thoughtscope.settings import Positive
+from thoughtscope.tasks.base import QuestionTask, Splits
 from thoughtscope.tasks.reasoning import response_text
 
-CONTRACT = "reasoning"
 NAMES = (
     "Alex",
     "Bella",
@@ -67,13 +66,17 @@ Graph = dict[int, list[int]]
 TRIES = 1000
 
 
-class Settings(Strict):
+class Settings(QuestionTask):
     """Graphs with a path of `hops` statements from the person to the answer."""
 
     kind: Literal["prosqa"]
-    concepts: int = Field(..., ge=6, le=96, description="nodes of a question's graph, the person not counted")
-    parents: float = Field(1.5, ge=1, le=4, description="statements that name a concept as the larger one, on average")
-    hops: tuple[Positive, Positive] = Field((3, 6), description="fewest and most steps of the shortest path")
+    concepts: int = Field(
+        ..., ge=6, le=96, description="number of nodes of the graph of a question, without the person"
+    )
+    parents: float = Field(
+        1.5, ge=1, le=4, description="average number of statements in which a concept is the more general one"
+    )
+    hops: tuple[Positive, Positive] = Field((3, 6), description="smallest and largest length of the shortest path")
     splits: Splits
     seed: int = 0
 
@@ -83,48 +86,46 @@ class Settings(Strict):
             raise ValueError("hops: give fewest and most, 2 or more, fewer than half of the concepts")
         return self
 
+    def examples(self) -> Iterator[dict[str, Any]]:
+        """Yield distinct questions; all numbers of hops, and both orders of the candidates, are equally frequent.
 
-def examples(settings: Settings) -> Iterator[dict[str, Any]]:
-    """Yield distinct questions; numbers of hops and places of the right candidate come equally often.
+        Raises:
+            UserError: random graphs with these settings have no such path.
+        """
+        rng, seen = random.Random(self.seed), set()
+        fewest, most = self.hops
+        for split, size in self.splits.model_dump().items():
+            made = 0
+            while made < size:
+                rounds, further = divmod(
+                    made, most - fewest + 1
+                )  # the order of candidates is independent of the number of hops
+                row = _example(self, rng, fewest + further, first=rounds % 2 == 0)
+                if row["question"] not in seen:
+                    seen.add(row["question"])
+                    yield {"example_id": f"prosqa-{split}-{made}", "split": split, **row}
+                    made += 1
 
-    Raises:
-        UserError: graphs of these settings hold no such path.
-    """
-    rng, seen = random.Random(settings.seed), set()
-    fewest, most = settings.hops
-    for split, size in settings.splits.model_dump().items():
-        made = 0
-        while made < size:
-            rounds, further = divmod(made, most - fewest + 1)  # the place of the answer tells no number of hops
-            row = _example(settings, rng, fewest + further, first=rounds % 2 == 0)
-            if row["question"] not in seen:
-                seen.add(row["question"])
-                yield {"example_id": f"prosqa-{split}-{made}", "split": split, **row}
-                made += 1
+    def pretraining_texts(self) -> Iterator[dict[str, Any]]:
+        """Yield questions that one statement answers; they teach a tiny backbone words and form, but no paths."""
+        rng = random.Random(f"{self.seed}: words")
+        for _ in range(2000):
+            names = _concepts(rng, 4)
+            person, (own, other) = rng.choice(NAMES), names[:2]
+            facts = [f"{person} is a {own}.", f"Every {names[2]} is a {names[3]}.", f"Every {names[3]} is a {other}."]
+            rng.shuffle(facts)
+            said = f"{person} is a {own}."
+            pair = rng.sample([own, other], 2)
+            question = f"{' '.join(facts)} Is {person} a {pair[0]} or a {pair[1]}?"
+            yield {"question": question, "response": response_text([said], said)}
 
-
-def pretraining(settings: Settings) -> Iterator[dict[str, Any]]:
-    """Yield questions of one statement, so that a tiny backbone knows the words and the form but no path."""
-    rng = random.Random(f"{settings.seed}: words")
-    for _ in range(2000):
-        names = _concepts(rng, 4)
-        person, (own, other) = rng.choice(NAMES), names[:2]
-        facts = [f"{person} is a {own}.", f"Every {names[2]} is a {names[3]}.", f"Every {names[3]} is a {other}."]
-        rng.shuffle(facts)
-        said = f"{person} is a {own}."
-        pair = rng.sample([own, other], 2)
-        question = f"{' '.join(facts)} Is {person} a {pair[0]} or a {pair[1]}?"
-        yield {"question": question, "response": response_text([said], said)}
-
-
-def chance(settings: Settings) -> float:
-    """Return the accuracy of a guess between the two candidates."""
-    del settings
-    return 0.5
+    def chance(self) -> float:
+        """Return the accuracy of guessing one of the two candidates."""
+        return 0.5
 
 
 def _example(settings: Settings, rng: random.Random, hops: int, first: bool) -> dict[str, Any]:
-    """Draw graphs until one has two candidates of which each could be the right one, and place the person."""
+    """Draw graphs until one has two candidates that could both be right, then choose the right one."""
     for _ in range(TRIES):
         up = _graph(settings, rng, hops)
         starts = _starts(up, hops)
@@ -139,8 +140,8 @@ def _example(settings: Settings, rng: random.Random, hops: int, first: bool) -> 
 
 
 def _starts(up: Graph, hops: int) -> dict[tuple[int, int], list[int]]:
-    """Return for two concepts those from which a shortest path of `hops` leads to the first, and none to the second."""
-    larger, reached = [0] * len(up), [0] * len(up)  # sets of concepts as bits
+    """Return, by (right, wrong), the concepts with a shortest path of `hops` to the first and none to the second."""
+    larger, reached = [0] * len(up), [0] * len(up)  # sets of concepts, as bits of integers
     for node in reversed(up):
         larger[node] = sum(1 << other for other in up[node])
         reached[node] = functools.reduce(operator.or_, (reached[other] for other in up[node]), 1 << node)
@@ -163,9 +164,9 @@ def _bits(nodes: int) -> Iterator[int]:
 
 
 def _graph(settings: Settings, rng: random.Random, hops: int) -> Graph:
-    """Return for each concept the larger ones it is stated to be; edges go from lower to higher numbers only.
+    """Return for each concept the more general concepts of its statements; edges go from lower to higher numbers.
 
-    Two paths of `hops` concepts are laid first, so that graphs with two candidates are not rare.
+    The graph contains two random paths of `hops` concepts, so that graphs with two candidates are not rare.
     """
     up: Graph = {node: [] for node in range(settings.concepts)}
     near = max(2, settings.concepts // 3)
@@ -178,13 +179,13 @@ def _graph(settings: Settings, rng: random.Random, hops: int) -> Graph:
             wanted -= 1
         others = range(max(0, node - near), node)
         for child in rng.sample(others, min(wanted, len(others))):
-            if rng.random() < 0.8 and node not in up[child]:  # some stand at the bottom of a tree of their own
+            if rng.random() < 0.8 and node not in up[child]:  # some concepts have no edge and start a separate tree
                 up[child].append(node)
     return up
 
 
 def _shortest(up: Graph, start: int) -> dict[int, list[int]]:
-    """Return the shortest path to everything that is reached from `start`, itself included."""
+    """Return the shortest path from `start` to each concept that can be reached, itself included."""
     paths, queue = {start: [start]}, [start]
     for node in queue:
         for larger in up[node]:

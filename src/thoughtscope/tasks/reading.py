@@ -1,4 +1,4 @@
-"""Reads rows of a dataset from local files or a hub; every value comes as it stands there. Knows no task."""
+"""Reads rows of a dataset from local files or a hub, without changing any value."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ from thoughtscope.settings import Commit, Hosted, OneOrMany, Positive
 
 T = TypeVar("T")
 Row = dict[str, Any]
-NAMED = 5  # rows that cannot be used, of a source, that a message names
-BYTE_ORDER_MARKS = {  # UTF-32's begins as UTF-16's does
+NAMED = 5  # the number of unusable rows that a message lists
+BYTE_ORDER_MARKS = {  # UTF-32 first: its mark starts with that of UTF-16
     codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF32_LE: "utf-32", codecs.BOM_UTF32_BE: "utf-32",
     codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16",
 }  # fmt: skip
 
 
 class Source(Hosted):
-    """Where rows come from: files, or a dataset of a hub at a pinned revision."""
+    """Where rows come from: local files, or a dataset of a hub at a pinned revision."""
 
     path: str | None = Field(None, description="a JSONL, JSON, CSV or Parquet file, or a pattern of several")
     encoding: str = Field("utf-8", description="of text files without a byte-order mark, e.g. latin-1")
@@ -38,7 +38,7 @@ class Source(Hosted):
     name: str | None = Field(None, description="hub: its configuration")
     part: OneOrMany[str] = Field("train", description="hub: its split, or several one after the other")
     revision: Commit | None = Field(None, description="hub: the commit to load; null: the one that `make pin` found")
-    limit: Positive | None = Field(None, description="take only so many rows, from the beginning")
+    limit: Positive | None = Field(None, description="read only this many rows, from the start")
 
     @field_validator("encoding")
     @classmethod
@@ -57,12 +57,15 @@ class Source(Hosted):
 
 
 def read(source: Source, where: str) -> Iterator[tuple[str, Row | UserError]]:
-    """Yield each row with its place, for messages: `file:line`, or `file: row 3` where rows are no lines.
+    """Yield each row with its place: `file:line`, or `file: row 3` in files that are not organised in lines.
 
-    A line that cannot be used comes as the error that describes it, so that the lines after it are read too.
+    A broken row is yielded as an error instead of raising it, so that the rows after it are read, too.
+
+    Args:
+        where: the settings of the source, for messages.
 
     Raises:
-        UserError: no file, a file of an unknown kind or one that cannot be read as a whole, or a hub that refuses.
+        UserError: there is no such file, its type is unknown, it cannot be read at all, or the hub refuses access.
     """
     rows = _from_hub(source, where) if source.path is None else _from_files(source.path, source.encoding, where)
     for place, row in islice(rows, source.limit):
@@ -70,10 +73,10 @@ def read(source: Source, where: str) -> Iterator[tuple[str, Row | UserError]]:
 
 
 def collect(rows: Iterable[tuple[str, Any]], where: str, make: Callable[[str, Any], T]) -> Iterator[T]:
-    """Yield what `make` returns for the place and the values of each of the rows that `read` yields.
+    """Apply `make` to the place and the content of each row that `read` yields.
 
     Raises:
-        UserError: after the last row, if rows are broken or `make` refuses them: the first five, and their number.
+        UserError: after the last row, if any is broken or `make` raises a `UserError` for it; lists the first five.
     """
     refused: list[UserError] = []
     count = 0
@@ -122,14 +125,14 @@ def _from_files(pattern: str, encoding: str, where: str) -> Iterator[tuple[str, 
 
 
 def _encoding(path: Path, declared: str) -> str:
-    """Return the encoding of a file: that of its byte-order mark, if it has one."""
+    """Return the encoding of a file: that of its byte-order mark if it has one, else the declared one."""
     with path.open("rb") as file:
         start = file.read(4)
     return next((name for mark, name in BYTE_ORDER_MARKS.items() if start.startswith(mark)), declared)
 
 
 def _undecodable(path: Path, declared: str) -> UserError:
-    """Return the error for the first byte that is not of the file's encoding."""
+    """Return the error for the first byte that is invalid in the encoding of the file."""
     data, encoding = path.read_bytes(), _encoding(path, declared)
     try:
         data.decode(encoding)
@@ -143,7 +146,7 @@ def _undecodable(path: Path, declared: str) -> UserError:
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> Row:
-    """Return an object; a key that comes twice would hide a value."""
+    """Return a JSON object; refuse a repeated key, which would hide a value."""
     row = dict(pairs)
     if len(row) < len(pairs):
         twice = next(key for key, count in Counter(key for key, _ in pairs).items() if count > 1)
@@ -171,7 +174,7 @@ def _lines(path: Path, encoding: str) -> Iterator[tuple[str, Any]]:
 
 
 def _values(path: Path, encoding: str) -> Iterator[tuple[str, Any]]:
-    """Yield the elements of a JSON array, or objects one after the other, without holding them all."""
+    """Yield the elements of a JSON array, or concatenated objects, one at a time."""
     text = path.read_text(encoding=encoding)
     end = _skip(text, 0)
     array = text[end : end + 1] == "["
@@ -209,7 +212,9 @@ def _comma(text: str, place: int) -> int:
 def _cells(path: Path, encoding: str) -> Iterator[tuple[str, Any]]:
     csv.field_size_limit(sys.maxsize)
     with path.open(encoding=encoding, newline="") as file:
-        records = csv.reader(file, strict=True)  # strict: a quote that is not closed does not swallow the rest
+        records = csv.reader(
+            file, strict=True
+        )  # strict: an unclosed quote is an error instead of taking in the rest of the file
         header: list[str] | None = None
         start = 1
         while True:
@@ -234,7 +239,7 @@ def _cells(path: Path, encoding: str) -> Iterator[tuple[str, Any]]:
 
 
 def _columns(path: Path, encoding: str) -> Iterator[tuple[str, Any]]:
-    del encoding  # Parquet says its own
+    del encoding  # Parquet files state their encoding
     with pq.ParquetFile(path) as file:
         twice = [name for name, count in Counter(file.schema_arrow.names).items() if count > 1]
         if twice:
@@ -252,7 +257,7 @@ READERS: dict[str, Callable[[Path, str], Iterator[tuple[str, Any]]]] = {
 
 
 def _from_hub(source: Source, where: str) -> Iterator[tuple[str, Any]]:
-    from datasets import load_dataset  # slow to import, and seldom needed
+    from datasets import load_dataset  # slow to import and rarely needed
 
     part = source.part if isinstance(source.part, str) else "+".join(source.part)
     try:

@@ -1,12 +1,12 @@
 """statements: true and false statements from files or a hub, by a mapping of columns, for truth probes.
 
-Two forms are read. A statement a row with its label (the CSVs of The Geometry of Truth, arXiv 2310.06824):
+Two forms are supported. Each row is a statement with its label (the CSVs of The Geometry of Truth, arXiv 2310.06824):
 
     statement                            label  city
     The city of Krasnodar is in Russia.  1      Krasnodar
 
-or a question a row with its right and wrong answers (TruthfulQA, arXiv 2109.07958). Whatever is said of a subject goes
-into one split: train, test, calibration, or the pair of a true and a false answer that figures display.
+or a question with its right and wrong answers (TruthfulQA, arXiv 2109.07958). All statements about a subject are in the
+same split: train, test, calibration, or the pair of a true and a false answer that figures display.
 """
 
 from __future__ import annotations
@@ -20,22 +20,24 @@ from pydantic import Field, model_validator
 
 from thoughtscope.errors import UserError
 from thoughtscope.settings import Positive, Probability, Strict
+from thoughtscope.tasks.base import StatementTask, calibration_rows
 from thoughtscope.tasks.columns import Column, as_text, text_of, value_of
 from thoughtscope.tasks.reading import Row, Source, collect, read
 
-CONTRACT = "statements"
 LABELS = {"1": 1, "1.0": 1, "true": 1, "0": 0, "0.0": 0, "false": 0}
 
 
 class Columns(Strict):
-    """What of a row is what: a column, or text with `{column}` in it."""
+    """The columns that a statement is read from; each is a name or a template with `{column}`."""
 
-    statement: Column | None = Field("statement", description="the whole statement; null: answers are given")
+    statement: Column | None = Field("statement", description="the whole statement; null: use right and wrong")
     label: Column | None = Field("label", description="whether it is true: 1 or 0, true or false")
-    right: Column | None = Field(None, description="instead: a column of right answers, a list or separated by ;")
-    wrong: Column | None = Field(None, description="and one of wrong answers")
-    question: Column = Field("State a fact.", description="what is answered, with {column} for what rows say")
-    subject: Column | None = Field(None, description="what it is about; null: each row is about something else")
+    right: Column | None = Field(
+        None, description="right answers, a list or text separated by ;, instead of statement and label"
+    )
+    wrong: Column | None = Field(None, description="wrong answers, likewise")
+    question: Column = Field("State a fact.", description="what the statement answers; may contain {column}")
+    subject: Column | None = Field(None, description="what the statement is about; null: each row has its own subject")
     attribute: Column | None = Field(None, description="a column that groups statements, e.g. a category")
 
     @model_validator(mode="after")
@@ -47,66 +49,66 @@ class Columns(Strict):
 
 
 class Statements(Source):
-    """Rows of one source."""
+    """The statements of one source."""
 
     columns: Columns = Columns()
-    negated: bool = Field(False, description="whether these are negated: directions are fitted on plain ones only")
+    negated: bool = Field(
+        False, description="whether the statements contain a negation; directions are fitted on plain ones only"
+    )
 
 
 class Display(Strict):
-    """The two answers that figures show token by token."""
+    """A question with a right and a wrong answer, which figures show token by token."""
 
     question: str
     right: str
     wrong: str
 
 
-class Settings(Strict):
+class Settings(StatementTask):
     """Statements from tables."""
 
     kind: Literal["statements"]
-    sources: dict[str, Statements] = Field(..., min_length=1, description="where statements come from, by any name")
+    sources: dict[str, Statements] = Field(..., min_length=1, description="where statements come from; names are free")
     test: Probability = Field(0.4, description="share of the subjects that no direction is fitted on")
-    calibration: Positive = Field(20, description="subjects that only scale scores")
-    display: Display | None = Field(None, description="null: one question's true and false answer, held out")
-    seed: int = Field(0, description="of all draws")
+    calibration: Positive = Field(20, description="number of subjects that are used only to scale scores")
+    display: Display | None = Field(None, description="null: the answers to one question, which is held out")
+    seed: int = Field(0, description="seed of all random draws")
 
+    def examples(self) -> Iterator[dict[str, Any]]:
+        """Yield the statements, split by subject, the calibration texts and the displayed pair.
 
-def examples(settings: Settings) -> Iterator[dict[str, Any]]:
-    """Yield statements, split by subject, and what calibrates and is displayed.
+        Raises:
+            UserError: a column is missing, a label is neither true nor false, a text is empty, no question has a true
+                and a false answer to display, or there are too few subjects.
+        """
+        rows, rng = _rows(self), random.Random(self.seed)
+        shown, held_out = _display(self, rows, rng)
+        subjects = sorted({row["subject"] for row in rows} - held_out)
+        rng.shuffle(subjects)
+        tested = round(self.test * (len(subjects) - self.calibration))
+        splits = dict.fromkeys(subjects, "train")
+        splits |= dict.fromkeys(subjects[: self.calibration], "calibration")
+        splits |= dict.fromkeys(subjects[self.calibration : self.calibration + tested], "test")
+        spoken = [{**row, "split": splits[row["subject"]]} for row in rows if row["subject"] in splits]
+        for split in ("train", "test"):
+            labels = {row["label"] for row in spoken if row["split"] == split and not row["negated"]}
+            if labels != {0, 1}:
+                problem = f"split {split} of {len(subjects)} subjects has not both true and false plain statements"
+                raise UserError("task statements", problem, "give more rows, or change test, calibration or seed")
+            yield from (row for row in spoken if row["split"] == split)
+        yield from calibration_rows([row for row in spoken if row["split"] == "calibration"])
+        yield from shown
 
-    Raises:
-        UserError: a column is missing, a label is neither true nor false, an empty text, no question with a true and a
-            false answer to display, or too few subjects.
-    """
-    rows, rng = _rows(settings), random.Random(settings.seed)
-    shown, held_out = _display(settings, rows, rng)
-    subjects = sorted({row["subject"] for row in rows} - held_out)
-    rng.shuffle(subjects)
-    tested = round(settings.test * (len(subjects) - settings.calibration))
-    splits = dict.fromkeys(subjects, "train")
-    splits |= dict.fromkeys(subjects[: settings.calibration], "calibration")
-    splits |= dict.fromkeys(subjects[settings.calibration : settings.calibration + tested], "test")
-    spoken = [{**row, "split": splits[row["subject"]]} for row in rows if row["subject"] in splits]
-    for split in ("train", "test"):
-        labels = {row["label"] for row in spoken if row["split"] == split and not row["negated"]}
-        if labels != {0, 1}:
-            problem = f"split {split} of {len(subjects)} subjects has not both true and false plain statements"
-            raise UserError("task statements", problem, "give more rows, or change test, calibration or seed")
-        yield from (row for row in spoken if row["split"] == split)
-    yield from calibrating([row for row in spoken if row["split"] == "calibration"])
-    yield from shown
-
-
-def pretraining(settings: Settings) -> Iterator[dict[str, Any]]:
-    """Yield every true statement, for a tiny backbone that is to know them."""
-    for row in _rows(settings):
-        if row["label"]:
-            yield {"question": row["question"], "response": row["response"]}
+    def pretraining_texts(self) -> Iterator[dict[str, Any]]:
+        """Yield all true statements, which a tiny backbone has to know."""
+        for row in _rows(self):
+            if row["label"]:
+                yield {"question": row["question"], "response": row["response"]}
 
 
 def _rows(settings: Settings) -> list[dict[str, Any]]:
-    """Return all statements of all sources, without their splits."""
+    """Return all statements of all sources, not yet split."""
     rows = []
     for name, source in settings.sources.items():
         where = f"task statements: sources.{name}"
@@ -120,7 +122,7 @@ def _rows(settings: Settings) -> list[dict[str, Any]]:
 
 
 def _statements(place: str, row: Row, name: str, source: Statements) -> list[dict[str, Any]]:
-    """Return a row's statements; `subject` is empty where the row is about something of its own."""
+    """Return the statements of a row; `subject` is empty if no column names it."""
     columns = source.columns
     question = columns.question
     if "{" in question:
@@ -154,7 +156,7 @@ def _label(place: str, row: Row, column: str) -> int:
 
 
 def _answers(place: str, row: Row, column: str, key: str) -> list[str]:
-    """Return a row's answers: a list, text separated by semicolons, or choices with labels as TruthfulQA has them."""
+    """Return the answers of a row: a list, text separated by semicolons, or labelled choices as in TruthfulQA."""
     value = value_of(place, row, column, f"columns.{key}")
     if isinstance(value, Mapping) and {"choices", "labels"} <= value.keys():
         value = _labelled(f"{place}: {column}", value["choices"] or [], value["labels"] or [], int(key == "right"))
@@ -177,7 +179,7 @@ def _labelled(where: str, texts: list[Any], labels: list[Any], wanted: int) -> l
 def _display(
     settings: Settings, rows: Sequence[dict[str, Any]], rng: random.Random
 ) -> tuple[list[dict[str, Any]], set[str]]:
-    """Return the two displayed rows, and the subjects that are held out for them."""
+    """Return the displayed pair of statements, and the subjects that are held out because of it."""
     if given := settings.display:
         both = [(given.wrong, 0), (given.right, 1)]
         shared: Row = {"subject": "display", "attribute": "display", "negated": False, "question": given.question}
@@ -199,11 +201,3 @@ def _first_pair(rows: Sequence[dict[str, Any]], rng: random.Random) -> tuple[dic
     raise UserError(
         "task statements: display", "no question has a true and a false answer", "give question, right and wrong"
     )
-
-
-def calibrating(rows: Sequence[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-    """Yield each subject's question alone, and before what is said of another subject: neither has a truth."""
-    first = list({row["subject"]: row for row in rows if not row["negated"]}.values())
-    for number, (row, other) in enumerate(zip(first, [*first[1:], *first[:1]], strict=True)):
-        for kind, text in (("q", ""), ("u", other["response"])):
-            yield {**row, "example_id": f"calibration-{number}{kind}", "response": text, "label": None}

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import tempfile
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,14 +11,15 @@ from typing import Any
 import torch
 
 from thoughtscope.backbones.load import check_rows, load_backbone, rows_of
-from thoughtscope.backbones.spellings import spellings
 from thoughtscope.errors import UserError
 from thoughtscope.latents.decoder import context_length
 from thoughtscope.methods.curriculum import Example, Stage
-from thoughtscope.reasoner import Reasoner, fill_modules, read_method
+from thoughtscope.reasoner import Prompting, Reasoner, fill_modules, read_method
 from thoughtscope.run_id import RunId
+from thoughtscope.training.examples import Examples, Tokenised, read, tokenise
 from thoughtscope.training.hyperparameters import Evaluation
 from thoughtscope.training.network import Network, add_tokens, freeze
+from thoughtscope.training.ranks import Ranks
 from thoughtscope.training.settings import TrainSettings
 
 
@@ -25,15 +27,15 @@ from thoughtscope.training.settings import TrainSettings
 class Splits:
     """The examples of a run as token ids; `further` are the test sets beside `test`, by their splits."""
 
-    train: list[Example]
+    train: Examples
     validation: list[Example]
     test: list[Example]
     further: dict[str, list[Example]]
 
     @property
-    def all(self) -> list[Example]:
-        """Every example."""
-        own = [*self.train, *self.validation, *self.test]
+    def longest(self) -> list[Example]:
+        """The training examples with the longest prompt and the longest text, and every other example."""
+        own = [*self.train.longest(1), *self.train.longest(1, prompt_alone=True), *self.validation, *self.test]
         return own + [one for examples in self.further.values() for one in examples]
 
 
@@ -58,38 +60,41 @@ class Parts:
 
 def assemble(
     settings: TrainSettings,
-    rows: Sequence[Mapping[str, Any]],
+    rows: Iterable[Mapping[str, Any]],
     backbone: Path,
     seed: int,
     device: str,
     dtype: str = "float32",
+    tokens: Path | None = None,
+    load: Callable[..., tuple[Any, Any]] = load_backbone,
 ) -> Parts:
-    """Load the backbone, add the method's tokens and, for `trainable: lora`, an adapter; encode the examples.
+    """Load the backbone, add the method's tokens and, for `trainable: lora`, an adapter; open the examples.
+
+    All ranks must call it.
+
+    Args:
+        rows: `schemas.REASONING`; only read if `tokens` does not hold them yet.
+        tokens: the folder of the task's examples as token ids; None: a temporary one.
+        load: returns the model and the tokenizer of `backbone`, as `load_backbone` does.
 
     Raises:
         UserError: the backbone does not load, a split is empty, an example has no answer or is longer than the
             model's context, or a setting is refused.
     """
-    if settings.lora and settings.deepspeed.zero_optimization.stage == 3:
-        raise UserError(
-            f"config/deepspeed/{settings.training.deepspeed}.yaml: zero_optimization.stage",
-            "stage 3 is for trainable: full; an adapter is merged from whole parameters when it is saved",
-            "use stage 0, 1 or 2",
-        )
     method = read_method(settings.method, f"method {RunId.parse(settings.run).method}")
     torch.manual_seed(seed)
-    model, tokenizer = load_backbone(backbone, attention=settings.attention, dtype=dtype)
+    model, tokenizer = load(backbone, attention=settings.attention, dtype=dtype)
     embedded = rows_of(model)
     token_ids, new_rows = add_tokens(model, tokenizer, method.tokens, method.initial_rows)
     peft = freeze(model, settings.lora, token_ids, seed) if settings.lora else None
     model = peft.get_base_model() if peft is not None else model
-    most = max((len(row["steps"]) for row in rows if row["split"] == "train"), default=0)
-    stages = method.stages(most)
+    tokenised = _tokenised(tokenizer, settings.prompting, rows, tokens)
+    stages = method.stages(tokenised.steps)
     check_layers(stages, model)
     fills = fill_modules(stages, model.config.get_text_config().hidden_size)
     for fill in fills.values():
         fill.to(device)
-    reasoner = Reasoner(model.to(device), tokenizer, method, stages[0], fills, settings.prompting, most)
+    reasoner = Reasoner(model.to(device), tokenizer, method, stages[0], fills, settings.prompting, tokenised.steps)
     auxiliary = method.auxiliary(model)
     if auxiliary is not None and settings.deepspeed.zero_optimization.stage == 3:
         raise UserError(
@@ -99,39 +104,55 @@ def assemble(
         )
     auxiliary = None if auxiliary is None else auxiliary.to(device)
     network = Network(model, fills, method.loss, auxiliary, settings.training.gradient_checkpointing)
-    splits = _encode(reasoner, rows, settings)
-    for one in splits.all:
-        check_rows(embedded, tokenizer, [*one.prompt, *one.response], f"example {one.example_id}")
-    check_context(reasoner, stages, splits, settings.evaluation)
-    return Parts(reasoner, network, stages, splits, new_rows, peft, spellings(tokenizer, rows))
+    splits = _splits(tokenised, settings)
+    check_rows(embedded, tokenizer, tokenised.largest[:1], f"example {tokenised.largest[1]}")
+    check_context(reasoner, stages, splits.longest, settings.evaluation)
+    return Parts(reasoner, network, stages, splits, new_rows, peft, tokenised.spellings)
 
 
-def _encode(reasoner: Reasoner, rows: Sequence[Mapping[str, Any]], settings: TrainSettings) -> Splits:
-    found: dict[str, list[Example]] = {"train": [], "validation": [], "test": []}
-    for row in rows:
-        found.setdefault(row["split"], []).append(reasoner.encode(row))
-    for split, examples in found.items():
-        if not examples:
+def _tokenised(
+    tokenizer: Any, prompting: Prompting, rows: Iterable[Mapping[str, Any]], folder: Path | None
+) -> Tokenised:
+    """Return the examples as token ids; the first rank writes those that are not there yet, for all ranks."""
+    if folder is None:
+        with tempfile.TemporaryDirectory() as place:
+            tokenise(tokenizer, prompting, rows, Path(place) / "tokens")
+            return read(Path(place) / "tokens")  # a mapped file stays readable without its name
+    ranks = Ranks.here()
+    if ranks.first:
+        tokenise(tokenizer, prompting, rows, folder)
+    ranks.wait()
+    return read(folder)
+
+
+def _splits(tokenised: Tokenised, settings: TrainSettings) -> Splits:
+    found = tokenised.splits
+    for split in ("train", "validation", "test"):
+        if split not in found:
             raise UserError(f"task of {settings.run}", f"split {split} is empty", "give it examples")
-    found["validation"] = found["validation"][: settings.evaluation.validation_examples]
     tests = {split: found[split][: settings.evaluation.examples] for split in found if split.startswith("test")}
-    return Splits(found["train"], found["validation"], tests.pop("test"), tests)
+    validation = found["validation"][: settings.evaluation.validation_examples]
+    return Splits(found["train"], validation, tests.pop("test"), tests)
 
 
-def check_context(reasoner: Reasoner, stages: Sequence[Stage], splits: Splits, evaluation: Evaluation) -> None:
+def check_context(
+    reasoner: Reasoner, stages: Sequence[Stage], examples: Sequence[Example], evaluation: Evaluation
+) -> None:
     """Refuse an example that may not fit into the model's context, with the latents of any stage and its response.
+
+    How many latents a prompt has depends on the stage alone, so the longest `examples` are enough.
 
     Raises:
         UserError: there is one; the longest is named.
     """
     context = context_length(reasoner.model.config.get_text_config())
-    chosen = evaluation.max_latents if any(stage.chosen for stage in stages) else 0
+    chosen = max([evaluation.max_latents if any(stage.chosen for stage in stages) else 0, *evaluation.latents])
 
     def need(example: Example) -> int:
         forced = max(len(reasoner.at(stage).prompt(example).token_ids) for stage in stages)
         return forced + chosen + max(len(example.response), evaluation.max_new_tokens)
 
-    longest = max(splits.all, key=need)
+    longest = max(examples, key=need)
     if context is not None and need(longest) > context:
         raise UserError(
             f"example {longest.example_id}",

@@ -40,37 +40,28 @@ class Checkpoint:
         pause = max(self.training.save_every_seconds, self.saving_seconds / LARGEST_SHARE_OF_SAVING)
         return self.ranks.any_rank(self.clock() - self.saved_at >= pause)
 
-    def save(self, probabilities: list[list[float]] | None) -> None:
-        """Save the state after the current update. All ranks must call it; the first one writes.
-
-        Args:
-            probabilities: of the current stage's responses, by example and token; None if it needs none.
-        """
+    def save(self) -> None:
+        """Save the state after the current update. All ranks must call it; the first one writes."""
         started, progress = self.clock(), self.curriculum.progress
         weights = ((f"weight/{name}", value) for name, value in self.engine.weights())
         tensors = itertools.chain(self._random_states(), weights, self.engine.moments())
         if self.ranks.first:
-            facts = {"progress": vars(progress), "probabilities": probabilities}
-            save_state(self.folder, progress.step, tensors, facts, self.training.keep_states)
+            save_state(self.folder, progress.step, tensors, {"progress": vars(progress)}, self.training.keep_states)
         else:
             collections.deque(tensors, maxlen=0)  # take part in gathering each of them, and keep none
         self.ranks.wait()
         self.saved_at = self.clock()
         self.saving_seconds = self.saved_at - started
 
-    def resume(self, records: Records, report: Report) -> list[list[float]] | None:
-        """Restore the newest whole state, if there is one, and drop the records of later updates.
-
-        Returns:
-            the `probabilities` that were saved.
-        """
+    def resume(self, records: Records, report: Report) -> None:
+        """Restore the newest whole state, if there is one, and drop the records of later updates."""
         found = self.ranks.gather(newest(self.folder, report.line) if self.ranks.first else None)[0]
         state = load_state(found) if found else None
         progress = Progress(**state.facts["progress"]) if state else None
         records.cut(progress.step, progress.measured) if progress else records.cut(-1, -1)
         self.ranks.wait()
         if state is None or progress is None:
-            return None
+            return
         self.curriculum.progress = progress
         self.engine.put_weights(state.under("weight/"))
         self.engine.put_moments(state.tensors, progress.optimizer_steps)
@@ -78,8 +69,6 @@ class Checkpoint:
             put = torch.cuda.set_rng_state if device == "cuda" else torch.set_rng_state
             put(value)
         report.line(f"resumed at update {progress.step}")
-        probabilities: list[list[float]] | None = state.facts["probabilities"]
-        return probabilities
 
     def _random_states(self) -> Iterator[tuple[str, Tensor]]:
         """Yield the state of each rank's random generator, for each kind of device."""

@@ -28,9 +28,11 @@ class Progress:
         right_before: the same at the end of the stage before.
         realised: finished stages, as in `schedule.json`.
         stopped: whether the budget ended in a stage that was not learned, so that later ones never begin.
+        best: the measurement with the highest validation accuracy: its `step` and its accuracy, `validation`.
         kept: updates of which a model is kept.
         keep_every: updates between models that are kept while the end of the run is not known; 0: it is.
         weights: fingerprint of the trained weights at the newest measurement.
+        seconds: that answering a test question took there, on average, with the last stage's layout.
     """
 
     step: int = 0
@@ -46,9 +48,11 @@ class Progress:
     right_before: list[bool] = field(default_factory=list)
     realised: list[dict[str, Any]] = field(default_factory=list)
     stopped: bool = False
+    best: dict[str, Any] | None = None
     kept: list[int] = field(default_factory=list)
     keep_every: int = 0
     weights: str = ""
+    seconds: float = 0.0
 
 
 @dataclass(frozen=True)

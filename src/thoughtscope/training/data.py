@@ -1,4 +1,4 @@
-"""Which examples an update sees: a seeded order, the same for every method and number of ranks."""
+"""The examples of each update, in a seeded order that is the same for all methods and numbers of ranks."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from thoughtscope.training.hyperparameters import Training
 
 
 def global_batch(seed: int, update: int, size: int, examples: int) -> list[tuple[int, int]]:
-    """Return (epoch, index of the example) for each place of the batch of the update after `update` finished ones.
+    """Return (epoch, index of the example) for each example of the batch after `update` finished updates.
 
-    Every epoch is its own permutation; batches run on across its end.
+    Every epoch has its own permutation; a batch may contain the end of one and the start of the next.
     """
     places = range(update * size, (update + 1) * size)
     return [(place // examples, _permutation(seed, place // examples, examples)[place % examples]) for place in places]
@@ -29,7 +29,7 @@ def _permutation(seed: int, epoch: int, examples: int) -> list[int]:
 
 
 def accumulation_steps(training: Training, world: int) -> int:
-    """Return how many micro-batches a rank sees in one update.
+    """Return the number of micro-batches of a rank in one update.
 
     Raises:
         UserError: the global batch cannot be split evenly.
@@ -47,8 +47,8 @@ def accumulation_steps(training: Training, world: int) -> int:
 def micro_batches(rows: Sequence[Row], steps: int, rank: int, world: int) -> Iterator[tuple[list[Row], int]]:
     """Split a global batch into this rank's micro-batches, each with the passes that all ranks agree on.
 
-    Rows of like shape come together, so that passes are few; since every rank sees the
-    whole batch's layout, no message is needed to agree.
+    Rows of similar shape are in the same micro-batch, so that passes are few. Every rank knows the layout of the whole
+    batch, so ranks agree without communication.
     """
     ordered = [rows[i] for i in in_order_of_shape([row.sequence for row in rows])]
     size = len(ordered) // steps

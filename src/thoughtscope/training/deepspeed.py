@@ -1,6 +1,6 @@
-"""What a file of `deepspeed/` may say: how a run's state is shared out over ranks and between device and host.
+"""The settings of a file of `deepspeed/`: how the state of a run is sharded over ranks, and offloaded to host memory.
 
-The keys are DeepSpeed's own; batch sizes, clipping and precision are added by the program.
+The keys are those of DeepSpeed; the program adds batch sizes, clipping and precision.
 """
 
 from __future__ import annotations
@@ -13,20 +13,20 @@ from thoughtscope.settings import Positive, Strict
 
 
 class Offload(Strict):
-    """Where a part of the state lives instead of on the device."""
+    """Where a part of the state is stored instead of on the device."""
 
     device: Literal["cpu"] = "cpu"
     pin_memory: bool = Field(False, description="page-locked host memory: faster copies, not swappable")
 
 
 class Zero(Strict):
-    """ZeRO (arXiv 1910.02054): what is shared out over ranks, each stage with all before."""
+    """ZeRO (arXiv 1910.02054): what is sharded over ranks; each stage includes the ones before."""
 
     stage: Literal[0, 1, 2, 3] = Field(0, description="0: nothing; 1: moments; 2: gradients; 3: parameters")
     offload_optimizer: Offload | None = Field(None, description="moments and float32 weights; from stage 1 on")
     offload_param: Offload | None = Field(None, description="parameters; stage 3")
-    overlap_comm: bool | None = Field(None, description="reduce gradients while the backward pass goes on")
-    contiguous_gradients: bool | None = Field(None, description="copy gradients into one buffer as they come")
+    overlap_comm: bool | None = Field(None, description="reduce gradients during the backward pass")
+    contiguous_gradients: bool | None = Field(None, description="copy gradients to one buffer as they are computed")
     reduce_bucket_size: Positive | None = Field(None, description="elements reduced at once")
     allgather_bucket_size: Positive | None = Field(None, description="elements gathered at once")
 
@@ -40,6 +40,6 @@ class Zero(Strict):
 
 
 class DeepSpeed(Strict):
-    """How a run's state is shared out."""
+    """How the state of a run is sharded and offloaded."""
 
     zero_optimization: Zero = Zero()

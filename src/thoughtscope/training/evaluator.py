@@ -6,15 +6,17 @@ Points of a curve compare only if they answer the same kind of prompt. So every 
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from thoughtscope import schemas
 from thoughtscope.accuracy import predict, summarise
 from thoughtscope.latents.generate import Decoding
 from thoughtscope.methods.curriculum import Example, Stage
 from thoughtscope.reasoner import Reasoner
-from thoughtscope.schemas import CURRENT, LAST
+from thoughtscope.schemas import CURRENT, LAST, OTHER_LATENTS
 from thoughtscope.statistics import paired_difference_interval
 from thoughtscope.training import guards
 from thoughtscope.training.assembly import Splits
@@ -42,8 +44,8 @@ class Evaluator:
         self.curriculum, self.engine, self.ranks = curriculum, engine, engine.ranks
         self.records, self.report = records, report
 
-    def measure(self, stage_ends: bool = False) -> None:
-        """Measure the accuracy on the test questions, if that is due at this update.
+    def measure(self, stage_ends: bool = False) -> bool:
+        """Measure the accuracy on the test questions if that is due at this update; return whether it was.
 
         Raises:
             UserError: no weight has changed since the measurement before.
@@ -51,12 +53,29 @@ class Evaluator:
         progress, end = self.curriculum.progress, self.curriculum.updates
         due = stage_ends or progress.step == end or progress.step % self.evaluation.every == 0
         if not due or progress.step == progress.measured:
-            return
+            return False
         splits = {"test": self.splits.test, **(self.splits.further if progress.step == end else {})}
-        for layout, reasoner in self._layouts().items():
+        layouts = self._layouts()
+        for layout, reasoner in layouts.items():
             self._answer(layout, reasoner, splits)
+        if progress.step == end and layouts[LAST].fill is not None and layouts[LAST].thinking is None:
+            for count in self.evaluation.latents:
+                self._answer(LAST, layouts[LAST], {f"test{OTHER_LATENTS}{count}": self.splits.test}, count)
+        if progress.step == end:
+            self._sample(layouts[LAST])
         progress.measured = progress.step
         self.check_moved()
+        return True
+
+    def improved(self) -> bool:
+        """Return whether the model is better than at every measurement before, by its validation questions."""
+        progress = self.curriculum.progress
+        rows = self._predict(self._layouts()[LAST], self.splits.validation)
+        accuracy = sum(row["correct"] for row in rows) / len(rows)
+        if progress.best is not None and accuracy <= progress.best["validation"]:
+            return False
+        progress.best = {"step": progress.step, "validation": accuracy}
+        return True
 
     def check_moved(self) -> None:
         """Check that weights have changed since the last call. All ranks must call it.
@@ -86,11 +105,20 @@ class Evaluator:
         current = _answering(now, latents)
         return {LAST: final} if _alike(final, current, self.splits.test) else {LAST: final, CURRENT: current}
 
-    def _answer(self, layout: str, reasoner: Reasoner, splits: Mapping[str, Sequence[Example]]) -> None:
+    def _answer(
+        self,
+        layout: str,
+        reasoner: Reasoner,
+        splits: Mapping[str, Sequence[Example]],
+        latents: int | None = None,
+    ) -> None:
         """Answer the questions of `splits` and record how many answers are right."""
         current, progress = self.curriculum.stage, self.curriculum.progress
         for split, examples in splits.items():
-            rows = self._predict(reasoner, examples)
+            start = time.perf_counter()
+            rows = self._predict(reasoner, examples, latents)
+            if (split, layout) == ("test", LAST):
+                progress.seconds = (time.perf_counter() - start) / len(examples)
             summary = summarise(rows, self.evaluation.confidence)
             common = {"step": progress.step, "layout": layout, "split": split}
             stage = {"stage": current.name, "stage_index": current.index, "layout_stage": reasoner.stage.name}
@@ -100,12 +128,31 @@ class Evaluator:
             if split == "test":  # the current layout comes last, where it is another one
                 progress.right = [row["correct"] for row in rows]
 
-    def _predict(self, reasoner: Reasoner, examples: Sequence[Example]) -> list[dict[str, Any]]:
+    def _sample(self, reasoner: Reasoner) -> None:
+        """Draw several responses to each test question, if so set, and record them."""
+        sampling, step = self.evaluation.sampling, self.curriculum.progress.step
+        if sampling is None:
+            return
+        drawn = sampling.model_dump(exclude={"samples"})
+        for sample in range(sampling.samples):
+            rows = self._predict(reasoner, self.splits.test, drawn={**drawn, "sample": sample})
+            names = set(schemas.SAMPLES.names) - {"run", "sample"}
+            kept = ({name: row[name] for name in names} for row in rows)
+            self.records.add("samples", *({"step": step, "sample": sample, **row} for row in kept))
+
+    def _predict(
+        self,
+        reasoner: Reasoner,
+        examples: Sequence[Example],
+        latents: int | None = None,
+        drawn: Mapping[str, Any] | None = None,
+    ) -> list[dict[str, Any]]:
+        """Answer questions, with `latents` if set, and greedily unless `drawn` says how responses are sampled."""
         self.engine.network.eval()
         mine, size = self.ranks.share(examples), self.evaluation.batch_size
         with enough_memory("answering questions", "evaluation.batch_size", size):
-            decoding = Decoding(**self.evaluation.decoding, batch_size=size)
-            return self.ranks.join(predict(reasoner, mine, decoding, self.ranks.any_rank))
+            decoding = Decoding(**self.evaluation.decoding, **(drawn or {}), batch_size=size)
+            return self.ranks.join(predict(reasoner, mine, decoding, self.ranks.any_rank, latents))
 
 
 def _answering(reasoner: Reasoner, latents_trained: bool) -> Reasoner:

@@ -1,4 +1,4 @@
-"""TensorBoard's event files, written beside a run where `tensorboard` asks for them. Nothing reads them back."""
+"""Writes TensorBoard event files during training if `tensorboard` is set. Nothing reads them back."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from pathlib import Path
 from typing import Any
 
 AFFECTS_RESULTS = False
-EVENTS_FOLDER = "THOUGHTSCOPE_EVENTS"  # names the folder for event files; not set: none are written
+EVENTS_FOLDER = "THOUGHTSCOPE_EVENTS"  # the folder for event files; unset: none are written
 
 
 class Events:
-    """The scalars of a run's journals as an event file of this start.
+    """Writes the numbers of a run's records to an event file, one for each start.
 
     Args:
-        run: its name, a folder below the one that the environment names.
+        run: the path of the run, and of its folder below the one in the environment variable.
         active: whether this process writes.
     """
 
@@ -24,10 +24,10 @@ class Events:
         self.writer: Any = None
 
     def start(self, step: int) -> None:
-        """Begin after `step` updates: what earlier starts wrote of later updates is taken back."""
+        """Start after `step` updates, and hide what earlier starts wrote about later updates."""
         if self.folder is None:
             return
-        from torch.utils.tensorboard import SummaryWriter  # a second of imports, seldom asked for
+        from torch.utils.tensorboard import SummaryWriter  # takes a second to import, and is rarely used
 
         if step == 0 and self.folder.is_dir():
             for file in self.folder.glob("events.out.tfevents.*"):

@@ -1,4 +1,4 @@
-"""How a rank fails: it says why, once and before the others, and ends at once so that they go down with it."""
+"""Ends a failed rank: prints the reason, once for all ranks, and exits at once so that the other ranks end, too."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from thoughtscope.errors import UserError, one_line_errors
 from thoughtscope.training.ranks import Ranks
 
 AFFECTS_RESULTS = False
-# what gloo and NCCL say when another rank's process is gone
+# messages of gloo and NCCL when the process of another rank has ended
 _LOST = ("connection closed by peer", "connection reset by peer", "remote process exited", "broken pipe")
 
 
 def end(error: BaseException) -> None:
-    """Say why this rank fails, unless another has already said it, and end the process.
+    """Print why this rank failed, unless another rank failed first, and exit.
 
-    No clean-up: destroying a process group whose members are gone can wait for them for minutes.
+    The process group is not destroyed, because that can wait minutes for members that have ended.
     """
     status = _tell(error) if _first_to_fail() else 1
     sys.stdout.flush()
@@ -49,10 +49,10 @@ def _tell(error: BaseException) -> int:
 
 
 def _first_to_fail() -> bool:
-    """Return whether no other rank has failed; later ones only fail because the first is gone."""
+    """Return whether this rank is the first to fail; others fail because they lost it."""
     if not dist.is_initialized() or dist.get_world_size() == 1:
         return True
     try:
         return int(dist.distributed_c10d._get_default_store().add("thoughtscope/failed", 1)) == 1
-    except RuntimeError:  # the store is gone with its process
+    except RuntimeError:  # the process of the store has ended
         return True

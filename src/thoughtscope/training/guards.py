@@ -1,4 +1,4 @@
-"""What must never happen while a run trains, each said in one line."""
+"""Checks that stop a run with an error of one line."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from thoughtscope.errors import UserError
 
 
 def check_update(run: str, step: int, loss: float, norm: float, largest_norm: float) -> None:
-    """Refuse to go on after an update whose loss or gradient is off the scale.
+    """Stop a run after an update with an invalid loss or gradient.
 
     Raises:
         UserError: the loss is not finite, or the gradient norm is not finite or above `largest_norm`.
@@ -30,7 +30,7 @@ def check_update(run: str, step: int, loss: float, norm: float, largest_norm: fl
 
 
 def weights_digest(weights: dict[str, Tensor]) -> str:
-    """Return a digest of tensors by name, equal only if every bit is; holds one of them on the CPU at a time."""
+    """Return a digest of named tensors, equal only if all bits are; copies one tensor at a time to the CPU."""
     digest = hashlib.sha256()
     for name in sorted(weights):
         digest.update(name.encode())
@@ -40,7 +40,7 @@ def weights_digest(weights: dict[str, Tensor]) -> str:
 
 
 def check_moved(run: str, step: int, before: str, after: str) -> None:
-    """Refuse a run whose weights did not change between two evaluations.
+    """Stop a run whose weights did not change between two evaluations.
 
     Raises:
         UserError: the digests are equal.
@@ -55,7 +55,7 @@ def check_stages(run: str, stages: Sequence[str], realised: Sequence[Mapping[str
     """Refuse a finished run in which a stage of its curriculum had no update.
 
     Raises:
-        UserError: there is one; it is named.
+        UserError: there is such a stage; names it.
     """
     ran = {stage["name"] for stage in realised if stage["last_step"] > stage["first_step"]}
     for name in stages:
@@ -64,7 +64,7 @@ def check_stages(run: str, stages: Sequence[str], realised: Sequence[Mapping[str
 
 
 def check_fixed(run: str, before: str, after: str) -> None:
-    """Refuse a frozen run whose backbone moved.
+    """Stop a frozen run whose backbone changed.
 
     Raises:
         UserError: the digests differ.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -34,6 +35,9 @@ class Training(Strict):
     """How a run trains. A backbone, a method or `trainable` may override any key of it."""
 
     updates: Positive = Field(1000, description="optimiser updates of the whole run, over all stages")
+    epochs: PositiveFloat | None = Field(
+        None, description="passes over the training examples, which then decide `updates`; null: `updates` says"
+    )
     batch_size: Positive = Field(64, description="global: over all ranks and accumulation steps")
     micro_batch_size: Positive | None = Field(None, description="examples a rank holds at once; null: its whole share")
     optimizer: Optimizer = Optimizer()
@@ -56,6 +60,12 @@ class Training(Strict):
         description="models kept for extraction, as fractions of the way from the first latent stage to the end",
     )
 
+    def of_examples(self, examples: int) -> Training:
+        """Return these settings with the `updates` that `epochs` of so many training examples take."""
+        if self.epochs is None:
+            return self
+        return self.model_copy(update={"updates": math.ceil(self.epochs * examples / self.batch_size)})
+
 
 class Lora(Strict):
     """LoRA on a fixed backbone (arXiv 2106.09685); the latent tokens' embeddings train as well."""
@@ -67,12 +77,31 @@ class Lora(Strict):
     training: dict[str, object] = Field({}, description="overrides of `training` for LoRA runs")
 
 
+class Sampling(Strict):
+    """Several responses to each test question, drawn once a run has ended: for majority votes and pass@k."""
+
+    samples: Positive = Field(8, description="responses to each question")
+    temperature: PositiveFloat = 0.7
+    top_k: Positive | None = Field(None, description="draw from so many tokens at most; null: from all")
+    top_p: Probability = 0.95
+    min_p: Probability = Field(0.0, description="draw from tokens at least so likely, as a share of the likeliest one")
+    seed: Count = Field(0, description="each question and response draws its own numbers, whatever the batch")
+
+
 class Evaluation(Strict):
     """How accuracy is measured: batched greedy generation on a fixed held-out set."""
 
     every: Positive = Field(100, description="updates between two measurements; step 0 and the end always count")
     examples: Positive | None = Field(None, description="test questions a measurement uses; null: the whole split")
     validation_examples: Positive = Field(128, description="questions that decide whether a stage is learned")
+    keep_best: bool = Field(
+        False, description="also keep the model with the highest validation accuracy of all measurements"
+    )
+    latents: list[Count] = Field(
+        [],
+        description="at the end, answer the test questions with so many latents too: exactly so many where the method "
+        "places them, at most so many where the model chooses",
+    )
     check_every: Positive = Field(25, description="updates between two checks whether a stage is learned")
     batch_size: Positive = 256
     max_new_tokens: Positive = Field(64, description="text tokens a response may have")
@@ -84,6 +113,7 @@ class Evaluation(Strict):
     loop_repeats: Annotated[int, Field(ge=2)] = Field(
         8, description="... and stands there at least so many times in a row"
     )
+    sampling: Sampling | None = Field(None, description="null: responses are greedy alone")
     confidence: Probability = 0.95
     solved_at: Probability | None = Field(
         0.95,

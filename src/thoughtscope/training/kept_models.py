@@ -1,7 +1,7 @@
-"""Which models a run keeps: those at given fractions of the way from its first latents to its end.
+"""Decides which models a run keeps: those at given fractions of the way from its first latents to its end.
 
-A run that lasts until it is learned does not know its end. It keeps models at a spacing that doubles whenever there are
-four times as many as asked for, and at its end those nearest to the fractions.
+The end of a run that lasts until it is learned is unknown. It keeps models at a spacing that doubles whenever there are
+four times as many as requested. At its end, it keeps those nearest to the fractions.
 """
 
 from __future__ import annotations
@@ -10,15 +10,15 @@ from collections.abc import Sequence
 
 from thoughtscope.training.curriculum import Curriculum
 
-SPARE = 4  # models at most, for each that is asked for, while the end is not known
+SPARE = 4  # largest number of models per requested one while the end is unknown
 
 
 def due(fractions: Sequence[float], curriculum: Curriculum, first_spacing: int) -> bool:
-    """Return whether the model after the update that has just finished is kept, at least for now.
+    """Return whether the model after the last finished update is kept, at least for now.
 
     Args:
         fractions: of the way, each from 0 to 1.
-        first_spacing: updates between kept models at first, while the end is not known.
+        first_spacing: initial number of updates between kept models while the end is unknown.
     """
     progress, first = curriculum.progress, curriculum.first_latents
     if not curriculum.until_learned:

@@ -1,4 +1,4 @@
-"""Running out of memory, said in a line: which setting to lower and what was in use."""
+"""Turns running out of memory into an error of one line, with the setting to lower and the memory in use."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ _GIB = 2**30
 
 @contextmanager
 def enough_memory(doing: str, setting: str, value: int, further: str = "") -> Iterator[None]:
-    """Turn running out of memory inside into the one line that helps.
+    """Turn running out of memory inside the context into a `UserError`.
 
     Args:
         doing: what needs the memory, e.g. "training".
-        setting: the key that decides how much, with its present `value`.
-        further: what else helps.
+        setting: the key that determines how much is needed, with its present `value`.
+        further: another way to save memory.
 
     Raises:
         UserError: the device or the machine ran out of memory.
@@ -40,7 +40,7 @@ def _out_of_memory(error: BaseException) -> bool:
 
 
 def in_use() -> str:
-    """Return what the process holds of the device's memory, or of the machine's on CPU."""
+    """Return the memory that the process uses on its device, or on the machine if that is the CPU."""
     if not torch.cuda.is_available():
         return f"{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20:.1f} GiB of the machine's memory at most"
     free, total = torch.cuda.mem_get_info()

@@ -1,4 +1,4 @@
-"""This process among the ranks of a run. Works alike with one process and no process group."""
+"""Communication between the ranks of a run; with a single process, no process group is needed."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Ranks:
         return self.rank == 0
 
     def any_rank(self, flag: bool) -> bool:
-        """Return whether `flag` holds on any rank."""
+        """Return whether `flag` is true on any rank."""
         if self.world == 1:
             return flag
         device = "cuda" if dist.get_backend() == "nccl" else "cpu"
@@ -43,7 +43,7 @@ class Ranks:
         return list(items[self.rank :: self.world])
 
     def join(self, part: list[T]) -> list[T]:
-        """Return the parts of all ranks in one list, in the order in which `share` split it."""
+        """Return the parts of all ranks in one list, in the original order of the items that `share` split."""
         parts: list[Any] = self.gather(part)
         longest = max(len(one) for one in parts)
         return [one[i] for i in range(longest) for one in parts if i < len(one)]

@@ -14,7 +14,7 @@ from thoughtscope.methods.minibatch import Reading
 from thoughtscope.tasks.reasoning import SEPARATOR
 from thoughtscope.training.events import Events
 
-TABLES = ("metrics", "accuracy", "predictions")
+TABLES = ("metrics", "accuracy", "predictions", "samples")
 
 
 class Records:
@@ -37,7 +37,7 @@ class Records:
         """Append rows to a table."""
         if self.active:
             append(self._path(table), list(rows))
-        for row in rows if table != "predictions" else ():
+        for row in rows if table in ("metrics", "accuracy") else ():
             self.events.add("/".join([table, *(row[key] for key in ("split", "layout") if key in row)]), row)
 
     def read(self, table: str) -> list[dict[str, Any]]:

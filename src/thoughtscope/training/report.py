@@ -1,4 +1,4 @@
-"""What a run says while it trains: a progress bar in a terminal, plain lines in a log."""
+"""Prints the progress of a run: a progress bar in a terminal, plain lines in a log."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class Report:
             print(f"[{time.monotonic() - self.started:7.1f} s] {self.run}: {text}", file=sys.stderr, flush=True)
 
     def update(self, step: int, total: int, loss: float) -> None:
-        """Tell of an update."""
+        """Print or show that an update has finished."""
         self.loss = loss
         if self.first_step is None:
             self.first_step, self.started_at = step - 1, time.monotonic()
@@ -59,7 +59,7 @@ class Report:
             self.bar.update(self.task, completed=step, total=total, loss=loss, accuracy=self.accuracy)
 
     def measured(self, step: int, total: int, stage: str, layout: str, summary: Mapping[str, Any]) -> None:
-        """Print a measurement, the stage in which it was made, whose layout it used, and the time that is left."""
+        """Print a measurement with its stage and layout, and the remaining time."""
         self.accuracy = summary["accuracy"]
         self.line(
             f"update {step}/{total}  loss {self.loss:.4f}  accuracy {summary['accuracy']:.3f} "

@@ -1,4 +1,4 @@
-"""Writes a trained model as an ordinary folder in float32, an adapter merged in, with one copy on the CPU."""
+"""Writes a trained model as a Hugging Face folder in float32, with merged adapter, using one copy on the CPU."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ def save_reasoner(folder: Path, reasoner: Reasoner, peft: Any, weights: Mapping[
     """Save a reasoner with its trained weights.
 
     Args:
-        reasoner: its model's own values may be sharded, on a device or in bf16: trained ones are taken from `weights`.
+        reasoner: its model may be sharded, on a device or in bf16; trained values are taken from `weights`.
         peft: the adapter around the model, or None where the model itself was trained.
-        weights: every trained parameter by its name in `training.network.Network`, float32 on the CPU; they become
-            part of what is saved, without another copy.
+        weights: all trained parameters by their names in `training.network.Network`, float32 on the CPU; they are saved
+            without another copy.
     """
     own = _under(weights, "model.")
     if peft is None:
@@ -35,12 +35,12 @@ def save_reasoner(folder: Path, reasoner: Reasoner, peft: Any, weights: Mapping[
 
 
 def _under(weights: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    """Return the tensors whose names begin with `prefix`, named without it."""
+    """Return the tensors whose names start with `prefix`, without the prefix."""
     return {name.removeprefix(prefix): value for name, value in weights.items() if name.startswith(prefix)}
 
 
 def _with_weights(model: Any, weights: Mapping[str, Tensor]) -> Any:
-    """Return a model of the same class whose parameters are `weights` themselves, without a copy of them."""
+    """Return a model of the same class that uses `weights` as its parameters, without copying them."""
     with torch.device("meta"):
         made = type(model)._from_config(copy.deepcopy(model.config), dtype=torch.float32)
     kept = {name for name in made.state_dict() if name in dict(model.named_buffers())}
@@ -55,7 +55,7 @@ def _on_cpu(module: Any, owner: nn.Module, weights: Mapping[str, Tensor]) -> Any
     """Return a copy of `module` on the CPU in float32, without a copy on its device.
 
     Args:
-        owner: the module inside that `weights` name parameters of; other parameters keep their values.
+        owner: the submodule whose parameters `weights` name; other parameters keep their values.
     """
     copies: dict[int, Any] = {}
     for name, value in owner.named_parameters():

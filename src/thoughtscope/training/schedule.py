@@ -1,4 +1,4 @@
-"""The learning rate of each update. Knows no model."""
+"""The learning rate of each update."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def learning_rate(
 
     Args:
         updates: of the whole run, at most.
-        decay: the update after which a `wsd` rate falls and over how many it reaches 0; None: `settings.decay` of all.
+        decay: (first update, number of updates) of the decay of a `wsd` rate to 0; None: from `settings.decay`.
         since_switch: updates since the last change of stage; None in the first stage.
     """
     warmup = round(settings.warmup * updates)
@@ -32,5 +32,5 @@ def learning_rate(
 
 
 def _held(update: int, start: int, length: int) -> float:
-    """Return 1 up to `start`, then what falls to 0 over `length` updates."""
+    """Return a factor that is 1 up to `start` and then falls linearly to 0 over `length` updates."""
     return min(1.0, max(0.0, 1 - (update - start) / length)) if length else 1.0

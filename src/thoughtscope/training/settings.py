@@ -1,4 +1,4 @@
-"""The settings of a training run: exactly the part of the config that can change its result."""
+"""The settings of a training run: the part of the config that can change its result."""
 
 from __future__ import annotations
 

@@ -7,8 +7,13 @@ first update.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
+from thoughtscope.artifacts import artifact_folder, damaged
 from thoughtscope.errors import UserError
 from thoughtscope.latents.layout import TokenSequence, sequence
 from thoughtscope.latents.scoring import label_probabilities
@@ -17,11 +22,46 @@ from thoughtscope.methods.minibatch import Row
 from thoughtscope.reasoner import Reasoner
 from thoughtscope.training.ranks import Ranks
 
+VALUES, ENDS = "values.npy", "ends.npy"
+AT_ONCE = 64  # batches of examples that are scored and gathered at once
 
-def response_probabilities(model: Any, examples: Sequence[Example], ranks: Ranks, batch_size: int) -> list[list[float]]:
-    """Return the probability of each response token of each example under the current model, teacher-forced."""
-    mine = [sequence(one.example_id, one.prompt, one.response) for one in ranks.share(examples)]
-    return ranks.join(label_probabilities(model, mine, None, batch_size, ranks.any_rank))
+
+class Probabilities:
+    """The probability of each response token of each example, in an array file that is memory-mapped.
+
+    Args:
+        folder: as `score` wrote it.
+
+    Raises:
+        UserError: it is missing or damaged.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        if damaged(folder):
+            raise UserError(str(folder), "it is damaged", f"delete {folder.parent} to start the run again")
+        self._values, self._ends = np.load(folder / VALUES, mmap_mode="r"), np.load(folder / ENDS)
+
+    def __getitem__(self, index: int) -> list[float]:
+        values: list[float] = self._values[self._ends[index] : self._ends[index + 1]].tolist()
+        return values
+
+
+def score(model: Any, examples: Sequence[Example], ranks: Ranks, batch_size: int, folder: Path) -> None:
+    """Write the probability of each response token of each example under the current model, teacher-forced.
+
+    The ranks share the work, some thousand examples at a time; the first one writes. All of them must call it.
+    """
+    scored: list[npt.NDArray[np.float32]] = []
+    for start in range(0, len(examples), AT_ONCE * batch_size):
+        mine = ranks.share(range(start, min(start + AT_ONCE * batch_size, len(examples))))
+        rows = [sequence(one.example_id, one.prompt, one.response) for one in (examples[i] for i in mine)]
+        found = ranks.join(label_probabilities(model, rows, None, batch_size, ranks.any_rank))
+        scored += [np.array(one, np.float32) for one in found] if ranks.first else []
+    if ranks.first:
+        with artifact_folder(folder, {}) as staging:
+            np.save(staging / VALUES, np.concatenate(scored))
+            np.save(staging / ENDS, np.cumsum([0, *map(len, scored)]))
+    ranks.wait()
 
 
 def lay_out(
@@ -46,7 +86,7 @@ def check_latents(stage: Stage, counts: Sequence[int], limit: int) -> None:
     """Refuse a stage that needs latents and has too few, or more than a response may have when it is measured.
 
     Args:
-        counts: the latents of each training example.
+        counts: the latents of training examples.
         limit: latents that a response may have where the model chooses them.
 
     Raises:

@@ -1,8 +1,7 @@
-"""The resumable state of a run: written whole or not at all, checked when read, the newest few kept.
+"""The resumable state of a run: written completely or not at all, and checked when it is read.
 
-It lives under `results/state/<digest of the run's settings>`, so that a run with changed settings never resumes from
-it. Neither writing nor reading holds all of its tensors: they are stored in files of about `FILE_BYTES`, and each is
-read when it is used. Knows nothing about what the tensors mean.
+It is in `results/state/<digest of the settings>`, so that a run with changed settings never resumes from it. Tensors
+are stored in files of about `FILE_BYTES` and read when they are used, so neither writing nor reading holds all of them.
 """
 
 from __future__ import annotations
@@ -27,11 +26,11 @@ FILE_BYTES = 2**30
 
 
 class Stored(Mapping[str, Tensor]):
-    """Tensors in files, by name; each is read when it is used.
+    """Tensors in files, by name; a tensor is read when it is used.
 
     Args:
         files: the file that holds each tensor, by its name there.
-        prefix: what names in the files begin with, left out here; other tensors are left out.
+        prefix: of the names in the files, removed here; tensors without it are left out.
     """
 
     def __init__(self, files: Mapping[str, Path], prefix: str = "") -> None:
@@ -52,7 +51,7 @@ class Stored(Mapping[str, Tensor]):
 
 @dataclass(frozen=True)
 class State:
-    """A saved state: plain values, and the file of each tensor by its name."""
+    """A saved state: plain values, and the file of each named tensor."""
 
     files: Mapping[str, Path]
     facts: dict[str, Any]
@@ -63,7 +62,7 @@ class State:
         return Stored(self.files)
 
     def under(self, prefix: str) -> Stored:
-        """Return the tensors whose names begin with `prefix`, named without it."""
+        """Return the tensors whose names start with `prefix`, without the prefix."""
         return Stored(self.files, prefix)
 
 
@@ -73,7 +72,7 @@ def save_state(
     """Write the state after `step` updates and remove all but the newest `keep`.
 
     Args:
-        tensors: taken one after another; never more than a file's worth of them is held.
+        tensors: consumed one by one; at most those of one file are held.
     """
     with artifact_folder(folder / f"step-{step:08d}", {}) as staging:
         for number, part in enumerate(_files(tensors)):
@@ -84,7 +83,7 @@ def save_state(
 
 
 def _files(tensors: Iterable[tuple[str, Tensor]]) -> Iterator[dict[str, Tensor]]:
-    """Yield the tensors in order, on the CPU, as many at once as a file holds; clears each yielded part afterwards."""
+    """Yield the tensors of each file, in order and on the CPU; each yielded dictionary is cleared afterwards."""
     part: dict[str, Tensor] = {}
     held = 0
     for name, tensor in tensors:
@@ -98,7 +97,7 @@ def _files(tensors: Iterable[tuple[str, Tensor]]) -> Iterator[dict[str, Tensor]]
 
 
 def _write(tensors: dict[str, Tensor], path: Path) -> None:
-    """Write tensors; a full disk raises `OSError`, which safetensors hides in an error of its own."""
+    """Write tensors to a file; raise `OSError` for a full disk, which safetensors reports as its own error."""
     try:
         save_file(tensors, path)
     except SafetensorError as error:
@@ -109,7 +108,7 @@ def _write(tensors: dict[str, Tensor], path: Path) -> None:
 
 
 def newest(folder: Path, log: Any) -> Path | None:
-    """Return the newest undamaged state, or None; `log` gets a line about each damaged one."""
+    """Return the newest undamaged state, or None; `log` is called with a line for each damaged one."""
     for path in reversed(_steps(folder)):
         try:
             wrong = damaged(path)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+import torch
 
 from thoughtscope.backbones.spellings import notes as spelling_notes
 from thoughtscope.latents.layout import labelled_tokens
@@ -29,7 +31,10 @@ from thoughtscope.training.report import Report
 from thoughtscope.training.saving import save_reasoner
 from thoughtscope.training.schedule import learning_rate
 from thoughtscope.training.settings import TrainSettings
-from thoughtscope.training.stage_data import check_latents, lay_out, lay_out_row, response_probabilities
+from thoughtscope.training.stage_data import Probabilities, check_latents, lay_out, lay_out_row, score
+
+BEST = "best"  # the folder of the model with the highest validation accuracy
+COUNTED = 4096  # training examples, evenly spaced, whose latents are counted when a stage begins
 
 
 class ContinueLaterError(Exception):
@@ -41,7 +46,8 @@ class Trainer:
 
     Args:
         settings: everything that can change the result, apart from the inputs.
-        rows: the reasoning task's rows.
+        rows: the reasoning task's rows; only read if `tokens` does not hold them yet.
+        tokens: the folder of the task's examples as token ids; see `training.examples`.
         backbone: the backbone's model folder.
         leader_schedule: the realised stages of the run whose stage switches this one follows, or None.
         state_folder: holds the resumable state; the same at every start of the run.
@@ -53,7 +59,8 @@ class Trainer:
     def __init__(
         self,
         settings: TrainSettings,
-        rows: Sequence[Mapping[str, Any]],
+        rows: Iterable[Mapping[str, Any]],
+        tokens: Path,
         backbone: Path,
         leader_schedule: Sequence[dict[str, Any]] | None,
         state_folder: Path,
@@ -65,10 +72,11 @@ class Trainer:
         self.state_folder, self.stop_asked, self.ranks = state_folder, stop_asked, Ranks.here()
         self.seed = RunId.parse(settings.run).seed
         self.device, self.dtype = device_and_dtype(self.training.precision)
-        self.parts = assemble(settings, rows, backbone, self.seed, self.device, self.dtype)
+        self.parts = assemble(settings, rows, backbone, self.seed, self.device, self.dtype, tokens)
         for line in spelling_notes(self.parts.spellings):
             report.line(line)
         self.splits = self.parts.splits
+        self.training = self.training.of_examples(len(self.splits.train))
         updates = self.training.updates if self.parts.reasoner.method.trains else 0
         self.curriculum = Curriculum(self.parts.reasoner, self.parts.stages, updates, leader_schedule)
         self.accumulation = accumulation_steps(self.training, self.ranks.world)
@@ -79,7 +87,7 @@ class Trainer:
         self.records = Records(state_folder, settings.run, self.ranks.first)
         self.evaluator = Evaluator(settings, self.splits, self.curriculum, self.engine, self.records, report)
         self.checkpoint = Checkpoint(state_folder, self.training, self.curriculum, self.engine, clock)
-        self.probabilities: list[list[float]] | None = None
+        self.probabilities: Probabilities | None = None
 
     @property
     def progress(self) -> Progress:
@@ -108,7 +116,9 @@ class Trainer:
 
     def resume(self) -> None:
         """Restore the newest saved state, or start from nothing."""
-        self.probabilities = self.checkpoint.resume(self.records, self.report)
+        self.checkpoint.resume(self.records, self.report)
+        if self.progress.step and not self.curriculum.finished and self.curriculum.stage.scored:
+            self.probabilities = Probabilities(self._scores)
         self.records.start(self.progress.step)
 
     def _train_stage(self) -> None:
@@ -116,11 +126,11 @@ class Trainer:
         while progress.step < curriculum.stage_end:
             self._keep_model()
             self.update()
-            self.evaluator.measure()
+            self._measure()
             if self.evaluator.learned():
                 curriculum.note_learned()
             self._maybe_save()
-        self.evaluator.measure(stage_ends=True)
+        self._measure(stage_ends=True)
         warning = lost_accuracy(
             curriculum.stage.name, progress.right, progress.right_before, self.settings.evaluation.confidence
         )
@@ -138,6 +148,12 @@ class Trainer:
         else:
             self.begin_stage()
 
+    def _measure(self, stage_ends: bool = False) -> None:
+        """Measure the model if that is due, and keep it if it is the best so far and that is asked for."""
+        measured = self.evaluator.measure(stage_ends)
+        if measured and self.settings.evaluation.keep_best and self.evaluator.improved():
+            self.save_model(self.state_folder / BEST)
+
     def begin_stage(self) -> None:
         """Prepare the current stage: score its responses, check its latents, and reset the optimiser if so set."""
         stage, reasoner, train = self.curriculum.stage, self.curriculum.reasoner, self.splits.train
@@ -146,12 +162,12 @@ class Trainer:
             self.engine.network.eval()
             batch_size = self.settings.evaluation.batch_size
             with enough_memory("scoring a stage's responses", "evaluation.batch_size", batch_size):
-                self.probabilities = response_probabilities(reasoner.model, train, self.ranks, batch_size)
+                score(reasoner.model, train, self.ranks, batch_size, self._scores)
+            self.probabilities = Probabilities(self._scores)
         if stage.fill is not None:
             told = self.probabilities
-            counts = [
-                lay_out(reasoner, one, self.seed, 0, told[i] if told else None).latents for i, one in enumerate(train)
-            ]
+            some = range(0, len(train), -(-len(train) // COUNTED))
+            counts = [lay_out(reasoner, train[i], self.seed, 0, told[i] if told else None).latents for i in some]
             check_latents(stage, counts, self.settings.evaluation.max_latents)
             self.report.line(f"stage {stage.name!r}: {sum(counts) / len(counts):.2f} latents a response")
         if self.progress.stage == 0:
@@ -213,6 +229,11 @@ class Trainer:
             made.append(MicroBatch(part, batch, counts))
         return made
 
+    @property
+    def _scores(self) -> Path:
+        """The folder of the current stage's probabilities."""
+        return self.state_folder / f"probabilities-{self.curriculum.stage.index:03d}"
+
     def _laid_out(self, epoch: int, index: int) -> Row:
         probabilities = self.probabilities[index] if self.probabilities else None
         return lay_out_row(self.curriculum.reasoner, self.splits.train[index], self.seed, epoch, probabilities)
@@ -246,6 +267,13 @@ class Trainer:
         if self.ranks.first:
             save_reasoner(folder, self.curriculum.reasoner, self.parts.peft, weights)
 
+    @property
+    def times(self) -> dict[str, Any]:
+        """What answering took at the end of the run: seconds a question, on which device, how many at once."""
+        device = torch.cuda.get_device_name() if self.device == "cuda" else "cpu"
+        size = self.settings.evaluation.batch_size
+        return {"seconds_per_question": self.progress.seconds, "device": device, "batch_size": size}
+
     def readings(self) -> list[dict[str, Any]]:
         """Return `schemas.READINGS` rows, apart from the run: what auxiliary modules read. All ranks must call it."""
         reasoner, network, size = self.curriculum.reasoner, self.engine.network, self.settings.evaluation.batch_size
@@ -259,7 +287,7 @@ class Trainer:
 
     def save(self) -> None:
         """Save the resumable state. All ranks must call it."""
-        self.checkpoint.save(self.probabilities)
+        self.checkpoint.save()
 
     def _maybe_save(self) -> None:
         stop = self.ranks.any_rank(self.stop_asked())

@@ -23,9 +23,11 @@ class BaseFill(Strict):
     Attributes:
         sequential: whether a latent needs the hidden state before it, so that latents are computed one after another;
             if not, its token's embedding is fed, and `feed` is never called.
+        reads_head: whether `feed` computes the output head.
     """
 
     sequential: ClassVar[bool] = True
+    reads_head: ClassVar[bool] = False
 
     kind: str
     layer: Count | None = Field(None, description="hidden-state layer (0 = embeddings); null: the last, after the norm")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 class Settings(BaseFill):
     """The hidden state mixed with the embedding that the model expects next (LT-Tuning, arXiv 2602.10229)."""
+
+    reads_head: ClassVar[bool] = True
 
     kind: Literal["fusion"]
     alpha: Probability = Field(0.6, description="weight of the hidden state")

@@ -1,4 +1,4 @@
-"""Hidden: the hidden state of the position before is fed, as it is (Coconut) or projected (CODI)."""
+"""Hidden: feeds the hidden state of the position before, unchanged (Coconut) or projected (CODI)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pause: the latent token's own embedding is fed, as for any other token; there is no recurrence."""
+"""Pause: the embedding of the latent token is fed, as for any other token, without recurrence."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from thoughtscope.latents.fills.base import BaseFill
 
 
 class Settings(BaseFill):
-    """The latent token's own embedding: no recurrence."""
+    """The embedding of the latent token, without recurrence."""
 
     sequential: ClassVar[bool] = False
     layer: ClassVar[None] = None  # type: ignore[misc]  # no key of this kind

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 class Settings(BaseFill):
     """The mean of the embeddings that the model expects next, each weighted by its probability."""
 
+    reads_head: ClassVar[bool] = True
     layer: ClassVar[None] = None  # type: ignore[misc]  # no key of this kind
     sweeps: ClassVar[None] = None  # type: ignore[misc]
 
@@ -30,6 +31,7 @@ class Settings(BaseFill):
         import torch
 
         from thoughtscope.latents.fills.fusion import predict
+        from thoughtscope.latents.head import likely
 
         embed = model.get_input_embeddings()
         table = embed(torch.arange(model.config.get_text_config().vocab_size, device=model.device))
@@ -40,19 +42,3 @@ class Settings(BaseFill):
             return mean
 
         return mix
-
-
-def likely(probabilities: Tensor, top_k: int | None, top_p: float, min_p: float) -> Tensor:
-    """Keep the likely entries of each row ``[n, vocabulary]``, renormalised: by `top_k`, `top_p`, then `min_p`."""
-    import torch
-
-    from thoughtscope.latents.head import nucleus
-
-    kept = probabilities
-    if top_k is not None and top_k < kept.shape[1]:
-        values, places = kept.topk(top_k, dim=-1)
-        kept = torch.zeros_like(kept).scatter(-1, places, values)
-        kept = kept / kept.sum(-1, keepdim=True)
-    kept = nucleus(kept, top_p, keep_crossing=True) if top_p < 1 else kept
-    kept = kept * (kept >= min_p * kept.amax(-1, keepdim=True))
-    return kept / kept.sum(-1, keepdim=True)
