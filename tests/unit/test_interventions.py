@@ -39,7 +39,7 @@ def test_what_replaces_a_latent_is_as_long_as_it_says() -> None:
 
 
 def test_donors_are_other_questions_and_partners_give_to_each_other() -> None:
-    rows = {row["example_id"]: row for row in chain.examples(CHAIN) if row["split"] == "test"}
+    rows = {row["example_id"]: row for row in CHAIN.examples() if row["split"] == "test"}
     donors = any_other(list(rows), 0)
     assert sorted(donors) == sorted(donors.values()) == sorted(rows)
     assert all(one != other for one, other in donors.items())
@@ -53,7 +53,7 @@ def test_donors_are_other_questions_and_partners_give_to_each_other() -> None:
 
 
 def test_what_follows_from_a_donors_value_is_what_python_computes() -> None:
-    rows = [row for row in chain.examples(CHAIN) if row["split"] == "test"]
+    rows = [row for row in CHAIN.examples() if row["split"] == "test"]
     row, donor = rows[0], next(one for one in rows if one["step_values"][0] != rows[0]["step_values"][0])
     _, *rest = row["question"].removesuffix("=").split()
     value = int(donor["step_values"][0])
