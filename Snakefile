@@ -41,6 +41,7 @@ include: "workflow/rules/hidden_states.smk"
 include: "workflow/rules/probes.smk"
 include: "workflow/rules/tables.smk"
 include: "workflow/rules/figures.smk"
+include: "workflow/rules/explore.smk"
 
 
 rule all:
@@ -49,6 +50,7 @@ rule all:
     input:
         wanted_figures(),
         wanted_tables(),
+        wanted_page(),
         present_artifacts,
 
 
@@ -58,3 +60,4 @@ onstart:
 
 onsuccess:
     make_report()
+    print_closing()

@@ -24,8 +24,8 @@ class Kind(ABC):
     """One kind of probe, table or figure. An instance has its settings.
 
     Attributes:
-        Settings: the model of its settings. A field `confidence` or `solved_at` that the config does not set has the
-            value of `evaluation`.
+        Settings: the model of its settings. A field `confidence`, `solved_at` or `decoding` that the config does
+            not set has the value of `evaluation`.
         CAPTION: the text below it in the report, in reStructuredText. Changing it reruns nothing.
     """
 

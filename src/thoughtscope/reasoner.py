@@ -22,7 +22,7 @@ from thoughtscope.backbones.prompt import decoded, prompt_ids, response_ids
 from thoughtscope.errors import UserError
 from thoughtscope.latents.cost import Sizes, operations
 from thoughtscope.latents.fill import Fill
-from thoughtscope.latents.generate import Decoding, Generation, generate
+from thoughtscope.latents.generate import Decoding, Generation, Watch, generate
 from thoughtscope.latents.layout import TokenSequence, with_latents
 from thoughtscope.latents.packing import cuts
 from thoughtscope.latents.thinking import Thinking
@@ -117,12 +117,14 @@ class Reasoner:
         decoding: Decoding,
         any_rank: Callable[[bool], bool] = bool,
         latents: int | None = None,
+        watch: Watch | None = None,
     ) -> list[Generation]:
         """Answer questions, with the latents that the stage forces or lets the model choose; keep their order.
 
         Args:
             any_rank: returns whether its argument is true on any rank; ranks that shard a model step together.
             latents: force so many latents, or let the model choose so many at most; None: as the stage does.
+            watch: sees the scores of every token before it is chosen; see `latents.generate.generate`.
         """
         prompts, chosen = [self.prompt(one) for one in examples], decoding.max_latents if self.stage.chosen else 0
         if latents is not None and self.stage.chosen:
@@ -135,10 +137,20 @@ class Reasoner:
             self.fill,
             decoding.model_copy(update={"max_latents": chosen}),
             latent_id=self.latent_id,
-            eos_ids=ending_ids(self.model, self.tokenizer),
+            eos_ids=self.eos_ids,
             any_rank=any_rank,
             thinking=self.thinking,
+            watch=watch,
         )
+
+    def decoding(self, wanted: Decoding) -> Decoding:
+        """Return how the stage decodes: without chosen latents if it forces them, or has none."""
+        return wanted if self.stage.chosen else wanted.model_copy(update={"max_latents": 0})
+
+    @property
+    def eos_ids(self) -> list[int]:
+        """The tokens that end a response."""
+        return list(ending_ids(self.model, self.tokenizer))
 
     def operations(self, generation: Generation) -> float:
         """Return the floating-point operations of a response alone in its batch; see `latents.cost.operations`."""

@@ -40,6 +40,8 @@ REASONING = pa.schema(
             "step_values",
             pa.list_(pa.string()),
         ),  # the value after each step, for probes; may be empty
+        # for each step, the answer that follows from each value it could have reached; empty: the task does not say
+        ("outcomes", pa.list_(pa.map_(pa.string(), pa.string()))),
         ("overlap", pa.string()),  # the other split with this question: train | train in part | validation; null: none
     ]
 )

@@ -178,3 +178,21 @@ def test_a_method_without_latents_yet_leaves_its_place_in_that_panel_empty():
     first = points[points["panel"] == figure.axes[0].get_title()]
     assert "lt-tuning" not in set(first["method"])
     assert "n = 0 (0%), fewer than 50" in [text.get_text() for text in figure.axes[0].texts]
+
+
+def test_a_panel_says_which_latents_are_inert():
+    data = Latents(*latents(ALL), QUESTIONS, KEPT, {"coconut": [3, 4], "lt-tuning": []})
+    figure, _ = drawn(LatentScatter, data, SERIES)
+    counts = {axes.get_title(): [text.get_text() for text in axes.texts] for axes in figure.axes}
+    inert = {title: sum("inert" in text for text in texts) for title, texts in counts.items()}
+    assert inert == {"Step 1": 0, "Step 3": 1, "Step 4": 1, "Step 6": 0}
+
+
+def test_panels_may_be_roles_instead_of_steps():
+    table, vectors = latents(ALL)
+    table = table.assign(next_role=np.where(table["latent_index"] < 4, "step", "answer"))
+    figure, points = drawn(LatentScatter, Latents(table, vectors, QUESTIONS, KEPT), SERIES, panels="roles")
+    assert {axes.get_title() for axes in figure.axes} == {"Before step", "Before answer"}
+    assert set(points.loc[points["panel"] == "Before step", "latent_index"]) == {1, 3}
+    with pytest.raises(ValueError, match="do not fit"):
+        LatentScatter.Settings(steps=[1, 2, 3, 4, 5])

@@ -70,7 +70,7 @@ def test_a_row_becomes_question_steps_and_answer(tmp_path: Path) -> None:
     assert found == {
         "example_id": "train-0", "split": "train", "question": "what is 0 + 1?", "steps": ["0 + 1 = 1"],
         "answer": "1", "answer_format": "number", "absolute_tolerance": 0.0, "relative_tolerance": 0.0,
-        "answer_marks": ["####", "\\boxed"], "step_values": [], "overlap": None,
+        "answer_marks": ["####", "\\boxed"], "step_values": [], "outcomes": [], "overlap": None,
     }  # fmt: skip
 
 

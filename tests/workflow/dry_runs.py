@@ -25,6 +25,7 @@ COLUMNS = {
     "probe": ("fit_probe",),
     "table": ("table",),
     "figure": ("figure",),
+    "page": ("explore",),
 }
 FOLLOWS = "Input files updated by another job"
 
@@ -52,7 +53,7 @@ def _name(wildcards: dict[str, str]) -> str:
     """Return a short name, which leaves out `qwen3` and `full`."""
     if "method" not in wildcards:
         names = (wildcards.get(key) for key in ("name", "probe", "task", "backbone"))
-        return next(name for name in names if name)
+        return next((name for name in names if name), "explore")
     told = [wildcards["backbone"]] if wildcards["backbone"] != "qwen3" else []
     told += ["lora"] if wildcards["trainable"] == "lora" else []
     return f"{wildcards['method']}({','.join(told)})" if told else wildcards["method"]

@@ -16,21 +16,24 @@ CONTENT, COMMAND = "Updated input files", "Code has changed since last execution
 
 SCATTERS = "latent_scatter latent_scatter_training"
 TRUTH = {"table": "probes activity", "figure": "activity_heatmap"}
-AFTER_LATENTS = {"probe": "values", "table": "collapse separation probes", "figure": SCATTERS}
-AFTER_STATES = {"probe": "all", "table": "collapse separation probes activity"}
-AFTER_STATES |= {"figure": f"{SCATTERS} activity_heatmap"}
-AFTER_RUNS = {"extract": "coconut lt-tuning", "probe": "values", "table": "summary curves collapse separation probes"}
-AFTER_RUNS |= {"figure": f"accuracy_backbones accuracy_live_frozen {SCATTERS}"}
+AFTER_LATENTS = {"probe": "values", "table": "collapse separation probes", "figure": f"{SCATTERS} read_and_used"}
+AFTER_STATES = {"probe": "values truth", "table": "collapse separation probes activity"}
+AFTER_STATES |= {"figure": f"{SCATTERS} activity_heatmap read_and_used"}
+AFTER_RUNS = {"extract": "coconut lt-tuning", "probe": "values effects words"}
+AFTER_RUNS |= {"table": "summary curves collapse separation probes interventions readouts"}
+USED = "latent_effects latent_readouts read_and_used"
+AFTER_RUNS |= {"figure": f"accuracy_backbones accuracy_live_frozen {SCATTERS} {USED}"}
 AFTER_BACKBONES = {"train": "all", "extract": "all", "probe": "all", "table": "all", "figure": "all"}
 AFTER_TASKS = {"backbone": "all", **AFTER_BACKBONES}
 # A control that follows another run's schedule follows it here too.
 EVERY_RUN = "!cot !coconut !coconut(llama3.2) !coconut(lora) !lt-tuning pause !codi !sim-cot !soft-thinking"
 STEP_REMOVAL = "!cot !coconut !coconut(llama3.2) !coconut(lora) pause"
-AFTER_STEP_REMOVAL = {"extract": "coconut", "probe": "values", "table": "summary curves collapse separation probes"}
-AFTER_STEP_REMOVAL |= {"figure": f"accuracy_backbones accuracy_live_frozen {SCATTERS}"}
+AFTER_STEP_REMOVAL = {"extract": "coconut", "probe": "values effects words"}
+AFTER_STEP_REMOVAL |= {"table": "summary curves collapse separation probes interventions readouts"}
+AFTER_STEP_REMOVAL |= {"figure": f"accuracy_backbones accuracy_live_frozen {SCATTERS} {USED}"}
 AFTER_UNDRAWN = {"table": "summary curves"}
-LT_TUNING = {"train": "!lt-tuning", "extract": "lt-tuning"}
-LT_TUNING |= {"table": "summary curves collapse separation", "figure": SCATTERS}
+LT_TUNING = {"train": "!lt-tuning", "extract": "lt-tuning", "probe": "effects"}
+LT_TUNING |= {"table": "summary curves collapse separation interventions", "figure": f"{SCATTERS} latent_effects"}
 
 RUN, STATES = "results/runs/chain/qwen3/pause/full/seed0", "results/hidden_states/chain/qwen3/lt-tuning/full/seed0"
 STATES_FILE = f"{STATES}/kind=input/layer=none/part-0000.parquet"
@@ -98,8 +101,11 @@ EDITS = [
     code("latents/fills/soft.py", train="!soft-thinking", **AFTER_UNDRAWN),
     code("training/schedule.py", train=EVERY_RUN, **AFTER_RUNS),
     code("hidden_states/extract.py", extract="!all", **AFTER_STATES),
-    code("probes/latent.py", probe="!values", table="probes"),
+    code("probes/latent.py", probe="!values", table="probes", figure="read_and_used"),
     code("probes/truth_direction.py", probe="!truth", **TRUTH),
+    code("interventions/effects.py", probe="!effects", table="interventions", figure="latent_effects read_and_used"),
+    code("interventions/readouts.py", probe="!words", table="readouts", figure="latent_readouts"),
+    code("explorer/page.py", page="!explore"),
     code("tables/collapse.py", table="!collapse"),
     code("figures/style.py", figure="!all"),
     code("figures/accuracy_backbones.py", figure="!accuracy_backbones"),
@@ -195,8 +201,8 @@ EDITS = [
         "config/methods/lt-tuning.yaml",
         "label: LT-Tuning",
         "label: LT",
-        table="!summary !curves !collapse !separation",
-        figure="!latent_scatter !latent_scatter_training",
+        table="!summary !curves !collapse !separation !interventions",
+        figure="!latent_scatter !latent_scatter_training !latent_effects",
     ),
     setting(
         "`hidden_states.examples`",
@@ -213,6 +219,7 @@ EDITS = [
         "permutations: 199\n  truth",
         probe="!values",
         table="probes",
+        figure="read_and_used",
     ),
     setting("a probe's `bootstrap`", SMOKE, "bootstrap: 20", "bootstrap: 21", probe="!truth", **TRUTH),
     setting(
@@ -246,16 +253,17 @@ EDITS = [
     pin("deepspeed", train=EVERY_RUN, **AFTER_RUNS),
     pin(
         "scikit-learn",
-        probe="!all",
+        probe="!values !truth",
         table="probes activity",
-        figure="!latent_scatter !latent_scatter_training activity_heatmap",
+        figure="!latent_scatter !latent_scatter_training activity_heatmap read_and_used",
     ),
     pin(
         "pandas",
         extract="!all",
-        probe="all",
-        table="!summary !curves collapse separation probes activity",
-        figure=f"!accuracy_backbones !accuracy_live_frozen {SCATTERS} activity_heatmap",
+        probe="values truth",
+        table="!summary !curves !interventions !readouts collapse separation probes activity",
+        figure="!accuracy_backbones !accuracy_live_frozen !latent_effects !latent_readouts "
+        f"{SCATTERS} activity_heatmap read_and_used",
     ),
     pin("scipy", train=EVERY_RUN, extract="!facts coconut lt-tuning", probe="all", table="all", figure="all"),
     pin("matplotlib", figure="!all"),
@@ -285,6 +293,7 @@ EDITS = [
         CONTENT,
         table="!collapse !separation",
         figure="!latent_scatter !latent_scatter_training",
+        page="!explore",
     ),
     artifact("a run gone that nothing needs any more", "hide", RUN),
     artifact("hidden states gone that nothing needs any more", "hide", STATES),

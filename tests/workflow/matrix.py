@@ -17,10 +17,13 @@ ALL = {
     "backbone": "llama3.2 qwen3",
     "train": "cot coconut coconut(llama3.2) coconut(lora) lt-tuning pause codi sim-cot soft-thinking",
     "extract": "coconut lt-tuning facts",
-    "probe": "values truth",
-    "table": "summary curves collapse separation probes activity",
-    "figure": "accuracy_backbones accuracy_live_frozen latent_scatter latent_scatter_training activity_heatmap",
+    "probe": "values truth effects words",
+    "table": "summary curves collapse separation probes activity interventions readouts",
+    "figure": "accuracy_backbones accuracy_live_frozen latent_scatter latent_scatter_training activity_heatmap "
+    "latent_effects latent_readouts read_and_used",
+    "page": "explore",
 }
+SHOWN = [column for column in COLUMNS if column != "page"]  # the page follows whatever reruns
 
 
 @dataclass(frozen=True)
@@ -40,8 +43,8 @@ class Edit:
     cells: dict[str, str] = field(default_factory=dict)
 
     def expected(self) -> set[Stale]:
-        """Return the jobs that should run."""
-        found = set()
+        """Return the jobs that should run; the page reruns with anything else."""
+        found = set() if not self.cells or "page" in self.cells else {Stale("page", "explore", FOLLOWS)}
         for column, cell in self.cells.items():
             for word in cell.split():
                 names = ALL[column].split() if word.strip("!") == "all" else [word.strip("!")]
@@ -52,9 +55,9 @@ class Edit:
 
 def table(edits: Sequence[Edit]) -> str:
     """Return the matrix in Markdown; bold: rerun because of the edit itself, plain: because an input reruns."""
-    lines = [f"| | edit | {' | '.join(COLUMNS)} |", "|" + " --- |" * (len(COLUMNS) + 2)]
+    lines = [f"| | edit | {' | '.join(SHOWN)} |", "|" + " --- |" * (len(SHOWN) + 2)]
     for one in edits:
-        cells = [_cell(one.cells.get(column, ""), column) for column in COLUMNS]
+        cells = [_cell(one.cells.get(column, ""), column) for column in SHOWN]
         lines.append(f"| {one.kind} | {one.what.replace('../../', '')} | {' | '.join(cells)} |")
     return "\n".join(lines)
 

@@ -81,7 +81,7 @@ def test_without_snakemakes_records_only_what_is_incomplete_reruns(desk: Desk, d
     desk.delete("results/runs/chain/qwen3/pause/full/seed0/accuracy.parquet")
     found = {(job.column, job.name) for job in dry_runs.ask()}
     desk.put_back()
-    assert found == {("train", "pause"), ("table", "summary"), ("table", "curves")}
+    assert found == {("train", "pause"), ("table", "summary"), ("table", "curves"), ("page", "explore")}
 
 
 def test_a_figure_leads_back_to_the_seeds_of_its_tasks(desk: Desk) -> None:

@@ -8,6 +8,7 @@ wildcards of a run.
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TypedDict
@@ -19,6 +20,7 @@ from thoughtscope.config.load import Study
 from thoughtscope.config.run_settings import RunSettings, run_settings
 from thoughtscope.config.series import figure_methods, figure_series
 from thoughtscope.errors import UserError
+from thoughtscope.figures.looks import SPARE
 from thoughtscope.kind import Kind
 from thoughtscope.latents.fills.base import BaseFill
 from thoughtscope.run_id import RunId
@@ -36,7 +38,8 @@ def artifacts(study: Study) -> Iterator[tuple[str, dict[str, Any]]]:
         yield "build_backbone", dict(zip(("backbone", "variant"), path.split("/"), strict=True))
     yield from (("train", dataclasses.asdict(run)) for run in study.runs)
     probes = study.config.probes
-    latents = {run for probe in probes for run in probed_runs(study, probe)} | set(hidden_state_runs(study))
+    of_latents = [probe for probe in probes if study.probe(probe)[0].READS == "latents"]
+    latents = {run for probe in of_latents for run in probed_runs(study, probe)} | set(hidden_state_runs(study))
     yield from (("extract_latents", dataclasses.asdict(run)) for run in sorted(latents))
     for task, backbone in study.read_statements:
         yield "extract_statements", {"task": task, "backbone": backbone}
@@ -166,10 +169,18 @@ def fit_probe(study: Study, probe: str) -> ProbeSettings:
     return {"kind": study.config.probes[probe].kind, "settings": _settings(study.probe(probe))}
 
 
+SOURCES = {"latents": "hidden_states", "statements": "statements", "runs": "runs"}
+
+
 def probe_inputs(study: Study, probe: str, of: str) -> list[str]:
-    """Return the folders, below the results, of the hidden states that a probe is fitted to, and of their task."""
-    states = "hidden_states" if study.probe(probe)[0].READS == "latents" else "statements"
-    return [f"{states}/{of}", f"tasks/{of.split('/')[0]}"]
+    """Return the folders, below the results, of what a probe is fitted to, and of its task."""
+    return [f"{SOURCES[study.probe(probe)[0].READS]}/{of}", f"tasks/{of.split('/')[0]}"]
+
+
+def probe_modules(study: Study, probe: str, of: str) -> list[str]:
+    """Return the modules that a probe loads: its kind, and what loads the model of a run that it reads."""
+    kind = study.probe(probe)[0]
+    return [kind.__module__, *(method_modules(study, RunId.parse(of)) if kind.READS == "runs" else [])]
 
 
 class TableSettings(TypedDict):
@@ -210,6 +221,33 @@ def figure(study: Study, name: str) -> FigureSettings:
         "series": [(key, one.model_dump(mode="json")) for key, one in series.items()],
         "methods": list(figure_methods(study, name).items()) if kind[0].METHODS else [],
     }
+
+
+class ExploreSettings(TypedDict):
+    """What the page holds, and the name and colour of each method."""
+
+    page: dict[str, Any]
+    methods: dict[str, dict[str, str]]
+
+
+def explore(study: Study) -> ExploreSettings:
+    """Return what decides the page `explore.html`."""
+    page = study.config.explore.model_dump(mode="json") if study.config.explore else {}
+    methods: dict[str, dict[str, str]] = {}
+    for name, spare in zip(sorted({run.method for run in study.runs}), itertools.cycle(SPARE), strict=False):
+        look = getattr(study.method(name), "look", None) or spare
+        methods[name] = {"label": study.method_label(name), "colour": look.colour}
+    return {"page": page, "methods": methods}
+
+
+def explored(study: Study) -> list[str]:
+    """Return the folders, below the results, of what the page shows: runs, hidden states, probes and tasks."""
+    latents = [f"hidden_states/{run.path}" for run in hidden_state_runs(study)]
+    shown = {"effects", "readouts", "activity"}
+    probes = [name for name in study.config.probes if shown & set(study.probe(name)[0].TABLES)]
+    folders = [f"probes/{probe}/{of}" for probe in probes for of in probed(study, probe)]
+    tasks = [f"tasks/{task}" for task in sorted({run.task for run in study.runs})]
+    return [*(f"runs/{run.path}" for run in study.runs), *latents, *folders, *tasks]
 
 
 def kind_name(found: tuple[type[Kind], Strict]) -> str:

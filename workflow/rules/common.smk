@@ -7,11 +7,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+from thoughtscope import explorer
+from thoughtscope.artifacts import sha256
 from thoughtscope.backbones.gguf_file import locate
 from thoughtscope.backbones.settings import GIVEN_FILES
 from thoughtscope.config import analysis
 from thoughtscope.config.compute import (
     building_mb,
+    numbers_request,
     reading_request,
     training_request,
 )
@@ -20,6 +23,7 @@ from thoughtscope.config.run_settings import leader, saving
 from thoughtscope.errors import UserError
 from thoughtscope.launch.slurm import JOB, REQUEUE
 from workflow.lib import study_rules
+from workflow.lib.closing import closing
 from workflow.lib.params import Caption, code_params, group, run_of, settings_params
 
 # programs run with the Python that runs Snakemake
@@ -76,6 +80,13 @@ def reading(wildcards, attempt=1):
     return reading_of(wildcards.backbone, attempt)
 
 
+def probing(wildcards, attempt=1):
+    """What a probe asks for: what its model needs, if it reads one, else memory for numbers."""
+    if STUDY.probe(wildcards.probe)[0].READS == "runs":
+        return reading_of(wildcards.of.split("/")[1], attempt)
+    return numbers_request(attempt)
+
+
 def backbone_memory(wildcards):
     return building_mb(STUDY, wildcards.backbone)
 
@@ -96,7 +107,7 @@ def worker_modules(wildcards):
 
 
 def probe_modules(wildcards):
-    return [STUDY.probe(wildcards.probe)[0].__module__]
+    return study_rules.probe_modules(STUDY, wildcards.probe, wildcards.of)
 
 
 def table_modules(wildcards):
@@ -168,6 +179,23 @@ def wanted_figures():
     return expand("results/figures/{name}.{kind}", name=names, kind=kinds)
 
 
+def wanted_page():
+    return (
+        expand("results/explore.{kind}", kind=["html", RECORD])
+        if STUDY.config.explore
+        else []
+    )
+
+
+def page_files():
+    """The digest of each file that the page is made of, apart from Python's."""
+    return {
+        file.name: sha256(file)
+        for file in sorted(Path(explorer.__path__[0]).glob("page.*"))
+        if file.suffix != ".py"
+    }
+
+
 def present_artifacts(_wildcards):
     """Every declared output of each existing artifact, so that an artifact with a missing file is made again.
 
@@ -190,6 +218,12 @@ def refuse_read_only_results():
             "make it writable (chmod u+w results, or mount it so) and run again: nothing in it was changed",
         )
         raise WorkflowError(f"error: {problem}")
+
+
+def print_closing():
+    """Print the main numbers and where to look, if everything was made."""
+    if all(Path(file).exists() for file in wanted_figures() + wanted_tables()):
+        print("\n".join(closing(Path("results"))), flush=True)
 
 
 def make_report():

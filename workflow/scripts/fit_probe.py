@@ -1,4 +1,4 @@
-"""Fits a probe to stored hidden states: of a run's latents, or of a backbone that reads statements."""
+"""Fits a probe: to a run, to the hidden states of its latents, or to those of a backbone that reads statements."""
 
 import argparse
 import sys
@@ -21,23 +21,23 @@ def main() -> None:
     parser.add_argument("--probe", required=True, help="its name")
     parser.add_argument("--of", required=True, help="what is probed: a run's path, or <task>/<backbone>")
     add_settings(parser, "kind, settings")
-    parser.add_argument("--states", type=folder, required=True, help="folder of hidden states")
+    parser.add_argument("--source", type=folder, required=True, help="folder of hidden states, or of a run")
     parser.add_argument("--task", type=folder, required=True)
     parser.add_argument("--output", type=folder, required=True)
     arguments = parser.parse_args()
     raw, where = arguments.settings, f"probes.{arguments.probe}"
     kind = Probe.find(raw["kind"], where)
     probe = kind(parse(kind.Settings, raw["settings"], where))
-    if kind.READS == "latents":
-        named, columns = RunId.parse(arguments.of).columns, schemas.REASONING
-    else:
+    if kind.READS == "statements":
         named, columns = dict(zip(("task", "backbone"), arguments.of.split("/"), strict=True)), schemas.STATEMENTS
+    else:
+        named, columns = RunId.parse(arguments.of).columns, schemas.REASONING
     examples = schemas.read(arguments.task / EXAMPLES, columns).to_pylist()
-    inputs = input_digests([arguments.states, arguments.task])
+    inputs = input_digests([arguments.source, arguments.task])
     made_by = record("fit_probe", raw, probe=arguments.probe, inputs=inputs)
     with artifact_folder(arguments.output, made_by) as made:
         (made / "tables").mkdir()
-        found = probe.fit(arguments.states, examples)
+        found = probe.fit(arguments.source, examples)
         for table in kind.TABLES:
             rows = ({"probe": arguments.probe, **named, **row} for row in found[table])
             count = schemas.write(made / f"tables/{table}.parquet", kind.schema(table), rows)

@@ -148,7 +148,7 @@ class Comparison:
         fill = Fill(HIDDEN, self.latent_id)
         at = [2, 3, 4]  # before a row of text, between two latents, and between two that follow each other
         prompts = [_prompt(one, start) for one, start in zip(self.thoughts, at, strict=True)]
-        rows, alive = CachedRows(self.model, prompts, fill), list(range(len(at)))
+        rows, alive = CachedRows.of(self.model, prompts, fill), list(range(len(at)))
         found: list[Tensor] = []
         expected: list[Tensor] = []
         while alive:

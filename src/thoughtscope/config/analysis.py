@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 
 def probed_runs(study: Study, probe: str) -> list[RunId]:
-    """Return the runs whose latents a probe is fitted to; [] if it reads statements."""
-    if study.probe(probe)[0].READS != "latents":
+    """Return the runs that a probe is fitted to; none if it reads statements."""
+    if study.probe(probe)[0].READS == "statements":
         return []
     return study.select(study.config.probes[probe].runs, f"probes.{probe}.runs")
 
@@ -109,13 +109,16 @@ def figure_runs(study: Study, name: str) -> list[RunId]:
 def figure_folders(study: Study, name: str) -> list[str]:
     """Return the folders, below the results, that a figure is drawn from."""
     kind, runs = study.figure(name)[0], [run.path for run in figure_runs(study, name)]
-    if kind.READS != "probes":
-        return [f"{kind.READS}/{run}" for run in runs]
-    return _probe_folders(study, drawn_probe(study, name), runs)
+    if kind.READS == "probes":
+        folders = _probe_folders(study, drawn_probe(study, name), runs)
+    else:
+        folders = [f"{kind.READS}/{run}" for run in runs]
+    also = [probe for table in kind.FURTHER for probe in _writing(study, table)]
+    return [*folders, *(folder for probe in also for folder in _probe_folders(study, probe, runs))]
 
 
 def _probe_folders(study: Study, probe: str, runs: list[str]) -> list[str]:
-    of_runs = study.probe(probe)[0].READS == "latents"
+    of_runs = study.probe(probe)[0].READS != "statements"
     return [f"probes/{probe}/{one}" for one in probed(study, probe) if one in runs or not of_runs]
 
 

@@ -124,6 +124,11 @@ def reading_request(study: Study, backbone: str, attempt: int = 1) -> Request:
     return _request(compute, attempt, 1, gpus, ranks, host, 60 + 30 * size // 10**9)
 
 
+def numbers_request(attempt: int = 1) -> Request:
+    """Return what one process asks for that loads stored vectors and no model."""
+    return Request(1, 0, 1, 1, mem_mb=3000 * attempt, minutes=60 * attempt, gpu_type=None, warning_seconds=0)
+
+
 def building_mb(study: Study, backbone: str) -> int:
     """Return the host memory, in MB, to load a given backbone once and check it, or to build a tiny one."""
     return PROGRAM_MB + CPU_WEIGHT * _size(study, backbone) // 10**6

@@ -194,9 +194,12 @@ class Study:
         return self._configured(Figure.find(entry.kind, where), entry.options, f"{where}.options")
 
     def _configured(self, kind: type[K], raw: Mapping[str, Any] | None, where: str) -> tuple[type[K], Strict]:
-        """Return a kind and its settings; `confidence` and `solved_at` default to the values of `evaluation`."""
-        common = {"confidence", "solved_at"} & set(kind.Settings.model_fields)
-        settings = {**self.config.evaluation.model_dump(include=common), **(raw or {})}
+        """Return a kind and its settings; what `evaluation` has too is taken from there unless `raw` names it."""
+        evaluation = self.config.evaluation
+        common: dict[str, Any] = {"confidence": evaluation.confidence, "solved_at": evaluation.solved_at}
+        common |= {"decoding": evaluation.decoding}
+        own = {key: value for key, value in common.items() if key in kind.Settings.model_fields}
+        settings = {**own, **(raw or {})}
         return kind, parse(kind.Settings, settings, where)
 
     @cached_property

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import ConfigDict, Field, model_validator
 
 from thoughtscope.backbones.settings import Pretraining
+from thoughtscope.explorer.settings import Explore
 from thoughtscope.hidden_states.settings import HiddenStates
 from thoughtscope.settings import Count, OneOrMany, Positive, PositiveFloat, Strict
 from thoughtscope.training.hyperparameters import Evaluation, Lora, Training
@@ -127,6 +128,7 @@ class Config(Strict):
         {}, description="beside those that every study has; null leaves one of these out"
     )
     figures: dict[str, FigureEntry]
+    explore: Explore | None = Field(Explore(), description="results/explore.html; null: a study does without")
     tensorboard: bool = Field(
         False, description="write event files of every run while it trains, to results/tensorboard; retrains nothing"
     )

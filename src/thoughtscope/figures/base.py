@@ -25,6 +25,7 @@ class Figure(Kind):
     Attributes:
         READS: the artifacts that it is drawn from: runs, their hidden states, or the tables of a probe.
         PROBE_TABLE: if it reads a probe, the name of the table.
+        FURTHER: tables that it also draws where probes of the study write them about its runs.
         SERIES: what the legend distinguishes: methods, backbones, or lines (a trainable and a backbone).
         METHODS: whether it prints labels of methods that are not series.
         SHARED: the keys of a run, such as `task`, that are the same in all runs of a figure.
@@ -35,6 +36,7 @@ class Figure(Kind):
 
     READS: ClassVar[Literal["runs", "hidden_states", "probes"]]
     PROBE_TABLE: ClassVar[str] = "evidence"
+    FURTHER: ClassVar[tuple[str, ...]] = ()
     SERIES: ClassVar[Literal["methods", "backbones", "lines"] | None] = None
     METHODS: ClassVar[bool] = False
     SHARED: ClassVar[tuple[str, ...]] = ()
@@ -53,6 +55,7 @@ class Figure(Kind):
 
         For runs, this is a frame of their accuracy (`schemas.ACCURACY`), for probes a frame of their tables
         `PROBE_TABLE`. A figure of hidden states overrides this method and calls `hidden_states.read.read_vectors`.
+        One with `FURTHER` tables reads those with `further`.
 
         Raises:
             UserError: a table is missing, or the folders do not belong in one figure.
@@ -84,6 +87,12 @@ class Figure(Kind):
         Raises:
             UserError: the task lacks it.
         """
+
+
+def further(folders: Iterable[Path], table: str) -> pd.DataFrame | None:
+    """Return the rows of a table from those folders that have it; None if none has."""
+    paths = [path for folder in folders if (path := folder / f"tables/{table}.parquet").is_file()]
+    return frame(paths) if paths else None
 
 
 def frame(paths: Sequence[Path], columns: Sequence[str] = ()) -> pd.DataFrame:

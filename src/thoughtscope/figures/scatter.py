@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -12,8 +12,9 @@ import pandas as pd
 from pydantic import Field, model_validator
 
 from thoughtscope.errors import UserError
-from thoughtscope.figures.base import Figure
-from thoughtscope.hidden_states.read import describe_states, read_vectors
+from thoughtscope.evaluation.effects import inert_latents
+from thoughtscope.figures.base import Figure, further
+from thoughtscope.hidden_states.read import STATES, describe_states, read_vectors
 from thoughtscope.run_id import RunId
 from thoughtscope.settings import Positive, Strict
 
@@ -53,12 +54,14 @@ class Latents:
         vectors: ``[n, width]``, in the order of `table`.
         questions: the number of questions that each method answered.
         checkpoints: the updates of the kept checkpoints of each method.
+        inert: for each method whose latents were exchanged between questions, those where that changed nothing.
     """
 
     table: pd.DataFrame
     vectors: np.ndarray
     questions: Mapping[str, int]
     checkpoints: Mapping[str, Sequence[int]]
+    inert: Mapping[str, Sequence[int]] = field(default_factory=dict)
 
 
 class Scatter(Figure):
@@ -76,7 +79,8 @@ class Scatter(Figure):
             UserError: two folders of one method, or vectors of different widths.
         """
         parts, vectors, questions, checkpoints = [], [], {}, {}
-        for folder in folders:
+        effects = further(folders, "effects")
+        for folder in (one for one in folders if (one / STATES).is_file()):
             method, facts = RunId.parse("/".join(folder.parts[-5:])).method, describe_states(folder)
             if method in questions:
                 raise UserError("figure", f"several runs of {method}", "name one task, backbone, trainable and seed")
@@ -90,4 +94,5 @@ class Scatter(Figure):
         if len(widths) > 1:
             raise UserError("figure", f"vectors of widths {sorted(widths)}", "draw runs of one backbone")
         table = pd.concat(parts, ignore_index=True)[COLUMNS]
-        return Latents(table, np.concatenate(vectors), questions, checkpoints)
+        unused = {} if effects is None else inert_latents(effects)
+        return Latents(table, np.concatenate(vectors), questions, checkpoints, unused)

@@ -56,7 +56,8 @@ def draw_panels(
                     depthshade=False,
                     label=style.readable(series[method].label),
                 )
-                counts.append((look.colour, _count(mine, data.questions[method], options.fewest)))
+                unused = set(mine["latent_index"]) <= set(data.inert.get(method, ()))
+                counts.append((look.colour, _count(mine, data.questions[method], options.fewest, unused)))
             _dress(axes, panel.title, shares, limits or _limits(part), counts)
         _legend(figure, [series[name] for name in order], _note(options, explained), title)
     return figure, points
@@ -77,12 +78,12 @@ def _limits(points: pd.DataFrame) -> list[tuple[float, float]]:
     return limits
 
 
-def _count(points: pd.DataFrame, questions: int, fewest: int) -> str:
-    """Return the text in a panel: the number of points, their share of the questions, and what follows the latents."""
+def _count(points: pd.DataFrame, questions: int, fewest: int, unused: bool) -> str:
+    """Return how many points there are, their share of the questions, what most precede, and whether they are inert."""
     n = len(points)
     share = f"n = {n} ({n / questions:.0%})" if questions else f"n = {n}"
     few = f"{share}, fewer than {fewest}" if n < fewest else share
-    return f"{few}, {_precede(points)}" if n else few
+    return f"{few}, {_precede(points)}{', inert' if unused else ''}" if n else few
 
 
 def _precede(points: pd.DataFrame) -> str:

@@ -9,7 +9,6 @@ Knows nothing about probes or figures.
 from __future__ import annotations
 
 import itertools
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,6 +31,7 @@ from thoughtscope.hidden_states.capture import (
     store,
     token_index,
 )
+from thoughtscope.hidden_states.finished import checkpoints, read_schedule
 from thoughtscope.hidden_states.parts import PARTS, Parts
 from thoughtscope.hidden_states.roles import latent_places, roles, shared_ends, text_places
 from thoughtscope.hidden_states.settings import HiddenStates
@@ -169,23 +169,3 @@ class _Session:
             store(writer, "output", layer, self.step, output.layers[layer], at, about)
         answered = zip(examples, generations, strict=True)
         return [prediction(reasoner, example, generation) for example, generation in answered]
-
-
-def read_schedule(run: Path) -> dict[str, Any]:
-    """Return a run's `schedule.json`, with its number of updates and the precision that it trained in.
-
-    Raises:
-        UserError: `run` is no folder of a finished run.
-    """
-    path = run / "schedule.json"
-    try:
-        schedule: dict[str, Any] = json.loads(path.read_text())
-        return {**schedule, "updates": int(schedule["updates"]), "precision": str(schedule["precision"])}
-    except (OSError, ValueError, KeyError) as error:
-        raise UserError(str(path), "no readable schedule", "train the run again") from error
-
-
-def checkpoints(run: Path, schedule: Mapping[str, Any]) -> dict[int, Path]:
-    """Return the model folder of each kept checkpoint by its optimiser step, in order; the final model is the last."""
-    kept = {int(path.name.removeprefix("step")): path for path in (run / "checkpoints").glob("step*")}
-    return dict(sorted({**kept, schedule["updates"]: run / "model"}.items()))

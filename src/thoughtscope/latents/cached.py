@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
+from transformers import DynamicCache
 
 from thoughtscope.latents.attention import attention_mask, attention_windows
 from thoughtscope.latents.decoder import decoder_of, layer_states
 from thoughtscope.latents.fill import Fill
 from thoughtscope.latents.forward import forward
 from thoughtscope.latents.layout import TokenSequence
-from thoughtscope.latents.packing import pack
+from thoughtscope.latents.packing import Batch, pack
+from thoughtscope.latents.passes import ModelOutput
 
 
 class CachedRows:
@@ -25,24 +28,50 @@ class CachedRows:
 
     Args:
         model: a Transformers causal LM.
-        prompts: what the rows start with; their latents are filled.
         fill: what is fed at latents; None without latents.
-        passes: compute at least this many passes (ranks that work together need equally many).
+        batch: what the rows start with.
+        output: of the forward over `batch`, with the layer that the fill uses.
     """
 
-    def __init__(self, model: Any, prompts: Sequence[TokenSequence], fill: Fill | None, *, passes: int = 0) -> None:
+    def __init__(self, model: Any, fill: Fill | None, batch: Batch, output: ModelOutput) -> None:
         self.model = model
         self.windows = attention_windows(model.config.get_text_config())
-        settings = fill.settings if fill else None
         self.feed = fill.feed(model) if fill is not None and fill.settings.sequential else None
-        self.layer = settings.layer if settings else None
-        batch = pack(prompts, settings, passes=passes, device=model.device)
-        output = forward(model, batch, fill, [] if self.layer is None else [self.layer])
+        self.layer = fill.settings.layer if fill else None
         self.cache, self.valid = output.cache.unpacked(batch.index.clamp(min=0)), batch.index >= 0
         self.positions = torch.arange(batch.index.shape[1], device=model.device).expand_as(batch.index)
         self.next_position = batch.lengths
         self.last = output.last[batch.ends]
         self.chosen = self.last if self.layer is None else output.layers[self.layer][batch.ends]
+
+    @classmethod
+    def of(cls, model: Any, prompts: Sequence[TokenSequence], fill: Fill | None, *, passes: int = 0) -> CachedRows:
+        """Compute prompts, whose latents are filled.
+
+        Args:
+            passes: compute at least this many passes (ranks that work together need equally many).
+        """
+        batch = pack(prompts, fill.settings if fill else None, passes=passes, device=model.device)
+        layer = fill.settings.layer if fill else None
+        return cls(model, fill, batch, forward(model, batch, fill, [] if layer is None else [layer]))
+
+    def branched(self, rows: Tensor, lengths: Tensor) -> CachedRows:
+        """Return new rows that start as rows of these, before any of them advanced.
+
+        They have no states until they advance.
+
+        Args:
+            rows: ``[n]``, which row each starts as; a row may occur several times.
+            lengths: ``[n]``, how many of its positions it keeps.
+        """
+        made, longest = copy.copy(self), int(lengths.max())
+        made.cache = DynamicCache()
+        for number, layer in enumerate(self.cache.layers):
+            made.cache.update(layer.keys[rows, :, :longest], layer.values[rows, :, :longest], number)
+        made.positions = self.positions[rows, :longest]
+        made.valid = self.valid[rows, :longest] & (made.positions < lengths[:, None])
+        made.next_position = lengths
+        return made
 
     def keep(self, rows: Tensor) -> None:
         """Keep the rows of these indices ``[kept]``; the others leave, and their part of the cache with them."""
@@ -61,6 +90,10 @@ class CachedRows:
         fed = self.model.get_input_embeddings()(tokens)
         if self.feed is not None and latent is not None:
             fed = torch.where(latent[:, None], self.feed(self.last, self.chosen).to(fed.dtype), fed)
+        self.advance_by(fed)
+
+    def advance_by(self, fed: Tensor) -> None:
+        """Compute one more position of every row, where the vectors ``fed [rows, d]`` are fed."""
         now = self.next_position[:, None]
         self.positions = torch.cat([self.positions, now], dim=1)
         self.valid = torch.cat([self.valid, torch.ones_like(now, dtype=torch.bool)], dim=1)

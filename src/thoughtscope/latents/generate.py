@@ -73,6 +73,9 @@ class Generation:
         )
 
 
+Watch = Callable[[list[Generation], Tensor], None]
+
+
 @torch.no_grad()
 def generate(
     model: Any,
@@ -84,6 +87,7 @@ def generate(
     eos_ids: Collection[int],
     any_rank: Callable[[bool], bool] = bool,
     thinking: Thinking | None = None,
+    watch: Watch | None = None,
 ) -> list[Generation]:
     """Generate a response for each prompt; the batch changes nothing but the time.
 
@@ -93,6 +97,7 @@ def generate(
         eos_ids: tokens that end a response.
         any_rank: returns whether its argument is true on any rank (ranks that shard a model step together).
         thinking: when latents that begin each response end; None: responses do not begin so.
+        watch: sees, before each token is chosen, the rows that go on and their scores ``[rows, vocabulary]``.
     """
     results: list[Generation] = [Generation(prompt) for prompt in prompts]
     order = in_order_of_shape(prompts)
@@ -100,9 +105,45 @@ def generate(
     while any_rank(start < len(order)):
         chosen = order[start : start + decoding.batch_size]
         rows = [results[i] for i in chosen]
-        _Batch(model, rows, fill, decoding, latent_id, eos_ids, any_rank, thinking).run(any_rank)
+        idle = not rows  # a rank without rows computes a dummy row, to stay in step with the others
+        rows = rows or [Generation(sequence("dummy", [next(iter(eos_ids))], []))]
+        started = _start(model, rows, fill, any_rank)
+        batch = _Batch(model, rows, started, decoding, latent_id, eos_ids, idle=idle, thinking=thinking, watch=watch)
+        batch.run(any_rank)
         start += decoding.batch_size
     return results
+
+
+def _start(model: Any, rows: Sequence[Generation], fill: Fill | None, any_rank: Callable[[bool], bool]) -> CachedRows:
+    """Compute the prompts of rows, in as many passes as the rank that needs most."""
+    prompts, settings = [row.prompt for row in rows], fill.settings if fill else None
+    for row in rows:
+        row.passes = serial_passes(row.prompt, settings)
+    needed, passes = len(pack(prompts, settings).passes), 0
+    while any_rank(needed > passes):  # another rank's prompts may have more latents
+        passes += 1
+    return CachedRows.of(model, prompts, fill, passes=passes)
+
+
+@torch.no_grad()
+def resume(
+    model: Any,
+    rows: Sequence[Generation],
+    computed: CachedRows,
+    decoding: Decoding,
+    *,
+    latent_id: int | None,
+    eos_ids: Collection[int],
+    watch: Watch | None = None,
+) -> None:
+    """Go on with responses that have begun, until they end.
+
+    Args:
+        rows: prompts with what their responses have so far.
+        computed: the same rows, all of their positions computed.
+        watch: as in `generate`.
+    """
+    _Batch(model, list(rows), computed, decoding, latent_id, eos_ids, watch=watch).run(bool)
 
 
 class _Batch:
@@ -111,29 +152,21 @@ class _Batch:
     def __init__(
         self,
         model: Any,
-        rows: list[Generation],
-        fill: Fill | None,
+        alive: list[Generation],
+        rows: CachedRows,
         decoding: Decoding,
         latent_id: int | None,
         eos_ids: Collection[int],
-        any_rank: Callable[[bool], bool],
-        thinking: Thinking | None,
+        *,
+        idle: bool = False,
+        thinking: Thinking | None = None,
+        watch: Watch | None = None,
     ) -> None:
-        self.model, self.decoding, self.thinking = model, decoding, thinking
+        self.model, self.alive, self.rows, self.decoding = model, alive, rows, decoding
         self.latent_id, self.eos_ids = latent_id, frozenset(eos_ids)
-        self.idle = not rows  # a rank without rows computes a dummy row, to stay in step with the others
-        dummy = sequence("dummy", [next(iter(eos_ids))], [])
-        self.alive = rows or [Generation(dummy)]
-        prompts = [row.prompt for row in self.alive]
-        settings = fill.settings if fill else None
-        for row in self.alive:
-            row.passes = serial_passes(row.prompt, settings)
-        needed, passes = len(pack(prompts, settings).passes), 0
-        while any_rank(needed > passes):  # another rank's prompts may have more latents
-            passes += 1
-        self.rows = CachedRows(model, prompts, fill, passes=passes)
-        self.draws = [random.Random(f"{decoding.seed}:{decoding.sample}:{row.prompt.example_id}") for row in self.alive]
-        self.thoughts = [Thought() for _ in self.alive]
+        self.idle, self.thinking, self.watch = idle, thinking, watch
+        self.draws = [random.Random(f"{decoding.seed}:{decoding.sample}:{row.prompt.example_id}") for row in alive]
+        self.thoughts = [Thought() for _ in alive]
 
     def run(self, any_rank: Callable[[bool], bool]) -> None:
         """Step until every row has ended here and on all other ranks."""
@@ -156,6 +189,8 @@ class _Batch:
     def _choose(self) -> Tensor:
         """Return the next token of each row, ``[rows]``."""
         scores = logits(self.model, self.rows.last).float()
+        if self.watch is not None:
+            self.watch(self.alive, scores)
         if self.latent_id is not None:
             banned = [not self._may_think(row) for row in self.alive]
             scores[torch.tensor(banned, device=scores.device), self.latent_id] = -torch.inf

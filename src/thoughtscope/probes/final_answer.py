@@ -33,9 +33,9 @@ class FinalAnswer(Probe):
     }
     settings: LatentSettings
 
-    def fit(self, states: Path, examples: list[dict[str, Any]]) -> Mapping[str, Rows]:
+    def fit(self, source: Path, examples: list[dict[str, Any]]) -> Mapping[str, Rows]:
         """Return the evidence of each latent and layer, with the same null as `intermediate_value`."""
         from thoughtscope.probes.latent import latent_rows
 
-        found = latent_rows(states, {row["example_id"]: [row["answer"]] for row in examples}, self.settings)
+        found = latent_rows(source, {row["example_id"]: [row["answer"]] for row in examples}, self.settings)
         return {EVIDENCE: ({name: value for name, value in row.items() if name != "target"} for row in found)}

@@ -34,9 +34,9 @@ class IntermediateValue(Probe):
     }
     settings: LatentSettings
 
-    def fit(self, states: Path, examples: list[dict[str, Any]]) -> Mapping[str, Rows]:
+    def fit(self, source: Path, examples: list[dict[str, Any]]) -> Mapping[str, Rows]:
         """Return the evidence of each latent, layer and step; `examples` have `step_values`."""
         from thoughtscope.probes.latent import latent_rows
 
         values = {row["example_id"]: row["step_values"] or [] for row in examples}
-        return {EVIDENCE: latent_rows(states, values, self.settings)}
+        return {EVIDENCE: latent_rows(source, values, self.settings)}

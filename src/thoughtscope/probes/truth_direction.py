@@ -62,7 +62,7 @@ class TruthDirection(Probe):
     }
     settings: TruthSettings
 
-    def fit(self, states: Path, examples: list[dict[str, Any]]) -> Mapping[str, Rows]:
+    def fit(self, source: Path, examples: list[dict[str, Any]]) -> Mapping[str, Rows]:
         """Return the tables `evidence`, `activity` and `trends`. Each layer of the states is read once.
 
         Raises:
@@ -74,10 +74,10 @@ class TruthDirection(Probe):
         from thoughtscope.probes.tokens import TokenProbe
         from thoughtscope.probes.truth import TruthProbe
 
-        statements = Statements.of(examples, states)
+        statements = Statements.of(examples, source)
         truth = TruthProbe(statements, self.settings)
         tokens, last = (TokenProbe(statements, self.settings, fitted_on) for fitted_on in ("tokens", "last"))
-        for layer in describe_states(states)["layers"]:
+        for layer in describe_states(source)["layers"]:
             vectors = statements.vectors(layer)
             for probe in (truth, tokens, last):
                 probe.add(layer, vectors)

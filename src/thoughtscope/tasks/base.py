@@ -70,7 +70,7 @@ class QuestionTask(BaseTask):
     """
 
     COLUMNS = schemas.REASONING
-    DEFAULTS = {**Judge().columns, "step_values": [], "overlap": None}
+    DEFAULTS = {**Judge().columns, "step_values": [], "outcomes": [], "overlap": None}
 
     def pretraining_texts(self) -> Iterable[dict[str, Any]] | None:
         """Return texts for pre-training; None: the training questions with their steps and answers."""

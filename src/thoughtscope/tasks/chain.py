@@ -191,6 +191,7 @@ def _question(settings: Settings, number: int) -> dict[str, Any]:
     number, rest = divmod(number, operands)
     value = rest + 1
     text, steps, values = str(value), [], []
+    operations: list[tuple[str, int]] = []
     for _ in range(settings.operations):
         number, rest = divmod(number, operands * len(OPERATORS))
         operator, right = OPERATORS[rest % len(OPERATORS)], rest // len(OPERATORS) + 1
@@ -198,8 +199,22 @@ def _question(settings: Settings, number: int) -> dict[str, Any]:
         text += f" {operator} {right}"
         steps.append(f"{value} {operator} {right} = {result}" if settings.steps == "equations" else str(result))
         values.append(str(result))
+        operations.append((operator, right))
         value = result
-    return {"question": f"{text} =", "steps": steps, "answer": str(value), "step_values": values}
+    outcomes = [_outcomes(operations[k:], settings.modulus) for k in range(1, len(operations) + 1)]
+    found = {"question": f"{text} =", "steps": steps, "answer": str(value), "step_values": values}
+    return {**found, "outcomes": outcomes}
+
+
+def _outcomes(operations: Sequence[tuple[str, int]], modulus: int) -> list[tuple[str, str]]:
+    """Return what the remaining operations make of each value."""
+
+    def answer(value: int) -> int:
+        for operator, right in operations:
+            value = _apply(value, operator, right, modulus)
+        return value
+
+    return [(str(value), str(answer(value))) for value in range(modulus)]
 
 
 def _apply(left: int, operator: str, right: int, modulus: int) -> int:

@@ -84,7 +84,7 @@ def example(place: str, row: Row, reading: Reading, split: str) -> dict[str, Any
         fix = "correct it, or answer_format, or set unreadable: skip"
         raise UserError(f"{place}: {columns.answer}", str(error), fix) from error
     texts = {"split": split, "question": question, "steps": steps, "answer": answer}
-    return {**texts, **judge.columns, "step_values": [], "overlap": None}
+    return {**texts, **judge.columns, "step_values": [], "outcomes": [], "overlap": None}
 
 
 def _answer(place: str, row: Row, column: str, judge: Judge) -> str:
