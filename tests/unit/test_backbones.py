@@ -13,7 +13,7 @@ import torch
 import yaml
 from transformers import AutoModelForCausalLM
 
-from thoughtscope.backbones.build import build_tiny
+from thoughtscope.backbones.build import BIAS_STD, build_tiny
 from thoughtscope.backbones.load import load_model, load_tokenizer
 from thoughtscope.backbones.make import make_tiny
 from thoughtscope.backbones.pretrain import CHECK, TAIL, pretrain, reasoning_accuracy
@@ -114,7 +114,7 @@ def test_what_makes_families_special_is_switched_on(tokenizer: Any) -> None:
     assert {name for name, one in attentions.items() if hasattr(one, "q_norm") and hasattr(one, "k_norm")} == NORMED
     assert {name for name, one in attentions.items() if one.q_proj.bias is not None} == {"qwen2.5"}
     biases = [getattr(attentions["qwen2.5"], f"{kind}_proj").bias for kind in "qkv"]
-    assert all(bias.std().item() == pytest.approx(WIDTH**-0.5, rel=0.4) for bias in biases)
+    assert all(bias.std().item() == pytest.approx(BIAS_STD, rel=0.4) for bias in biases)
     assert [bool(layer.self_attn.use_rope) for layer in models["smollm3"].model.layers] == [True, False]
     windows = {name: attention_windows(model.config) for name, model in models.items()}
     assert windows["mistral"] == {"sliding_attention": 12}

@@ -11,6 +11,8 @@ from transformers import AutoConfig, AutoModelForCausalLM
 from thoughtscope.backbones.settings import Settings
 from thoughtscope.errors import UserError
 
+BIAS_STD = 0.02
+
 
 def build_tiny(settings: Settings, tokenizer: Any, seed: int, where: str = "backbone") -> Any:
     """Build a model of `settings.model_type` for a tokenizer, its weights initialised at random from `seed`.
@@ -45,7 +47,7 @@ def build_tiny(settings: Settings, tokenizer: Any, seed: int, where: str = "back
 def initialise(model: Any, embedding_std: float) -> None:
     """Set the initial scales: matrices 1/sqrt(inputs), embeddings so that their module's output has `embedding_std`.
 
-    Biases have the scale of their matrix. Classes set them to zero, so a family with biases would otherwise start like
+    Biases start at random with `BIAS_STD`. Classes set them to zero, so a family with biases would otherwise start like
     one without. An untied output head starts as the embeddings, scaled to 1/sqrt(width); at this size it learns the
     first task several times faster than from random values. Norms keep the values of the class.
     """
@@ -53,8 +55,9 @@ def initialise(model: Any, embedding_std: float) -> None:
     head = model.get_output_embeddings()
     for module in model.modules():
         if isinstance(module, nn.Linear) and module is not head:
-            for parameter in module.parameters(recurse=False):
-                parameter.normal_(0, module.in_features**-0.5)
+            module.weight.normal_(0, module.in_features**-0.5)
+            if module.bias is not None:
+                module.bias.normal_(0, BIAS_STD)
     scale = float(getattr(embedding, "embed_scale", torch.ones(())))
     embedding.weight.normal_(0, embedding_std / scale)
     if head.weight is not embedding.weight:
