@@ -21,8 +21,6 @@ RUNS = {run.method: run for run in (COT, COCONUT, LT_TUNING)}
 STAGES = {"one": {}, **{f"zero{stage}": {"deepspeed": f"zero{stage}"} for stage in (1, 2, 3)}}
 STAGES["zero3, checkpointing"] = {"deepspeed": "zero3", "gradient_checkpointing": True}
 HELD = [{}, {"deepspeed": "zero1"}, {"precision": "bf16", "deepspeed": "zero2"}, {"deepspeed": "zero3"}]
-FROZEN_RUN = RunId("chain", "qwen3", "lt-tuning", "lora", 0)
-FROZEN = {"float32": {"deepspeed": "zero3"}, "bf16": {"deepspeed": "zero3", "precision": "bf16"}}
 OFFLOADED = {"precision": "bf16", "deepspeed": "zero3-offload"}
 REGROUPED = {"updates": 20, "deepspeed": "zero1"}
 
@@ -47,8 +45,6 @@ def found(world: World, tmp_path_factory: pytest.TempPathFactory) -> Found:
         f"{method} {name}": case(run, {"updates": 8, **STAGES[name]}) for method, run in RUNS.items() for name in STAGES
     }
     cases |= {f"held {i}": case(LT_TUNING, form, held=True) for i, form in enumerate(HELD)}
-    for name, form in FROZEN.items():
-        cases[f"frozen {name}"] = case(FROZEN_RUN, {"updates": 4, **form}, model=True)
     cases["offloaded"] = case(LT_TUNING, OFFLOADED, stops=[6], model=True)
     cases["regrouped"] = case(COCONUT, REGROUPED, stops=[11], unfinished=True)
     until(world, "regrouped", 5)
@@ -87,20 +83,6 @@ def test_sharded_offloaded_parameters_go_on_where_they_were(world: World, found:
     mine, other = (load_file(world.folder / name / "model/model.safetensors") for name in ("offloaded", "exact"))
     assert {name: value.shape for name, value in mine.items()} == {name: value.shape for name, value in other.items()}
     assert all(torch.allclose(value, other[name], atol=0.05) for name, value in mine.items())
-
-
-@pytest.mark.parametrize(("name", "tolerance"), [("float32", 5e-4), ("bf16", 2e-2)])
-def test_a_frozen_model_that_is_sharded_learns_and_is_saved_as_a_whole_one(
-    world: World, found: Found, name: str, tolerance: float
-) -> None:
-    exact = world.here("frozen", FROZEN_RUN, training={"updates": 4})
-    exact.execute()
-    exact.save_model(world.folder / "frozen/model")
-    losses = [row["loss"] for row in exact.records.read("metrics")]
-    assert found[0][f"frozen {name}"] == pytest.approx(losses, rel=tolerance)
-    mine, other = (load_file(world.folder / f"{one}/model/model.safetensors") for one in (f"frozen {name}", "frozen"))
-    assert {key: value.shape for key, value in mine.items()} == {key: value.shape for key, value in other.items()}
-    assert all(torch.allclose(value, other[key], atol=tolerance) for key, value in mine.items())
 
 
 def test_a_run_goes_on_with_another_number_of_ranks(world: World, found: Found) -> None:

@@ -43,7 +43,7 @@ WIDTH, LENGTH = 64, 22  # of the families; of a question of the default task wit
 TINY = [
     path.stem
     for path in sorted((ROOT / "config/backbones").glob("*.yaml"))
-    if yaml.safe_load(path.read_text())["source"] == "tiny"
+    if yaml.safe_load(path.read_text())["source"] == "tiny" and path.stem != "qwen3-equations"  # Qwen3, trained on other text
 ]
 CHAIN = chain.Settings.model_validate(
     {"kind": "chain", "modulus": 7, "operations": 3, "splits": {"train": 90, "validation": 9, "test": 9}}
@@ -103,9 +103,10 @@ def test_a_seed_decides_the_order_of_pre_training(tokenizer: Any) -> None:
 
 
 def test_embeddings_come_out_at_the_asked_for_scale_also_where_the_module_scales(tokenizer: Any) -> None:
-    for name in ("qwen3", "gemma3"):
+    for name in ("qwen3", "gemma3", "mistral"):
         embed = build_tiny(settings(name), tokenizer, 0).get_input_embeddings()
-        assert embed(torch.arange(len(tokenizer))).std().item() == pytest.approx(1.0, rel=0.05)
+        asked = settings(name).embedding_std
+        assert embed(torch.arange(len(tokenizer))).std().item() == pytest.approx(asked, rel=0.05)
 
 
 def test_what_makes_families_special_is_switched_on(tokenizer: Any) -> None:

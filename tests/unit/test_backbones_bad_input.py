@@ -26,6 +26,12 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return {name: make_folder(name, place / name, TEXTS) for name in ("qwen3-4b", "smollm3-3b", "mistral-7b")}
 
 
+def test_sharded_parameters_are_refused_to_a_frozen_run(folders: dict[str, Path]) -> None:
+    with pytest.raises(UserError, match=r"config/deepspeed/zero3\.yaml: .* stage 3 is for trainable: full"):
+        assembled("qwen3-4b", folders["qwen3-4b"], "coconut", trainable="lora",
+                  lora={"training": {"deepspeed": "zero3"}})  # fmt: skip
+
+
 def test_an_example_that_does_not_fit_the_context_is_refused_before_training(folders: dict[str, Path]) -> None:
     name = "smollm3-3b"
     prompt = assembled(name, folders[name], "coconut").splits.test[0].prompt

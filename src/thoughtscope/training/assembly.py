@@ -81,6 +81,12 @@ def assemble(
         UserError: the backbone does not load, a split is empty, an example has no answer or is longer than the
             model's context, or a setting is refused.
     """
+    if settings.lora and settings.deepspeed.zero_optimization.stage == 3:
+        raise UserError(
+            f"config/deepspeed/{settings.training.deepspeed}.yaml: zero_optimization.stage",
+            "stage 3 is for trainable: full; PEFT's layers of trained tokens read whole parameters",
+            "use stage 0, 1 or 2",
+        )
     method = read_method(settings.method, f"method {RunId.parse(settings.run).method}")
     torch.manual_seed(seed)
     model, tokenizer = load(backbone, attention=settings.attention, dtype=dtype)

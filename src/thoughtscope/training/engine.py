@@ -7,7 +7,6 @@ two ranks wrote loads on one. Ranks gather one tensor after another, and only th
 from __future__ import annotations
 
 import hashlib
-import itertools
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
@@ -20,7 +19,6 @@ from deepspeed.utils import (
     safe_set_full_fp32_param,
     safe_set_full_optimizer_state,
 )
-from peft.tuners.trainable_tokens.layer import TrainableTokensLayer
 from torch import Tensor
 
 from thoughtscope.latents.fill import Fill
@@ -44,14 +42,6 @@ def sharding(settings: DeepSpeed, dtype: str) -> dict[str, Any]:
     if dtype == "bfloat16" and not settings.zero_optimization.stage:
         config["zero_optimization"] = {**config.get("zero_optimization", {}), "stage": 1}
     return config
-
-
-def _gather_trainable_tokens(network: Network) -> None:
-    """Let DeepSpeed gather what PEFT's layers of trained tokens read from inside other modules, which it cannot see."""
-    for module in network.modules():
-        if isinstance(module, TrainableTokensLayer):
-            for value in module.parameters():
-                deepspeed.zero.register_external_parameter(module, value)
 
 
 class Engine:
@@ -97,8 +87,6 @@ class Engine:
                 "steps_per_print": 2**31,
             },
         )
-        if self.sharded:
-            _gather_trainable_tokens(network)
         self._base = optimizer
         if not self.plain:
             self._make_moments()
@@ -165,19 +153,9 @@ class Engine:
             for moment in MOMENTS:
                 yield f"{moment}/{name}", self._moment(value, moment).detach()
 
-    def frozen(self) -> Iterator[tuple[str, Tensor]]:
-        """Yield the name of every parameter that does not train and its value, whole, as `weights` does."""
-        for name, value in self.network.named_parameters():
-            if not value.requires_grad:
-                with deepspeed.zero.GatheredParameters([value], enabled=self.sharded):
-                    yield name, value.detach()
-
     def take_weights(self) -> dict[str, Tensor]:
-        """Return a copy of `weights` on the CPU, and of what is frozen if that is sharded too.
-
-        Empty but on the first rank. All ranks must call it.
-        """
-        return self._keep(itertools.chain(self.weights(), self.frozen() if self.sharded else ()))
+        """Return a copy of `weights` on the CPU; empty but on the first rank. All ranks must call it."""
+        return self._keep(self.weights())
 
     def take_moments(self) -> dict[str, Tensor]:
         """Return a copy of `moments` on the CPU; empty but on the first rank. All ranks must call it."""

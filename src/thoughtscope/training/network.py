@@ -152,7 +152,5 @@ def freeze(model: Any, lora: Lora, token_ids: list[int], seed: int) -> Any:
 
 
 def frozen_parameters(model: Any) -> dict[str, Tensor]:
-    """Return the parameters of a model that do not train, by name; of those that are sharded, this rank's part."""
-    return {
-        name: getattr(value, "ds_tensor", value) for name, value in model.named_parameters() if not value.requires_grad
-    }
+    """Return the parameters of a model that do not train, by name."""
+    return {name: value for name, value in model.named_parameters() if not value.requires_grad}
