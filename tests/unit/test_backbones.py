@@ -43,7 +43,8 @@ WIDTH, LENGTH = 64, 22  # of the families; of a question of the default task wit
 TINY = [
     path.stem
     for path in sorted((ROOT / "config/backbones").glob("*.yaml"))
-    if yaml.safe_load(path.read_text())["source"] == "tiny" and path.stem != "qwen3-equations"  # Qwen3, trained on other text
+    if yaml.safe_load(path.read_text())["source"] == "tiny"
+    and path.stem != "qwen3-equations"  # Qwen3, pre-trained on other texts
 ]
 CHAIN = chain.Settings.model_validate(
     {"kind": "chain", "modulus": 7, "operations": 3, "splits": {"train": 90, "validation": 9, "test": 9}}
