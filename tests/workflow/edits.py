@@ -36,7 +36,7 @@ LT_TUNING = {"train": "!lt-tuning", "extract": "lt-tuning", "probe": "effects"}
 LT_TUNING |= {"table": "summary curves collapse separation interventions", "figure": f"{SCATTERS} latent_effects"}
 
 RUN, STATES = "results/runs/chain/qwen3/pause/full/seed0", "results/hidden_states/chain/qwen3/lt-tuning/full/seed0"
-STATES_FILE = f"{STATES}/kind=input/layer=none/part-0000.parquet"
+STATES_FILE = f"{STATES}/kind=input/layer=none/part-0001.parquet"
 
 
 def code(module: str, **cells: str) -> Edit:
@@ -103,7 +103,12 @@ EDITS = [
     code("hidden_states/extract.py", extract="!all", **AFTER_STATES),
     code("probes/latent.py", probe="!values", table="probes", figure="read_and_used"),
     code("probes/truth_direction.py", probe="!truth", **TRUTH),
-    code("interventions/effects.py", probe="!effects", table="interventions", figure="latent_effects read_and_used"),
+    code(
+        "interventions/effects.py",
+        probe="!effects",
+        table="interventions",
+        figure="latent_effects read_and_used latent_scatter",
+    ),
     code("interventions/readouts.py", probe="!words", table="readouts", figure="latent_readouts"),
     code("explorer/page.py", page="!explore"),
     code("tables/collapse.py", table="!collapse"),
@@ -293,7 +298,7 @@ EDITS = [
         CONTENT,
         table="!collapse !separation",
         figure="!latent_scatter !latent_scatter_training",
-        page="!explore",
+        page="explore",
     ),
     artifact("a run gone that nothing needs any more", "hide", RUN),
     artifact("hidden states gone that nothing needs any more", "hide", STATES),

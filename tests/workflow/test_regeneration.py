@@ -73,7 +73,10 @@ def test_the_same_config_in_two_folders_gives_the_same_tables_figures_and_weight
         ("build_backbone.py", ["backbones/qwen3/seed0/"]),
         ("worker.py", [f"runs/{COCONUT}/", f"runs/{COT}/"]),
         ("extract_hidden_states.py", [f"hidden_states/{COCONUT}/", "statements/facts/qwen3/"]),
-        ("fit_probe.py", [f"probes/values/{COCONUT}/", "probes/truth/facts/qwen3/"]),
+        (
+            "fit_probe.py",
+            [f"probes/{name}/" for name in (f"values/{COCONUT}", f"effects/{COCONUT}", "truth/facts/qwen3")],
+        ),
         ("make_table.py", ["tables/probes."]),
         ("draw_figure.py", ["figures/latent_scatter."]),
     ],
