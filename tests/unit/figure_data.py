@@ -146,3 +146,54 @@ def activity(layers: int = 4, grey: Sequence[tuple[int, int]] = ()) -> pd.DataFr
                         }
                     )
     return pd.DataFrame(rows)
+
+
+def effects(seeds: int = 2, questions: int = 40) -> pd.DataFrame:
+    """Latent 1 is used: after a swap answers follow the donor's first value. Latent 2 is inert."""
+    rows: list[dict[str, Any]] = []
+    for seed in range(seeds):
+        run = RunId("chain", "qwen3", "coconut", "full", seed)
+        for i in range(questions):
+            common = {"probe": "effects", **run.columns, "example_id": f"q{i}", "donor": None, "answer": "1"}
+            common |= {"differs": [], "follows": []}
+            nothing = {"intervention": "none", "latent_index": None, "correct": True, "gold_logprob": -0.1}
+            rows.append(common | nothing)
+            for latent, right in ((1, False), (2, i > 0)):
+                changed = {"latent_index": latent, "correct": right, "gold_logprob": -0.1 if right else -3.1}
+                rows.append(common | changed | {"intervention": "mean"})
+                swapped = {"intervention": "swap", "donor": "x", "differs": [1, 2], "follows": [] if right else [1]}
+                rows.append(common | changed | swapped)
+    return pd.DataFrame(rows)
+
+
+def said(questions: int = 20) -> list[dict[str, Any]]:
+    """Latent 1 says the value of step 2 in all questions but one; latent 2 always says the same."""
+    run, rows = RunId("chain", "qwen3", "coconut", "full", 0), []
+    for i in range(questions):
+        values = [str(i % 3), str(i % 7)]
+        about = {"probe": "words", **run.columns, "example_id": f"q{i}", "question": f"{i} ?", "step_values": values}
+        for k, first in ((1, values[1] if i else "x"), (2, " ;")):
+            for readout, layer in (("head", 1), ("head", 2), ("embedding", None)):
+                place = {"latent_index": k, "readout": readout, "layer": layer}
+                rows.append({**about, **place, "rank": 1, "token": first, "score": 0.75})
+                rows.append({**about, **place, "rank": 2, "token": "z", "score": 0.25})
+    return rows
+
+
+def evidence() -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return what a probe reads, step 1 at latent 1 and step 2 at latent 2; and that answers follow latent 1 alone."""
+    run = RunId("chain", "qwen3", "coconut", "full", 0)
+    read = [
+        {"method": "coconut", "kind": kind, "layer": layer, "latent_index": k, "target": target, "n": 9, "value": value,
+         "ci_low": value, "ci_high": value, "passes_null": value > 0.5}
+        for kind, layer in (("input", None), ("output", 1))
+        for k in (1, 2)
+        for target, value in ((1, 0.9), (2, 0.3 if k == 1 else 0.95))
+    ]  # fmt: skip
+    changed = {"intervention": "swap", "donor": "x", "differs": [1, 2]}
+    followed = [
+        {**run.columns, "example_id": f"q{i}", **changed, "latent_index": k, "follows": [1] if k == 1 else []}
+        for i in range(8)
+        for k in (1, 2)
+    ]
+    return pd.DataFrame(read), pd.DataFrame(followed)

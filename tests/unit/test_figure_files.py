@@ -12,7 +12,18 @@ import matplotlib as mpl
 import numpy as np
 import pandas as pd
 import pytest
-from figure_data import BACKBONE_SERIES, LINE_SERIES, METHOD_SERIES, METHODS, accuracy, activity, latents
+from figure_data import (
+    BACKBONE_SERIES,
+    LINE_SERIES,
+    METHOD_SERIES,
+    METHODS,
+    accuracy,
+    activity,
+    effects,
+    evidence,
+    latents,
+    said,
+)
 from matplotlib.image import imread
 from PIL import Image
 from synthetic import write_states
@@ -42,8 +53,14 @@ def drawn(kind):
         ),
         "runs": lambda: accuracy(RunId("chain", "qwen3", "coconut", "full", 0), [0.2, 0.4, 0.8]),
         "probes": activity,
-    }[figure.READS]()
-    return figure(figure.Settings(), series, METHODS).draw(data)
+    }
+    own = {
+        "latent_effects": effects,
+        "latent_readouts": lambda: pd.DataFrame(said()),
+        "read_and_used": lambda: dict(zip(("evidence", "effects"), evidence(), strict=True)),
+    }
+    settings = {"points": {"coconut": {"alpha": "0.6"}}} if kind == "sweep" else {}
+    return figure(figure.Settings(**settings), series, METHODS).draw(own.get(kind, data[figure.READS])())
 
 
 def write(kind, folder: Path) -> dict[str, Path]:

@@ -11,6 +11,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 import torch
+from figure_data import effects
 
 from thoughtscope.evaluation.effects import effect_rows, inert_latents
 from thoughtscope.figures.latent_effects import LatentEffects
@@ -19,7 +20,6 @@ from thoughtscope.interventions.vectors import any_other, expected, mean, noise,
 from thoughtscope.latents.generate import Generation
 from thoughtscope.latents.layout import sequence
 from thoughtscope.probes.interventions import EFFECTS, Interventions
-from thoughtscope.run_id import RunId
 from thoughtscope.schemas import write
 from thoughtscope.tables.interventions import Interventions as Table
 from thoughtscope.tasks import chain
@@ -100,24 +100,6 @@ def test_of_several_tokens_those_count_up_to_the_first_that_differs() -> None:
     gold, other = watcher([7, 3])
     found = say(gold, other, [5, 6, 8, 3, 2])
     assert gold.log_probability(other) == pytest.approx(float(found[2][7]))
-
-
-def effects(seeds: int = 2, questions: int = 40) -> pd.DataFrame:
-    """Latent 1 is used: after a swap answers follow the donor's first value. Latent 2 is inert."""
-    rows: list[dict[str, Any]] = []
-    for seed in range(seeds):
-        run = RunId("chain", "qwen3", "coconut", "full", seed)
-        for i in range(questions):
-            common = {"probe": "effects", **run.columns, "example_id": f"q{i}", "donor": None, "answer": "1"}
-            common |= {"differs": [], "follows": []}
-            nothing = {"intervention": "none", "latent_index": None, "correct": True, "gold_logprob": -0.1}
-            rows.append(common | nothing)
-            for latent, right in ((1, False), (2, i > 0)):
-                changed = {"latent_index": latent, "correct": right, "gold_logprob": -0.1 if right else -3.1}
-                rows.append(common | changed | {"intervention": "mean"})
-                swapped = {"intervention": "swap", "donor": "x", "differs": [1, 2], "follows": [] if right else [1]}
-                rows.append(common | changed | swapped)
-    return pd.DataFrame(rows)
 
 
 def test_effects_are_paired_by_question_and_donor_shares_name_the_step() -> None:

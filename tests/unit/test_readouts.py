@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pandas as pd
 import pytest
 import torch
+from figure_data import evidence, said
 
 from tests.families import EOS, VOCABULARY, make_model
 from thoughtscope.evaluation.readouts import readout_rows
@@ -45,20 +44,6 @@ def test_an_embedding_is_nearest_to_itself() -> None:
     assert (cosines[:, 1] < 1).all()
 
 
-def said(questions: int = 20) -> list[dict[str, Any]]:
-    """Latent 1 says the value of step 2 in all questions but one; latent 2 always says the same."""
-    rows = []
-    for i in range(questions):
-        values = [str(i % 3), str(i % 7)]
-        about = {"probe": "words", **RUN.columns, "example_id": f"q{i}", "question": f"{i} ?", "step_values": values}
-        for k, first in ((1, values[1] if i else "x"), (2, " ;")):
-            for readout, layer in (("head", 1), ("head", 2), ("embedding", None)):
-                place = {"latent_index": k, "readout": readout, "layer": layer}
-                rows.append({**about, **place, "rank": 1, "token": first, "score": 0.75})
-                rows.append({**about, **place, "rank": 2, "token": "z", "score": 0.25})
-    return rows
-
-
 def test_the_table_says_how_often_the_nearest_token_is_the_value_of_a_step(tmp_path) -> None:
     place = tmp_path / RUN.path / "tables"
     place.mkdir(parents=True)
@@ -86,24 +71,12 @@ def test_the_strip_shows_the_first_questions_at_the_last_layer() -> None:
 
 
 def test_what_is_read_stands_above_what_is_followed() -> None:
-    evidence = [
-        {"method": "coconut", "kind": kind, "layer": layer, "latent_index": k, "target": target, "n": 9, "value": value,
-         "ci_low": value, "ci_high": value, "passes_null": value > 0.5}
-        for kind, layer in (("input", None), ("output", 1))
-        for k in (1, 2)
-        for target, value in ((1, 0.9), (2, 0.3 if k == 1 else 0.95))
-    ]  # fmt: skip
-    changed = {"intervention": "swap", "donor": "x", "differs": [1, 2]}
-    effects = [
-        {**RUN.columns, "example_id": f"q{i}", **changed, "latent_index": k, "follows": [1] if k == 1 else []}
-        for i in range(8)
-        for k in (1, 2)
-    ]
+    read, followed = evidence()
     kind = ReadAndUsed(ReadAndUsed.Settings(), {}, {"coconut": "Coconut"}, None)
-    figure, points = kind.draw({"evidence": pd.DataFrame(evidence), "effects": pd.DataFrame(effects)})
+    figure, points = kind.draw({"evidence": read, "effects": followed})
     assert points["place"].tolist() == ["fed", "fed", "layer 1", "layer 1", "followed", "followed"]
     assert points["value"].tolist() == [0.9, 0.95, 0.9, 0.95, 1, 0]
     assert points["target"].tolist()[:2] == [1, 2]
     assert [text.get_text() for text in figure.axes[0].get_yticklabels()] == ["fed", "layer 1", "followed"]
-    alone, _ = kind.draw({"evidence": pd.DataFrame(evidence), "effects": None})
+    alone, _ = kind.draw({"evidence": read, "effects": None})
     assert [text.get_text() for text in alone.axes[0].get_yticklabels()] == ["fed", "layer 1"]

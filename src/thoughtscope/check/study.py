@@ -28,6 +28,7 @@ from thoughtscope.run_id import RunId
 from thoughtscope.training.footprint import advice, check_fits
 from thoughtscope.training.settings import TrainSettings
 
+AFFECTS_RESULTS = False
 LOWER = "lower training.micro_batch_size"
 SHARD = "shard the optimiser: training.deepspeed zero2 on more ranks, or with offload"
 
