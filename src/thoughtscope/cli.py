@@ -14,6 +14,7 @@ import typer
 
 from thoughtscope.errors import one_line_errors
 
+AFFECTS_RESULTS = False
 app = typer.Typer(
     help="Study language models that reason in latent vectors.",
     no_args_is_help=True,
