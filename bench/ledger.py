@@ -188,6 +188,8 @@ def costs(all_: Sequence[Execution]) -> str:
     rows = []
     for folder in sorted((all_[0].results / "benchmarks").iterdir()):
         cost = [_cost(file) for file in sorted(folder.rglob("*.tsv"))]
+        if not cost:  # the file of a stage of one job stands beside the folders of the others
+            continue
         seconds = [one[0] for one in cost]
         rows.append(
             {"stage": folder.name, "jobs": len(cost), "seconds": sum(seconds), "slowest": max(seconds)}
