@@ -236,7 +236,7 @@ PARTS: dict[str, Part] = {
 
 
 def fill(page: str, all_: Sequence[Execution]) -> str:
-    """Return a page with what stands between its markers written anew."""
+    """Return a page with the text between its markers replaced."""
     return MARKED.sub(lambda found: f"<!-- ledger: {found[1]} -->\n\n{PARTS[found[1]](all_)}\n\n<!-- end -->", page)
 
 

@@ -101,7 +101,7 @@ def small_disk(folder: Path, size: str) -> Iterator[Callable[[str], object]]:
 
 
 def cut_parquet(world: World) -> None:
-    """A task's table is cut short: the run says which file and what to do, and trains once it is made anew."""
+    """A task's table is cut short: the run says which file and what to do, and trains once the table is whole again."""
     task = world.folder / "cut"
     shutil.copytree(world.folder / "task", task)
     table = task / EXAMPLES

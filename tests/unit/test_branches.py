@@ -53,7 +53,7 @@ def answers(model: Any, rows: list[TokenSequence], fill: Fill | None, forced: in
 
 @torch.no_grad()
 def slow(model: Any, one: TokenSequence, changed: dict[int, Tensor], recurrent: bool, forced: int) -> list[int]:
-    """Answer a question token by token, everything before each of them computed anew."""
+    """Answer a question token by token, everything before each of them computed again."""
     embed, fed, response = model.get_input_embeddings(), [], []
 
     def state() -> Tensor:

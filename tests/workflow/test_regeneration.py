@@ -141,7 +141,7 @@ splits: {train: {path: data/train.jsonl}, test: {path: "data/te*.jsonl"}}
 """
 
 
-def test_a_local_data_file_is_read_anew_when_its_content_changes(workspace: Workspace) -> None:
+def test_a_local_data_file_is_read_again_when_its_content_changes(workspace: Workspace) -> None:
     desk, task = Desk(workspace.folder), "results/tasks/mine/manifest.json"
     desk.write("config/tasks/mine.yaml", MINE)
     rows = [json.dumps({"question": f"{i} + 1?", "steps": [f"{i + 1}"], "answer": f"{i + 1}"}) for i in range(6)]

@@ -1,6 +1,6 @@
 """Changes one latent of a response at a time and records what is answered then.
 
-Everything a model's answers depend on stays as it was, up to the changed latent; what follows is computed anew.
+Whatever an answer depends on before the changed latent stays as it was; everything after it is computed again.
 """
 
 from __future__ import annotations
