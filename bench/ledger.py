@@ -21,7 +21,8 @@ import pandas as pd
 
 from thoughtscope.evaluation.seeds import Solved
 
-PAGES = tuple(Path("docs", name) for name in ("default-run.md", "activity.md", "staleness.md", "gallery/README.md"))
+FILLED = ("default-run.md", "interpretation.md", "activity.md", "staleness.md", "gallery/README.md")
+PAGES = tuple(Path("docs", name) for name in FILLED)
 MARKED = re.compile(r"<!-- ledger: ([\w-]+) -->\n.*?<!-- end -->", re.DOTALL)
 LINE = ["trainable", "method", "backbone"]
 RUN = ["task", *LINE, "seed"]
@@ -149,8 +150,26 @@ def latents(all_: Sequence[Execution]) -> str:
     for (*key, target), part in probes.groupby([*LINE, "seed", "target"]):
         at = part.set_index(part["latent_index"].astype(int))
         cells = {f"latent {k}": f"{at['value'][k]:.2f}" + ("" if _passes(at, k) else " (chance)") for k in at.index}
-        rows.append({"run": f"{_name(tuple(key[:3]))}, seed {key[3]}", "value": int(target), **cells})
+        rows.append({"run": f"{_name(tuple(key[:3]))}, seed {int(key[3])}", "value": int(target), **cells})
     return markdown(pd.DataFrame(rows).fillna("")) if rows else "No latents were probed."
+
+
+def swaps(all_: Sequence[Execution]) -> str:
+    """Return what an exchange of each latent between questions does in the first execution."""
+    table = all_[0].table("interventions")
+    rows = []
+    for _, row in table[table["intervention"] == "swap"].iterrows():
+        change = _interval(row["accuracy_change"], row["change_low"], row["change_high"])
+        follow = _interval(row["donor_share"], row["donor_low"], row["donor_high"])
+        rows.append(
+            {"method": row["label"], "seeds": int(row["seeds"]), "latent": int(row["latent_index"]), "n": int(row["n"])}
+            | {"change of accuracy": change, "answers that follow": follow, "whose step": int(row["target"])}
+        )
+    return markdown(pd.DataFrame(rows))
+
+
+def _interval(value: float, low: float, high: float) -> str:
+    return f"{value:.3f} [{low:.3f}, {high:.3f}]"
 
 
 def _passes(rows: pd.DataFrame, k: int) -> bool:
@@ -186,13 +205,11 @@ def truth(all_: Sequence[Execution]) -> str:
 def costs(all_: Sequence[Execution]) -> str:
     """Return one row for each stage of the first execution: jobs, seconds in all, the slowest, the largest memory."""
     rows = []
-    for folder in sorted((all_[0].results / "benchmarks").iterdir()):
-        cost = [_cost(file) for file in sorted(folder.rglob("*.tsv"))]
-        if not cost:  # the file of a stage of one job stands beside the folders of the others
-            continue
+    for stage in sorted((all_[0].results / "benchmarks").iterdir()):
+        cost = [_cost(file) for file in ([stage] if stage.is_file() else sorted(stage.rglob("*.tsv")))]
         seconds = [one[0] for one in cost]
         rows.append(
-            {"stage": folder.name, "jobs": len(cost), "seconds": sum(seconds), "slowest": max(seconds)}
+            {"stage": stage.stem, "jobs": len(cost), "seconds": sum(seconds), "slowest": max(seconds)}
             | {"MiB": max(one[1] for one in cost)}
         )
     return markdown(pd.DataFrame(rows))
@@ -228,6 +245,7 @@ PARTS: dict[str, Part] = {
     "ledger": ledger,
     "lost": lost,
     "latents": latents,
+    "swaps": swaps,
     "truth": truth,
     "costs": costs,
     "agreement": agreement,

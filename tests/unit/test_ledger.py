@@ -45,12 +45,21 @@ def write_results(folder: Path, ends: dict[RunId, float]) -> Path:
         cost.parent.mkdir(parents=True, exist_ok=True)
         cost.write_text("s\tmax_pss\n41.6\t690.4\n")
         folders.append(made)
+    (folder / "benchmarks/explore.tsv").write_text("s\tmax_pss\n2.5\t300\n")  # a stage of one job
     tables = folder / "tables"
     tables.mkdir()
     Summary(Solving()).make(folders).to_csv(tables / "summary.csv", index=False)
     Curves(Solving()).make(folders).to_csv(tables / "curves.csv", index=False)
     _probes().to_csv(tables / "probes.csv", index=False)
+    _interventions().to_csv(tables / "interventions.csv", index=False)
     return folder
+
+
+def _interventions() -> pd.DataFrame:
+    measured = {"accuracy_change": -0.99, "change_low": -1.0, "change_high": -0.96}
+    measured |= {"donor_share": 0.98, "donor_low": 0.95, "donor_high": 1.0, "target": 1.0}
+    one = {"label": "Coconut", "seeds": 3, "latent_index": 1, "n": 254, **measured}
+    return pd.DataFrame([{**one, "intervention": "zeros"}, {**one, "intervention": "swap"}])
 
 
 def _probes() -> pd.DataFrame:
@@ -113,7 +122,9 @@ def test_the_other_parts_hold_what_the_tables_hold(executions: list[Execution]) 
         ["| statement", "whitened-difference", "8", "unseen"],
     ]
     assert "| B | coconut, llama3.2, full, seed 0 | stage 1 | 20 | 0.160 | -0.740 [" in parts["lost"]
-    assert parts["costs"].splitlines()[-1] == "| runs | 5 | 210 | 42 | 690 |"
+    assert parts["costs"].splitlines()[-2:] == ["| explore | 1 | 2 | 2 | 300 |", "| runs | 5 | 210 | 42 | 690 |"]
+    swapped = "| Coconut | 3 | 1 | 254 | -0.990 [-1.000, -0.960] | 0.980 [0.950, 1.000] | 1 |"
+    assert parts["swaps"].splitlines()[2:] == [swapped]
     assert "commit `abcdef0`: execution A" in parts["made"]
 
 
@@ -151,7 +162,9 @@ def by_hand(text: str) -> list[str]:
     return [match[0] for pattern in MEASURED.values() for match in re.finditer(pattern, prose)]
 
 
-@pytest.mark.parametrize("page", [page for page in PAGES if page.name != "staleness.md"], ids=str)
+@pytest.mark.parametrize(
+    "page", [page for page in (*PAGES, Path("docs/tuning.md")) if page.name != "staleness.md"], ids=str
+)
 def test_no_page_about_a_run_has_a_number_that_was_written_by_hand(page: Path) -> None:
     assert by_hand((ROOT / page).read_text()) == []
 
