@@ -14,7 +14,7 @@ from thoughtscope.errors import UserError
 from thoughtscope.figures.latent_scatter import LatentScatter
 from thoughtscope.figures.latent_scatter_training import LatentScatterTraining
 from thoughtscope.figures.projection import COMPONENTS, Panel, project
-from thoughtscope.figures.scatter import Latents, Projection
+from thoughtscope.figures.scatter import Latents
 
 ALL = dict.fromkeys(METHODS, 60)
 QUESTIONS = dict.fromkeys(METHODS, 60)
@@ -128,7 +128,7 @@ def test_projection_of_vectors_in_three_dimensions_keeps_distances_and_explains_
     table, _ = latents({"coconut": 40}, steps=(1,))
     rng = np.random.default_rng(1)
     flat = rng.normal(size=(40, 3)) @ np.linalg.qr(rng.normal(size=(8, 3)))[0].T
-    points, explained = project(table, flat, [Panel("Step 1", np.arange(40))], Projection())
+    points, explained = project(table, flat, [Panel("Step 1", np.arange(40))], LatentScatter.Settings())
     np.testing.assert_allclose(pdist(points[COMPONENTS].to_numpy()), pdist(flat), atol=1e-9)
     assert explained[0].sum() == pytest.approx(1)
 

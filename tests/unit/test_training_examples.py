@@ -91,6 +91,21 @@ def test_rows_are_tokenised_once_and_again_only_if_the_file_is_damaged(tokenizer
     assert file.read_bytes() == whole
 
 
+def test_a_run_that_finishes_second_leaves_the_files_that_others_read(tokenizer: Any, tmp_path: Path) -> None:
+    folder = tmp_path / "tokens"
+    files: list[int] = []
+
+    def slowly() -> Iterator[dict[str, Any]]:
+        yield from rows()
+        tokenise(tokenizer, PLAIN, rows(), folder)  # another run, which started later and is done
+        files.extend(path.stat().st_ino for path in sorted(folder.iterdir()))
+
+    tokenise(tokenizer, PLAIN, slowly(), folder)
+    assert [path.stat().st_ino for path in sorted(folder.iterdir())] == files != []
+    assert [path.name for path in tmp_path.iterdir()] == ["tokens"]
+    assert len(read(folder).splits["train"]) == 7
+
+
 def test_runs_of_one_task_backbone_and_method_share_a_file() -> None:
     method = yaml.safe_load((ROOT / "config/methods/cot.yaml").read_text())
     settings = {

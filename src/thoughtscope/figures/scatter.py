@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -39,9 +40,9 @@ class Projection(Strict):
         return self
 
     @property
+    @abstractmethod
     def latents(self) -> list[int]:
         """The indices of the latents to read, from 1."""
-        raise NotImplementedError
 
 
 @dataclass(frozen=True)

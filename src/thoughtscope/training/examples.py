@@ -9,11 +9,13 @@ A file is memory-mapped, and an example is decoded when it is used: no run reads
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, overload
+from uuid import uuid4
 
 import numpy as np
 import pyarrow as pa
@@ -103,6 +105,8 @@ class Tokenised:
 def tokenise(tokenizer: Any, prompting: Prompting, rows: Iterable[Mapping[str, Any]], folder: Path) -> None:
     """Write the examples of a task into `folder`, unless it holds them undamaged.
 
+    Several runs may do so at once: the first to finish provides the folder for all, and none changes a whole one.
+
     Args:
         tokenizer: with the tokens of the method.
         rows: `schemas.REASONING`; iterated once, or not at all.
@@ -110,14 +114,24 @@ def tokenise(tokenizer: Any, prompting: Prompting, rows: Iterable[Mapping[str, A
     Raises:
         UserError: a row has no answer.
     """
+    there = folder.exists()
     if _whole(folder):
         return
-    with artifact_folder(folder, {}) as staging:
+    if there:
+        shutil.rmtree(folder, ignore_errors=True)
+    own = folder.with_name(f".{folder.name}.{uuid4().hex}")
+    with artifact_folder(own, {}) as staging:
         writing = _Writer(tokenizer, prompting, staging)
         spelled = spellings(tokenizer, writing.add(rows))
         writing.close()
         facts = {"splits": list(writing.waiting), "largest": writing.largest, "steps": writing.steps}
         write_json(staging / FACTS, {**facts, "spellings": spelled})
+    try:
+        own.rename(folder)
+    except OSError:  # another run was first
+        shutil.rmtree(own)
+        if not _whole(folder):
+            raise
 
 
 def read(folder: Path) -> Tokenised:
