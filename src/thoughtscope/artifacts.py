@@ -116,6 +116,14 @@ def damaged(folder: Path) -> list[str]:
     return [name for name, facts in read_files(folder / MANIFEST).items() if wrong_with(folder / name, facts)]
 
 
+def is_whole(folder: Path) -> bool:
+    """Return whether a folder is a finished artifact, all files as its manifest has them."""
+    try:
+        return not damaged(folder)
+    except UserError:  # no readable manifest
+        return False
+
+
 def input_digests(folders: Iterable[Path]) -> dict[str, str]:
     """Return the digest of the manifest of each input, by folder, for the provenance of an artifact.
 

@@ -120,10 +120,15 @@ def test_ranks_and_interruptions_change_no_byte(kind, backbone, run, tmp_path):
             answer_questions(LatentsSettings(run="r", states=states, decoding=decoding), run, QUESTIONS, parts)
 
     def collected(name):
-        target = tmp_path / f"{name}-out"
-        target.mkdir()
-        Parts(tmp_path / name).collect(target)
-        return contents(target)
+        parts, targets = Parts(tmp_path / name), [tmp_path / f"{name}-{i}" for i in (1, 2)]
+        for target in targets:  # as if the first was interrupted before it was an artifact
+            target.mkdir()
+            parts.collect(target)
+        parts.discard()
+        assert not parts.folder.exists()
+        first, second = map(contents, targets)
+        assert first == second
+        return second
 
     compute(Parts(tmp_path / "alone", batches=1))
     count = len(list((tmp_path / "alone").iterdir()))

@@ -232,7 +232,8 @@ class ExploreSettings(TypedDict):
 
 def explore(study: Study) -> ExploreSettings:
     """Return what decides the page `explore.html`."""
-    page = study.config.explore.model_dump(mode="json") if study.config.explore else {}
+    own, common = study.config.explore, {"confidence": study.config.evaluation.confidence}
+    page = {**common, **own.model_dump(mode="json", exclude_unset=True)} if own else {}
     methods: dict[str, dict[str, str]] = {}
     for name, spare in zip(sorted({run.method for run in study.runs}), itertools.cycle(SPARE), strict=False):
         look = getattr(study.method(name), "look", None) or spare

@@ -31,6 +31,7 @@ def main() -> int:
     facts = {"inputs": inputs(arguments), "ranks": arguments.ranks}
     with artifact_folder(arguments.output, record("extract_hidden_states", arguments.settings, **facts)) as made:
         parts.collect(made)
+    parts.discard()
     return 0
 
 

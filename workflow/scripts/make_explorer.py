@@ -40,7 +40,7 @@ def main() -> None:
     data = {
         "methods": arguments.settings["methods"],
         "latents": latent_points(of["hidden_states"], of["probes"], rows, settings.points),
-        "effects": [] if effects is None else plain(pd.DataFrame(effect_rows(effects, 0.95))),
+        "effects": [] if effects is None else plain(pd.DataFrame(effect_rows(effects, settings.confidence))),
         "curves": accuracy_curves(runs),
         "surfaces": activity_surfaces(of["probes"]),
         "records": records(arguments.records),

@@ -57,6 +57,7 @@ def extract_latents(settings: LatentsSettings, run: Path, rows: Sequence[Mapping
     parts = Parts(folder / PARTS)
     answer_questions(settings, run, rows, parts)
     parts.collect(folder)
+    parts.discard()
 
 
 def answer_questions(settings: LatentsSettings, run: Path, rows: Sequence[Mapping[str, Any]], parts: Parts) -> None:

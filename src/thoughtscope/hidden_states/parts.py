@@ -8,6 +8,7 @@ Which part holds what does not depend on the processes. Knows nothing about mode
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Iterable
 from contextlib import AbstractContextManager
@@ -16,7 +17,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
-from thoughtscope.artifacts import MANIFEST, PROVENANCE, artifact_folder, damaged
+from thoughtscope.artifacts import MANIFEST, PROVENANCE, artifact_folder, is_whole
 
 PARTS = ".parts"  # folder of the parts of an extraction that is not interrupted
 
@@ -37,35 +38,45 @@ class Parts:
 
     def missing(self, count: int) -> list[int]:
         """Return which parts of `count` this process has to compute: those that are not there, or damaged."""
-        return [number for number in range(self.rank, count, self.ranks) if not _whole(self._folder(number))]
+        return [number for number in range(self.rank, count, self.ranks) if not is_whole(self._folder(number))]
 
     def write(self, number: int) -> AbstractContextManager[Path]:
         """Return a context with the folder in which to write a part; it becomes the part when the context ends."""
         return artifact_folder(self._folder(number), {})
 
     def collect(self, target: Path) -> None:
-        """Move all parts into `target`: partitions get a file of each part, other tables and facts become one file."""
+        """Put all parts into `target`: partitions get a file of each part, other tables and facts become one file.
+
+        The parts stay, so that an interruption before `target` is finished costs nothing; see `discard`.
+        """
         for part in sorted(self.folder.glob("part-*")):
             for folder in part.glob("kind=*"):
                 (target / folder.name).mkdir(exist_ok=True)
             for file in sorted(part.glob("kind=*/layer=*/*.parquet")):
                 place = target / file.parent.relative_to(part)
                 place.mkdir(exist_ok=True)
-                shutil.move(file, place / f"{part.name}.parquet")
+                _link(file, place / f"{part.name}.parquet")
             for file in part.glob("*.json"):
                 if file.name not in (MANIFEST, PROVENANCE):
-                    shutil.move(file, target / file.name)
+                    _link(file, target / file.name)
         tables = {file.name for file in self.folder.glob("part-*/*.parquet")}
         for name in sorted(tables):
             _join(sorted(self.folder.glob(f"part-*/{name}")), target / name)
+
+    def discard(self) -> None:
+        """Delete the parts, once what they were collected into is finished."""
         shutil.rmtree(self.folder)
 
     def _folder(self, number: int) -> Path:
         return self.folder / f"part-{number:04d}"
 
 
-def _whole(folder: Path) -> bool:
-    return (folder / MANIFEST).is_file() and not damaged(folder)
+def _link(file: Path, target: Path) -> None:
+    """Give a file a second name, or copy it where the file system cannot."""
+    try:
+        os.link(file, target)
+    except OSError:
+        shutil.copyfile(file, target)
 
 
 def _join(files: Iterable[Path], target: Path) -> None:

@@ -54,6 +54,7 @@ def extract_statements(
     parts = Parts(folder / PARTS)
     read_statements(settings, backbone, rows, parts)
     parts.collect(folder)
+    parts.discard()
 
 
 @torch.no_grad()

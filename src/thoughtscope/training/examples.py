@@ -21,9 +21,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from thoughtscope.artifacts import artifact_folder, damaged, digest, write_json
+from thoughtscope.artifacts import artifact_folder, digest, is_whole, write_json
 from thoughtscope.backbones.spellings import spellings
-from thoughtscope.errors import UserError
 from thoughtscope.methods.curriculum import Example
 from thoughtscope.reasoner import Prompting, encode, read_method
 from thoughtscope.schemas import REASONING
@@ -115,7 +114,7 @@ def tokenise(tokenizer: Any, prompting: Prompting, rows: Iterable[Mapping[str, A
         UserError: a row has no answer.
     """
     there = folder.exists()
-    if _whole(folder):
+    if is_whole(folder):
         return
     if there:
         shutil.rmtree(folder, ignore_errors=True)
@@ -130,7 +129,7 @@ def tokenise(tokenizer: Any, prompting: Prompting, rows: Iterable[Mapping[str, A
         own.rename(folder)
     except OSError:  # another run was first
         shutil.rmtree(own)
-        if not _whole(folder):
+        if not is_whole(folder):
             raise
 
 
@@ -150,13 +149,6 @@ def tokens_folder(root: Path, settings: Mapping[str, Any], inputs: Mapping[str, 
     shared = {key: settings.get(key) for key in ("prompting", "sources", "pins")}
     tokens = read_method(settings["method"], "method").tokens
     return root / digest({**shared, "tokens": list(tokens), "inputs": list(inputs.values())[:2]})
-
-
-def _whole(folder: Path) -> bool:
-    try:
-        return not damaged(folder)
-    except UserError:  # no manifest
-        return False
 
 
 @dataclass
