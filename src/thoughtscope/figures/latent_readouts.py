@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from thoughtscope.figures.base import Drawn
 
 
+WIDEST = 6  # characters of a token; longer ones are cut
+
+
 class StripSettings(Strict):
     """Which readouts are shown."""
 
@@ -101,9 +104,18 @@ def _block(axes: Any, points: pd.DataFrame, most: int, tokens: int) -> None:
             for i, (token, score) in enumerate(zip(said["token"], said["score"], strict=True)):
                 at, weight = row + 0.04 + 0.92 * (i + 0.5) / tokens, "bold" if i == 0 else "normal"
                 text = style.readable(token.strip().replace("\n", "↵") or "␣")
-                axes.text(k - 0.44, at, text[:9], va="center", fontsize=style.SMALL - 0.5, fontweight=weight)
+                short = text if len(text) <= WIDEST else f"{text[: WIDEST - 1]}…"
+                axes.text(k - 0.44, at, short, va="center", fontsize=style.SMALL - 0.5, fontweight=weight)
                 number = f"{score:.2f}".replace("0.", ".")
-                axes.text(k + 0.3, at, number, va="center", ha="right", fontsize=style.SMALL - 1, color="#666666")
+                axes.text(k + 0.25, at, number, va="center", ha="right", fontsize=style.SMALL - 1, color="#666666")
             if steps:
                 mark = ",".join(map(str, steps))
-                axes.text(k + 0.45, row + 0.84, mark, va="center", ha="right", fontsize=style.SMALL, color="#1a7a1a")
+                axes.text(
+                    k + 0.46,
+                    row + 0.04 + 0.46 / tokens,
+                    mark,
+                    va="center",
+                    ha="right",
+                    fontsize=style.SMALL,
+                    color="#1a7a1a",
+                )
